@@ -1,0 +1,27 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * <kurier/kurier.h>: everything but <kurier/librdkafka.h> and the headers under sys/.
+ */
+#ifndef KURIER_KURIER_H
+#define KURIER_KURIER_H
+
+#include <kurier/api.h>
+#include <kurier/arena.h>
+#include <kurier/bytes.h>
+#include <kurier/client.h>
+#include <kurier/consumer.h>
+#include <kurier/embedded_broker.h>
+#include <kurier/error.h>
+#include <kurier/event.h>
+#include <kurier/fields.h>
+#include <kurier/json.h>
+#include <kurier/log.h>
+#include <kurier/outcome.h>
+#include <kurier/producer.h>
+#include <kurier/time.h>
+#include <kurier/type.h>
+#include <kurier/typed.h>
+#include <kurier/uuid.h>
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * <kurier/producer.h>: sending records and events. Always idempotent, acks=all, keys placed as Java's clients place them
+ * (murmur2). Every record that is accepted has exactly one result: delivered, failed, or unknown.
+ */
+#ifndef KURIER_PRODUCER_H
+#define KURIER_PRODUCER_H
+
+#include <kurier/client.h>
+#include <kurier/event.h>
+#include <kurier/type.h>
+
+KUR_BEGIN_DECLS
+
+typedef enum kur_dispatch {
+    KUR_DISPATCH_THREAD = 0, /**< results come on a thread of the producer's own */
+    KUR_DISPATCH_CALLER = 1  /**< results come in kur_producer_dispatch, on the caller's thread */
+} kur_dispatch;
+
+typedef struct kur_producer_options {
+    size_t size;
+    kur_dispatch dispatch;
+    int queue_records;       /**< records not yet decided, at most; default 100,000 */
+    int queue_kbytes;        /**< their size in KiB, at most; default 65,536 */
+    int linger_ms;           /**< waits so long for a batch to fill; default 5; KUR_NONE: not at all */
+    int queue_wait_ms;       /**< a full queue is waited for so long; default 1,000; KUR_NONE: not at all */
+    int delivery_timeout_ms; /**< a record not acknowledged by then is failed or unknown; default 120,000; KUR_NONE: never */
+    const char *compression; /**< none, gzip, snappy, lz4, zstd; default none */
+} kur_producer_options;
+
+#define KUR_PRODUCER_OPTIONS(...) KUR__OPTIONS(kur_producer_options, __VA_ARGS__)
+
+/** A record to send. All pointers are borrowed for the call only. */
+typedef struct kur_message {
+    size_t size;
+    const char *topic;
+    int32_t partition; /**< KUR_PARTITION(n); default: chosen by the key */
+    bool tombstone;    /**< asks for a null value; `value` is then not given */
+    kur_bytes key;     /**< data NULL: no key */
+    kur_bytes value;
+    const kur_header *headers;
+    size_t header_count;
+    int64_t timestamp_us;           /**< default: now; Kafka keeps milliseconds */
+    kur_result_callback *on_result; /**< default: nobody; what fails is logged */
+    void *user;                     /**< handed to on_result */
+} kur_message;
+
+#define KUR_MESSAGE(...) KUR__OPTIONS(kur_message, __VA_ARGS__)
+
+/**
+ * A producer of its own, with a queue and results of its own; most services need only kur_client_producer. Does not wait
+ * for a broker. `options` may be NULL. NULL with KUR_ERROR_CONFIG, KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_SYSTEM (no
+ * thread), KUR_ERROR_NO_MEMORY.
+ */
+KUR_API kur_producer *kur_producer_new(kur_client *client, const kur_producer_options *options, kur_error *error);
+
+/**
+ * Sends what it still holds, for 5 s at most, gives the rest up, and frees the producer. Callbacks run for all. Returns
+ * how many records were not delivered. NULL gives 0. Not from callbacks, not while other threads use the producer.
+ */
+KUR_API size_t kur_producer_free(kur_producer *producer);
+
+/**
+ * Takes a record over to be sent; the bytes are copied. With a full queue it waits up to .queue_wait_ms (never with
+ * KUR_DISPATCH_CALLER, never on the producer's own thread), else returns at once. No allocation but librdkafka's. Any
+ * thread. KUR_ERROR_QUEUE_FULL, KUR_ERROR_TOO_LARGE, KUR_ERROR_UNKNOWN_TOPIC, KUR_ERROR_INVALID_ARGUMENT,
+ * KUR_ERROR_NO_MEMORY, KUR_ERROR_FATAL, KUR_ERROR_FENCED: then there is no callback.
+ */
+KUR_API kur_status kur_producer_send(kur_producer *producer, const kur_message *message, kur_error *error);
+
+/**
+ * Sends a record and waits for its result, which is filled in when it is not NULL (set its .size; topic is NULL).
+ * `message->on_result` must be NULL. Returns the result's status; KUR_ERROR_UNKNOWN_OUTCOME when the time is over first or
+ * the answer was lost: the record may still be delivered, and the message says why, with the broker's host and reason
+ * when none answered. Not from callbacks (KUR_ERROR_INVALID_STATE). With KUR_DISPATCH_CALLER it dispatches meanwhile.
+ */
+KUR_API kur_status kur_producer_send_wait(kur_producer *producer, const kur_message *message, int timeout_ms,
+                                          kur_result *result, kur_error *error);
+
+/**
+ * Encodes an event and sends it; the struct stays the caller's. See kur_producer_send; besides what kur_json_write
+ * returns, KUR_ERROR_CONFIG when there is no source or no topic. Any thread.
+ */
+KUR_API kur_status kur_producer_publish(kur_producer *producer, const kur_type *type, const void *event,
+                                        const kur_publish_options *options, kur_error *error);
+
+/** Likewise, and waits for the result, as kur_producer_send_wait. `options->on_result` must be NULL. */
+KUR_API kur_status kur_producer_publish_wait(kur_producer *producer, const kur_type *type, const void *event,
+                                             const kur_publish_options *options, int timeout_ms, kur_result *result,
+                                             kur_error *error);
+
+/**
+ * Sends an event whose data are already encoded, with its full type ("shop.order.created.v1"). `data.data` NULL asks for an
+ * event without data, a tombstone.
+ */
+KUR_API kur_status kur_producer_publish_raw(kur_producer *producer, const char *event_type, kur_bytes data,
+                                            const kur_publish_options *options, kur_error *error);
+
+/** Likewise, and waits for the result. */
+KUR_API kur_status kur_producer_publish_raw_wait(kur_producer *producer, const char *event_type, kur_bytes data,
+                                                 const kur_publish_options *options, int timeout_ms,
+                                                 kur_result *result, kur_error *error);
+
+/**
+ * Sends without lingering and waits until everything taken over before has its result and the callbacks have run.
+ * KUR_ERROR_TIMEOUT says how many are left, and names host and reason when no broker answered. Not from callbacks.
+ */
+KUR_API kur_status kur_producer_flush(kur_producer *producer, int timeout_ms, kur_error *error);
+
+/** Records taken over whose result has not come. Any thread. */
+KUR_API size_t kur_producer_pending(const kur_producer *producer);
+
+/**
+ * With KUR_DISPATCH_CALLER: a descriptor that becomes readable when results wait. Owned by the producer. -1 otherwise.
+ */
+KUR_API int kur_producer_fd(const kur_producer *producer);
+
+/**
+ * With KUR_DISPATCH_CALLER: waits up to `timeout_ms` (0: not at all) for results and runs their callbacks; returns how
+ * many in `count` when it is not NULL. KUR_ERROR_INVALID_STATE with KUR_DISPATCH_THREAD. One thread at a time.
+ */
+KUR_API kur_status kur_producer_dispatch(kur_producer *producer, int timeout_ms, size_t *count, kur_error *error);
+
+KUR_END_DECLS
+
+#endif

@@ -1,0 +1,48 @@
+/* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include <kurier/sys/clock.h>
+#include <kurier/time.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *kur_log_level_name(kur_log_level level)
+{
+    switch (level) {
+    case KUR_LOG_ERROR:
+        return "error";
+    case KUR_LOG_WARNING:
+        return "warning";
+    case KUR_LOG_INFO:
+        return "info";
+    case KUR_LOG_DEBUG:
+        return "debug";
+    }
+    return "?";
+}
+
+void kur_log_stderr(kur_log_level level, const char *message, void *user)
+{
+    (void)user;
+    char time[KUR_TIME_TEXT_SIZE];
+    kur_time_format(kur_clock_now_us() / 1000 * 1000, time);
+    fprintf(stderr, "%s %-7s %s\n", time, kur_log_level_name(level), message);
+}
+
+void kur__log_print(const kur__log *log, kur_log_level level, const char *format, ...)
+{
+    if (log->callback == NULL || level > log->level)
+        return;
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return;
+    for (char *c = message; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = ' ';
+    log->callback(level, message, log->user);
+}

@@ -1,0 +1,20 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * A log's destination, handed down from the client to whatever it makes.
+ */
+#ifndef KURIER_BASE_LOG_H
+#define KURIER_BASE_LOG_H
+
+#include <kurier/log.h>
+
+typedef struct kur__log {
+    kur_log_callback *callback; /* NULL: nobody listens */
+    void *user;
+    kur_log_level level; /* messages above it are dropped */
+} kur__log;
+
+/* Formats and hands on, cut at 1,023 bytes, control characters made spaces. Any thread. */
+void kur__log_print(const kur__log *log, kur_log_level level, const char *format, ...) KUR_PRINTF(3, 4);
+
+#endif

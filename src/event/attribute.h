@@ -1,0 +1,63 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * What CloudEvents allows in attributes, for reading and writing.
+ */
+#ifndef KURIER_EVENT_ATTRIBUTE_H
+#define KURIER_EVENT_ATTRIBUTE_H
+
+#include <kurier/bytes.h>
+#include <strings.h>
+
+#define KUR__STRUCTURED_TYPE "application/cloudevents"
+
+/*
+ * UTF-8 without control characters (C0, DEL, C1) and noncharacters (CloudEvents 1.0.2, section "Type System"). A NUL is a
+ * control character, so that what passes is a C string.
+ */
+static inline bool kur__attribute_is_text(kur_bytes value)
+{
+    const unsigned char *text = value.data;
+    if (text == NULL)
+        return false;
+    bool ascii = true;
+    for (size_t i = 0; i < value.size; i++) {
+        if (text[i] < 0x20 || text[i] == 0x7f)
+            return false;
+        ascii = ascii && text[i] < 0x80;
+    }
+    if (ascii)
+        return true;
+    if (!kur_bytes_is_utf8(value))
+        return false;
+    for (size_t i = 0; i + 1 < value.size; i++) {
+        const unsigned char *c = text + i;
+        bool c1 = c[0] == 0xc2 && c[1] < 0xa0;
+        bool arabic = i + 2 < value.size && c[0] == 0xef && c[1] == 0xb7 && c[2] >= 0x90 && c[2] <= 0xaf;
+        bool plane_end = i + 2 < value.size && c[1] == 0xbf && c[2] >= 0xbe &&
+                         (c[0] == 0xef || (i > 0 && c[-1] >= 0xf0 && (c[0] & 0x8f) == 0x8f));
+        if (c1 || arabic || plane_end)
+            return false;
+    }
+    return true;
+}
+
+/* Whether a content type (with or without parameters) is this media type. */
+static inline bool kur__content_type_is(const char *content_type, const char *media_type)
+{
+    size_t size = strlen(media_type);
+    if (strncasecmp(content_type, media_type, size) != 0)
+        return false;
+    char next = content_type[size];
+    return next == '\0' || next == ';' || next == ' ';
+}
+
+/* application/json, text/json, or anything that ends in +json. */
+static inline bool kur__content_type_is_json(const char *content_type)
+{
+    size_t size = strcspn(content_type, "; ");
+    return kur__content_type_is(content_type, "application/json") || kur__content_type_is(content_type, "text/json") ||
+           (size > 5 && strncasecmp(content_type + size - 5, "+json", 5) == 0);
+}
+
+#endif

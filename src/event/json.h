@@ -1,0 +1,21 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * What the codec of records and the structured envelope share of JSON.
+ */
+#ifndef KURIER_EVENT_JSON_H
+#define KURIER_EVENT_JSON_H
+
+#include <jansson.h>
+#include <kurier/bytes.h>
+
+/* Appends a JSON string with its quotes; `text` is UTF-8. KUR_OK or KUR_ERROR_NO_MEMORY. */
+kur_status kur__json_write_string(kur_buffer *json, const char *text, size_t size);
+
+/*
+ * Parses behind our caps (size, depth, no name twice, no NUL in strings). The tree is the caller's (json_decref). Errors
+ * give line and column and nothing of the text itself, which may be anybody's data.
+ */
+kur_status kur__json_parse(kur_bytes json, json_t **tree, kur_error *error);
+
+#endif

@@ -1,0 +1,152 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: one pass that checks each value and writes it, into one buffer, with no tree in between.
+ */
+#include "event/json.h"
+
+#include <kurier/json.h>
+
+#include "base/error.h"
+#include "event/value.h"
+
+typedef struct writer {
+    kur_buffer *json;
+    kur_error *error;
+} writer;
+
+static kur_status put(writer *w, const char *text, size_t size)
+{
+    return kur_buffer_append(w->json, text, size) == KUR_OK ? KUR_OK : kur__error_no_memory(w->error);
+}
+
+kur_status kur__json_write_string(kur_buffer *json, const char *text, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (kur_buffer_append(json, "\"", 1) != KUR_OK)
+        return KUR_ERROR_NO_MEMORY;
+    size_t start = 0;
+    for (size_t i = 0; i <= size; i++) {
+        unsigned char c = i < size ? (unsigned char)text[i] : '"';
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        if (kur_buffer_append(json, text + start, i - start) != KUR_OK)
+            return KUR_ERROR_NO_MEMORY;
+        start = i + 1;
+        if (i == size)
+            break;
+        char escape[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
+        const char *found = strchr("\"\"\\\\\bb\ff\nn\rr\tt", c);
+        bool is_short = c != '\0' && found != NULL && (c == '"' || c == '\\' || c < 0x20);
+        if (is_short)
+            escape[1] = c == '"' || c == '\\' ? (char)c : found[1];
+        if (kur_buffer_append(json, escape, is_short ? 2 : 6) != KUR_OK)
+            return KUR_ERROR_NO_MEMORY;
+    }
+    return kur_buffer_append(json, "\"", 1);
+}
+
+static kur_status put_string(writer *w, const char *text)
+{
+    return kur__json_write_string(w->json, text, strlen(text)) == KUR_OK ? KUR_OK : kur__error_no_memory(w->error);
+}
+
+static kur_status write_value(writer *w, const kur_type *type, const kur_field *field, const char *value,
+                              const kur__path *path, size_t depth);
+
+static kur_status write_record(writer *w, const kur_type *type, const char *record, const kur__path *path, size_t depth)
+{
+    kur_status status = put(w, "{", 1);
+    bool first = true;
+    for (size_t i = 0; i < type->field_count && status == KUR_OK; i++) {
+        const kur_field *field = kur__type_field(type, i);
+        const char *value = record + field->offset;
+        if (field->type->kind == KUR_KIND_IS_OPTIONAL && !kur__optional_has(value))
+            continue;
+        char storage[KUR__NAME_MAX];
+        kur__path at = {.up = path, .name = field->name};
+        status = first ? KUR_OK : put(w, ",", 1);
+        first = false;
+        if (status == KUR_OK)
+            status = put_string(w, kur__field_name(type, field, storage));
+        if (status == KUR_OK)
+            status = put(w, ":", 1);
+        if (status == KUR_OK)
+            status = write_value(w, field->type, field, value, &at, depth + 1);
+    }
+    return status == KUR_OK ? put(w, "}", 1) : status;
+}
+
+static kur_status write_items(writer *w, const kur_type *type, const char *value, const kur__path *path, size_t depth)
+{
+    kur__items items = kur__items_of(value);
+    bool is_map = type->kind == KUR_KIND_IS_MAP;
+    size_t stride = kur__item_size(type), offset = is_map ? kur__map_value_offset(type) : 0;
+    kur_status status = put(w, is_map ? "{" : "[", 1);
+    for (size_t i = 0; i < items.count && status == KUR_OK; i++) {
+        const char *item = items.items + i * stride;
+        const char *key = is_map ? KUR__LOAD(const char *, item) : NULL;
+        kur__path at = {.up = path, .name = key, .index = i, .is_key = is_map};
+        status = i == 0 ? KUR_OK : put(w, ",", 1);
+        if (status == KUR_OK && is_map)
+            status = put_string(w, key);
+        if (status == KUR_OK && is_map)
+            status = put(w, ":", 1);
+        if (status == KUR_OK)
+            status = write_value(w, type->element, NULL, item + offset, &at, depth + 1);
+    }
+    return status == KUR_OK ? put(w, is_map ? "}" : "]", 1) : status;
+}
+
+static kur_status write_plain(writer *w, const kur_type *type, const char *value)
+{
+    bool quoted = kur__kind_is_text((kur_kind)type->kind);
+    if (quoted && type->kind == KUR_KIND_IS_ENUM) /* a symbol's name may need escapes */
+        return put_string(w, kur__symbol_name(type, KUR__LOAD(int32_t, value)));
+    kur_status status = quoted ? put(w, "\"", 1) : KUR_OK;
+    if (status == KUR_OK && kur__value_format(type, value, w->json) != KUR_OK)
+        status = kur__error_no_memory(w->error);
+    return status == KUR_OK && quoted ? put(w, "\"", 1) : status;
+}
+
+static kur_status write_value(writer *w, const kur_type *type, const kur_field *field, const char *value,
+                              const kur__path *path, size_t depth)
+{
+    if (depth > KUR_DEPTH_MAX)
+        return kur__error_at(w->error, KUR_ERROR_TOO_LARGE, path, "nests deeper than %d", KUR_DEPTH_MAX);
+    kur_status status = kur__value_check(type, field, value, path, w->error);
+    if (status != KUR_OK)
+        return status;
+    switch ((kur_kind)type->kind) {
+    case KUR_KIND_IS_STRING:
+        return put_string(w, KUR__LOAD(const char *, value));
+    case KUR_KIND_IS_OPTIONAL:
+        return kur__optional_has(value)
+                   ? write_value(w, type->element, field, value + kur__optional_offset(type), path, depth)
+                   : put(w, "null", 4);
+    case KUR_KIND_IS_LIST:
+    case KUR_KIND_IS_MAP:
+        return write_items(w, type, value, path, depth);
+    case KUR_KIND_IS_RECORD:
+        return write_record(w, type, value, path, depth);
+    default:
+        return write_plain(w, type, value);
+    }
+}
+
+kur_status kur_json_write(const kur_type *type, const void *record, kur_buffer *json, kur_error *error)
+{
+    if (type == NULL || record == NULL || json == NULL)
+        return kur__error_null(error, type == NULL ? "type" : record == NULL ? "record" : "json");
+    if (type->abi != KUR_TYPE_ABI || type->kind != KUR_KIND_IS_RECORD)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "not the descriptor of a record of ABI %d", KUR_TYPE_ABI);
+    writer w = {json, error};
+    size_t before = json->size;
+    kur_status status = write_value(&w, type, NULL, record, NULL, 0);
+    if (status != KUR_OK) {
+        json->size = before;
+        if (json->capacity > before)
+            json->data[before] = '\0';
+    }
+    return status;
+}
