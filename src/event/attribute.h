@@ -42,6 +42,12 @@ static inline bool kur__attribute_is_text(kur_bytes value)
     return true;
 }
 
+/* The value as a text, or NULL when it is none. */
+static inline const char *kur__attribute_text_or_null(kur_bytes value)
+{
+    return value.size > 0 && kur__attribute_is_text(value) ? value.data : NULL;
+}
+
 /* Whether a content type (with or without parameters) is this media type. */
 static inline bool kur__content_type_is(const char *content_type, const char *media_type)
 {

@@ -118,11 +118,6 @@ static kur_status take_text(kur_bytes value, const char *attribute, bool require
     return KUR_OK;
 }
 
-static const char *text_or_null(kur_bytes value)
-{
-    return value.size > 0 && kur__attribute_is_text(value) ? value.data : NULL;
-}
-
 static void take_trace(const kur__envelope_reader *reader, kur_event_view *view)
 {
     view->traceparent = kur__traceparent_is_valid(reader->traceparent) ? reader->traceparent.data : NULL;
@@ -335,11 +330,11 @@ kur_status kur__envelope_finish(const kur__envelope_reader *reader, kur_arena *a
         status = finish_attributes(reader, view, error);
     } else {
         view->mode = KUR_EVENT_PLAIN;
-        view->content_type = text_or_null(reader->content_type);
-        view->id = text_or_null(reader->fallback_id);
+        view->content_type = kur__attribute_text_or_null(reader->content_type);
+        view->id = kur__attribute_text_or_null(reader->fallback_id);
     }
     if (status == KUR_OK && view->correlation_id == NULL)
-        view->correlation_id = text_or_null(reader->fallback_correlation_id);
+        view->correlation_id = kur__attribute_text_or_null(reader->fallback_correlation_id);
     return status;
 }
 

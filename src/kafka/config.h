@@ -1,0 +1,37 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * librdkafka's properties as a client collects them: from a file, the environment and options, the later set one counts.
+ */
+#ifndef KURIER_KAFKA_CONFIG_H
+#define KURIER_KAFKA_CONFIG_H
+
+#include <kurier/bytes.h>
+#include <librdkafka/rdkafka.h>
+
+typedef struct kur__setting kur__setting;
+
+/* Starts as {0}. */
+typedef struct kur__config {
+    kur__setting *settings; /* by name */
+} kur__config;
+
+void kur__config_done(kur__config *config);
+
+/*
+ * Checks and stores a property. KUR_ERROR_CONFIG names it, with the closest right name when it is unknown, and never shows
+ * the value of one that may hold a secret.
+ */
+kur_status kur__config_set(kur__config *config, const char *name, const char *value, kur_error *error);
+
+/* The value that is set, or NULL. */
+const char *kur__config_get(const kur__config *config, const char *name);
+
+/* Reads lines of `name = value`; errors begin with "name_of_file:line: ". */
+kur_status kur__config_read(kur__config *config, const char *file_name, kur_bytes text, kur_error *error);
+kur_status kur__config_load(kur__config *config, const char *path, kur_error *error);
+
+/* Sets all that was collected. */
+kur_status kur__config_apply(const kur__config *config, rd_kafka_conf_t *conf, kur_error *error);
+
+#endif

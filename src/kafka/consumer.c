@@ -1,0 +1,571 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes
+ *
+ * Records are librdkafka's messages. Each one that is held counts as a reference to the consumer, for a handle with
+ * messages outside never ends its destruction: kur_consumer_free closes, and whoever gives the last reference back destroys.
+ *
+ * Start. auto.offset.reset is "error": where a partition starts is decided here, at each assignment, from the committed
+ * offsets; what librdkafka then reports is a gap and is told, not skipped.
+ *
+ * Rebalance. The callback runs inside a poll, on its thread, and makes librdkafka yield, so that the batch in which it ran holds only
+ * records fetched before; those of partitions that have gone are dropped, for their new owner gets them.
+ *
+ * Commit. Only what is assigned, never backwards within an assignment; the answer is waited for on a queue of its own,
+ * with a deadline of ours.
+ */
+#include <inttypes.h>
+#include <kurier/consumer.h>
+#include <kurier/librdkafka.h>
+#include <kurier/sys/clock.h>
+#include <kurier/sys/memory.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/options.h"
+#include "kafka/client.h"
+#include "kafka/connection.h"
+#include "kafka/record.h"
+#include "kafka/topic.h"
+
+enum {
+    COMMITTED_MS = 10000,
+    COMMITTED_TRIES = 3,
+    CLOSE_MS = 10000,
+    POLL_SLICE_MS = 500, /* so that a long poll still warns every 10 s */
+    METADATA_SIZE_MAX = 4096
+};
+
+struct kur_consumer {
+    atomic_size_t references; /* one of the owner's, one for each record held */
+    kur_client *client;
+    kur__connection connection;
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;
+    kur_start start;
+    kur_rebalance_callback *on_rebalance;
+    void *user;
+    char *group;
+    rd_kafka_topic_partition_list_t *assigned; /* .offset: what was last committed in this assignment */
+    bool rebalanced;                           /* since the batch began */
+    bool closed;
+    kur_error waiting_error; /* told by the next poll */
+};
+
+/* ---- Rebalance ---- */
+
+static void tell(kur_consumer *consumer, kur_rebalance what, const rd_kafka_topic_partition_list_t *partitions)
+{
+    kur__log_print(kur__client_log(consumer->client), KUR_LOG_INFO, "group %s: %d partitions %s", consumer->group,
+                   partitions->cnt, what == KUR_ASSIGNED ? "assigned" : what == KUR_REVOKED ? "revoked" : "lost");
+    if (consumer->on_rebalance == NULL)
+        return;
+    kur_position *positions = kur_calloc((size_t)partitions->cnt + 1, sizeof *positions);
+    if (positions == NULL) {
+        kur_error_set(&consumer->waiting_error, KUR_ERROR_NO_MEMORY, "out of memory: a rebalance was not told");
+        return;
+    }
+    for (int i = 0; i < partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *from = &partitions->elems[i];
+        positions[i] = (kur_position){.size = sizeof *positions,
+                                      .topic = from->topic,
+                                      .partition = from->partition,
+                                      .offset = from->offset >= 0 ? from->offset : -1};
+    }
+    consumer->on_rebalance(consumer, what, positions, (size_t)partitions->cnt, consumer->user);
+    kur_free(positions);
+}
+
+/* Sets each partition's start: what is committed, else what .start says. */
+static rd_kafka_resp_err_t find_start(kur_consumer *consumer, rd_kafka_topic_partition_list_t *partitions)
+{
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (int i = 0; i < COMMITTED_TRIES; i++) {
+        code = rd_kafka_committed(consumer->rk, partitions, COMMITTED_MS);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            break;
+        kur__log_print(kur__client_log(consumer->client), KUR_LOG_WARNING, "group %s: committed offsets: %s",
+                       consumer->group, rd_kafka_err2str(code));
+    }
+    /* Only an answer for all means that one without an offset has none. */
+    for (int i = 0; i < partitions->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        rd_kafka_topic_partition_t *partition = &partitions->elems[i];
+        code = partition->err;
+        if (partition->offset < 0)
+            partition->offset =
+                consumer->start == KUR_START_LATEST ? RD_KAFKA_OFFSET_END : RD_KAFKA_OFFSET_BEGINNING;
+    }
+    return code;
+}
+
+static void assign(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
+{
+    rd_kafka_topic_partition_list_t *starts = rd_kafka_topic_partition_list_copy(partitions);
+    rd_kafka_resp_err_t code = find_start(consumer, starts);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        /* librdkafka asks again itself; where it finds nothing it reports it, and nothing is skipped. */
+        for (int i = 0; i < starts->cnt; i++)
+            starts->elems[i].offset = RD_KAFKA_OFFSET_STORED;
+        kur__error_of_kafka(&consumer->waiting_error, code, "group %s: committed offsets", consumer->group);
+    }
+    code = rd_kafka_assign(consumer->rk, starts);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        kur__error_of_kafka(&consumer->waiting_error, code, "group %s: assign", consumer->group);
+    if (consumer->assigned != NULL)
+        rd_kafka_topic_partition_list_destroy(consumer->assigned);
+    consumer->assigned = starts;
+    tell(consumer, KUR_ASSIGNED, starts);
+}
+
+static void revoke(kur_consumer *consumer)
+{
+    if (consumer->assigned != NULL && consumer->assigned->cnt > 0)
+        tell(consumer, rd_kafka_assignment_lost(consumer->rk) ? KUR_LOST : KUR_REVOKED, consumer->assigned);
+    rd_kafka_assign(consumer->rk, NULL);
+    if (consumer->assigned != NULL)
+        rd_kafka_topic_partition_list_destroy(consumer->assigned);
+    consumer->assigned = NULL;
+}
+
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,
+                         void *opaque)
+{
+    kur__connection *connection = opaque;
+    kur_consumer *consumer = (kur_consumer *)((char *)connection - offsetof(struct kur_consumer, connection));
+    consumer->rebalanced = true;
+    rd_kafka_yield(rk);
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+        assign(consumer, partitions);
+    else
+        revoke(consumer);
+    if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
+        kur__error_of_kafka(&consumer->waiting_error, code, "group %s: rebalance", consumer->group);
+}
+
+/* ---- New, close, free ---- */
+
+static kur_status configure(rd_kafka_conf_t *conf, const kur_consumer_options *options, kur_error *error)
+{
+    char why[256], session[16], interval[16];
+    int session_ms = options->session_timeout_ms != 0 ? options->session_timeout_ms : 45000;
+    int interval_ms = options->max_poll_interval_ms != 0 ? options->max_poll_interval_ms : 300000;
+    snprintf(session, sizeof session, "%d", session_ms);
+    snprintf(interval, sizeof interval, "%d", interval_ms > session_ms ? interval_ms : session_ms);
+    const char *const properties[][2] = {
+        {"group.id", options->group}, {"session.timeout.ms", session}, {"max.poll.interval.ms", interval}};
+    for (size_t i = 0; i < sizeof properties / sizeof *properties; i++)
+        if (rd_kafka_conf_set(conf, properties[i][0], properties[i][1], why, sizeof why) != RD_KAFKA_CONF_OK)
+            return kur_error_set(error, KUR_ERROR_CONFIG, "%s: %s", properties[i][0], why);
+    return KUR_OK;
+}
+
+static kur_status open_handle(kur_consumer *consumer, const kur_consumer_options *options, kur_error *error)
+{
+    rd_kafka_conf_t *conf = kur__client_conf(consumer->client, RD_KAFKA_CONSUMER, error);
+    if (conf == NULL)
+        return KUR_ERROR_CONFIG;
+    kur_status status = configure(conf, options, error);
+    if (status != KUR_OK) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    kur__connection_init(&consumer->connection, kur__client_log(consumer->client), conf);
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    char why[256];
+    consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    if (consumer->rk == NULL) {
+        rd_kafka_conf_destroy(conf);
+        kur__connection_done(&consumer->connection);
+        return kur_error_set(error, KUR_ERROR_CONFIG, "%s", why);
+    }
+    rd_kafka_poll_set_consumer(consumer->rk);
+    consumer->queue = rd_kafka_queue_get_consumer(consumer->rk);
+    return KUR_OK;
+}
+
+static void release(kur_consumer *consumer, size_t references)
+{
+    if (atomic_fetch_sub(&consumer->references, references) != references)
+        return;
+    if (consumer->assigned != NULL)
+        rd_kafka_topic_partition_list_destroy(consumer->assigned);
+    if (consumer->rk != NULL) {
+        rd_kafka_queue_destroy(consumer->queue);
+        rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        kur__connection_done(&consumer->connection);
+    }
+    kur_client_unref(consumer->client);
+    kur_free(consumer->group);
+    kur_free(consumer);
+}
+
+kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_options *given, kur_error *error)
+{
+    kur_consumer_options options;
+    if (client == NULL) {
+        kur__error_null(error, "client");
+        return NULL;
+    }
+    if (kur__options_take(&options, sizeof options, given, "kur_consumer_options", error) != KUR_OK)
+        return NULL;
+    if (options.group == NULL || options.group[0] == '\0' || strlen(options.group) > 1000 ||
+        !kur_bytes_is_utf8(kur_bytes_text(options.group))) {
+        kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".group is missing, longer than 1,000 bytes or not UTF-8");
+        return NULL;
+    }
+    if ((options.start != KUR_START_EARLIEST && options.start != KUR_START_LATEST) || options.session_timeout_ms < 0 ||
+        options.max_poll_interval_ms < 0) {
+        kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                      ".start, .session_timeout_ms or .max_poll_interval_ms is not valid");
+        return NULL;
+    }
+    kur_consumer *consumer = kur_calloc(1, sizeof *consumer);
+    if (consumer == NULL) {
+        kur__error_no_memory(error);
+        return NULL;
+    }
+    atomic_init(&consumer->references, 1);
+    consumer->client = kur_client_ref(client);
+    consumer->start = options.start;
+    consumer->on_rebalance = options.on_rebalance;
+    consumer->user = options.user;
+    consumer->group = kur_strdup(options.group);
+    kur_status status = consumer->group != NULL ? open_handle(consumer, &options, error) : kur__error_no_memory(error);
+    if (status == KUR_OK)
+        return consumer;
+    release(consumer, 1);
+    return NULL;
+}
+
+kur_status kur_consumer_close(kur_consumer *consumer, kur_error *error)
+{
+    if (consumer == NULL)
+        return kur__error_null(error, "consumer");
+    if (consumer->closed)
+        return KUR_OK;
+    consumer->closed = true;
+    rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(consumer->rk, consumer->queue);
+    if (failed != NULL) {
+        kur_status status = kur__error_of_kafka(error, rd_kafka_error_code(failed), "close");
+        rd_kafka_error_destroy(failed);
+        return status;
+    }
+    int64_t deadline = kur_clock_monotonic_us() + (int64_t)CLOSE_MS * 1000;
+    while (!rd_kafka_consumer_closed(consumer->rk) && kur_clock_monotonic_us() < deadline) {
+        rd_kafka_message_t *messages[64];
+        ssize_t count = rd_kafka_consume_batch_queue(consumer->queue, 50, messages, 64);
+        for (ssize_t i = 0; i < count; i++)
+            rd_kafka_message_destroy(messages[i]);
+    }
+    if (rd_kafka_consumer_closed(consumer->rk))
+        return KUR_OK;
+    return kur__connection_timeout(&consumer->connection, error, "close: the group was not left in time");
+}
+
+void kur_consumer_free(kur_consumer *consumer)
+{
+    if (consumer == NULL)
+        return;
+    kur_consumer_close(consumer, NULL);
+    release(consumer, 1);
+}
+
+/* ---- Subscription and polling ---- */
+
+kur_status kur_consumer_subscribe(kur_consumer *consumer, const char *const *topics, kur_error *error)
+{
+    if (consumer == NULL || topics == NULL)
+        return kur__error_null(error, consumer == NULL ? "consumer" : "topics");
+    size_t count = 0;
+    for (; topics[count] != NULL; count++)
+        if (!kur__topic_is_valid(topics[count]))
+            return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                                 "topics[%zu] is not 1 to 249 characters of A-Z a-z 0-9 . _ -: \"%.40s\"", count,
+                                 topics[count]);
+    if (count == 0 || consumer->closed)
+        return kur_error_set(error, count == 0 ? KUR_ERROR_INVALID_ARGUMENT : KUR_ERROR_CLOSED,
+                             count == 0 ? "topics is empty" : "the consumer is closed");
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++)
+        rd_kafka_topic_partition_list_add(list, topics[i], RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(consumer->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? KUR_OK : kur__error_of_kafka(error, code, "subscribe");
+}
+
+static rd_kafka_topic_partition_t *find_assigned(kur_consumer *consumer, const char *topic, int32_t partition)
+{
+    return consumer->assigned != NULL ? rd_kafka_topic_partition_list_find(consumer->assigned, topic, partition) : NULL;
+}
+
+static bool is_for_the_caller(kur_status status)
+{
+    switch (status) {
+    case KUR_ERROR_GAP:
+    case KUR_ERROR_UNKNOWN_TOPIC:
+    case KUR_ERROR_AUTHORIZATION:
+    case KUR_ERROR_AUTHENTICATION:
+    case KUR_ERROR_FENCED:
+    case KUR_ERROR_FATAL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A message that is an error: told to the caller, or logged when librdkafka gets over it by itself. */
+static void take_error(kur_consumer *consumer, const rd_kafka_message_t *message)
+{
+    kur_error error;
+    const char *topic = message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : consumer->group;
+    kur__error_of_kafka(&error, message->err, "%s", rd_kafka_message_errstr(message));
+    if (error.code == KUR_ERROR_GAP) {
+        kur_error_set(&error, KUR_ERROR_GAP, "%s [%" PRId32 "] at offset %" PRId64 ": %s", topic, message->partition,
+                      message->offset, rd_kafka_message_errstr(message));
+        error.kafka_code = (int32_t)message->err;
+    }
+    if (!is_for_the_caller(error.code))
+        kur__log_print(kur__client_log(consumer->client), KUR_LOG_WARNING, "group %s: %s", consumer->group, error.message);
+    else if (consumer->waiting_error.code == KUR_OK)
+        consumer->waiting_error = error;
+}
+
+/* Keeps the records and drops errors and what is no longer ours; returns how many are left. */
+static size_t sort_out(kur_consumer *consumer, rd_kafka_message_t **messages, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_message_t *message = messages[i];
+        bool keep = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (!keep)
+            take_error(consumer, message);
+        else if (consumer->rebalanced)
+            keep = find_assigned(consumer, rd_kafka_topic_name(message->rkt), message->partition) != NULL;
+        if (keep)
+            messages[kept++] = message;
+        else
+            rd_kafka_message_destroy(message);
+    }
+    return kept;
+}
+
+kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_record **records, size_t capacity,
+                                   size_t *count, kur_error *error)
+{
+    if (consumer == NULL || records == NULL || count == NULL)
+        return kur__error_null(error, consumer == NULL ? "consumer" : records == NULL ? "records" : "count");
+    if (timeout_ms < 0 || capacity == 0)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative or capacity is 0");
+    if (consumer->closed)
+        return kur_error_set(error, KUR_ERROR_CLOSED, "the consumer is closed");
+
+    size_t kept = 0;
+    int64_t deadline = kur_clock_monotonic_us() + (int64_t)timeout_ms * 1000;
+    int left_ms = timeout_ms;
+    while (consumer->waiting_error.code == KUR_OK) {
+        /* The array is the caller's, of pointers that are never looked behind but as librdkafka's messages. */
+        rd_kafka_message_t **messages = (rd_kafka_message_t **)(void *)records;
+        consumer->rebalanced = false;
+        ssize_t got = rd_kafka_consume_batch_queue(consumer->queue, left_ms < POLL_SLICE_MS ? left_ms : POLL_SLICE_MS,
+                                                   messages, capacity);
+        kur__connection_serve(&consumer->connection, consumer->rk);
+        kept = got > 0 ? sort_out(consumer, messages, (size_t)got) : 0;
+        left_ms = (int)((deadline - kur_clock_monotonic_us()) / 1000);
+        if (kept > 0 || left_ms <= 0)
+            break;
+    }
+    atomic_fetch_add(&consumer->references, kept);
+    *count = kept;
+    if (kept > 0 || consumer->waiting_error.code == KUR_OK)
+        return KUR_OK;
+    kur_status status = consumer->waiting_error.code;
+    if (error != NULL)
+        *error = consumer->waiting_error;
+    consumer->waiting_error = (kur_error){0};
+    return status;
+}
+
+kur_status kur_consumer_poll(kur_consumer *consumer, int timeout_ms, kur_record **record, kur_error *error)
+{
+    if (record == NULL)
+        return kur__error_null(error, "record");
+    kur_record *one = NULL;
+    size_t count = 0;
+    kur_status status = kur_consumer_poll_batch(consumer, timeout_ms, &one, 1, &count, error);
+    *record = status == KUR_OK && count > 0 ? one : NULL;
+    return status;
+}
+
+void kur_consumer_free_records(kur_consumer *consumer, kur_record *const *records, size_t count)
+{
+    size_t freed = 0;
+    if (consumer == NULL || records == NULL)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (records[i] != NULL) {
+            rd_kafka_message_destroy(kur__record_message(records[i]));
+            freed++;
+        }
+    if (freed > 0)
+        release(consumer, freed);
+}
+
+/* ---- Offsets ---- */
+
+static const kur_position *position_at(const kur_position *positions, size_t index)
+{
+    return (const kur_position *)(const void *)((const char *)positions + index * positions->size);
+}
+
+static kur_status check_commit(kur_consumer *consumer, const kur_position *position, size_t index, kur_error *error)
+{
+    if (!kur__topic_is_valid(position->topic) || position->partition < 0 || position->offset < 0)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "positions[%zu]: topic, partition or offset is not valid",
+                             index);
+    if (position->metadata != NULL && strnlen(position->metadata, METADATA_SIZE_MAX + 1) > METADATA_SIZE_MAX)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "positions[%zu]: metadata is longer than %d bytes", index,
+                             METADATA_SIZE_MAX);
+    rd_kafka_topic_partition_t *assigned = find_assigned(consumer, position->topic, position->partition);
+    if (assigned == NULL)
+        return kur_error_set(error, KUR_ERROR_NOT_COMMITTED, "%s [%" PRId32 "] is not assigned", position->topic,
+                             position->partition);
+    if (assigned->offset >= 0 && position->offset < assigned->offset)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                             "%s [%" PRId32 "]: %" PRId64 " is behind %" PRId64 ", where the group is already",
+                             position->topic, position->partition, position->offset, assigned->offset);
+    return KUR_OK;
+}
+
+static kur_status make_commit(kur_consumer *consumer, const kur_position *positions, size_t count,
+                              rd_kafka_topic_partition_list_t *list, kur_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        const kur_position *position = position_at(positions, i);
+        kur_status status = check_commit(consumer, position, i, error);
+        if (status != KUR_OK)
+            return status;
+        rd_kafka_topic_partition_t *to =
+            rd_kafka_topic_partition_list_add(list, position->topic, position->partition);
+        to->offset = position->offset;
+        if (position->metadata != NULL && position->metadata[0] != '\0') {
+            /* Freed with the list by librdkafka, with the C library's free. */
+            to->metadata = strdup(position->metadata);
+            if (to->metadata == NULL)
+                return kur__error_no_memory(error);
+            to->metadata_size = strlen(position->metadata);
+        }
+    }
+    return KUR_OK;
+}
+
+static kur_status take_answer(kur_consumer *consumer, rd_kafka_event_t *event, kur_error *error)
+{
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    const rd_kafka_topic_partition_list_t *answer = rd_kafka_event_topic_partition_list(event);
+    for (int i = 0; answer != NULL && i < answer->cnt; i++) {
+        const rd_kafka_topic_partition_t *one = &answer->elems[i];
+        if (one->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            code = one->err;
+            continue;
+        }
+        rd_kafka_topic_partition_t *assigned = find_assigned(consumer, one->topic, one->partition);
+        if (assigned != NULL && code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            assigned->offset = one->offset;
+    }
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? KUR_OK
+                                              : kur__error_of_kafka(error, code, "group %s: commit", consumer->group);
+}
+
+static kur_status commit_list(kur_consumer *consumer, rd_kafka_topic_partition_list_t *list, int timeout_ms,
+                              kur_error *error)
+{
+    rd_kafka_queue_t *answers = rd_kafka_queue_new(consumer->rk);
+    rd_kafka_resp_err_t code = rd_kafka_commit_queue(consumer->rk, list, answers, NULL, NULL);
+    kur_status status;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        status = kur__error_of_kafka(error, code, "group %s: commit", consumer->group);
+    } else {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(answers, timeout_ms);
+        char what[100];
+        snprintf(what, sizeof what, "commit: no answer within %d ms", timeout_ms);
+        status = event != NULL ? take_answer(consumer, event, error)
+                               : kur__connection_timeout(&consumer->connection, error, what);
+        if (event != NULL)
+            rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(answers);
+    return status;
+}
+
+kur_status kur_consumer_commit(kur_consumer *consumer, const kur_position *positions, size_t count, int timeout_ms,
+                               kur_error *error)
+{
+    if (consumer == NULL || (positions == NULL && count > 0))
+        return kur__error_null(error, consumer == NULL ? "consumer" : "positions");
+    if (timeout_ms < 0 || count > 100000)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative or count is above 100,000");
+    if (count == 0)
+        return KUR_OK;
+    if (positions->size < sizeof(kur_position) || positions->size > 4096)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "positions[0].size is not set: use KUR_POSITION()");
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    kur_status status = make_commit(consumer, positions, count, list, error);
+    if (status == KUR_OK)
+        status = commit_list(consumer, list, timeout_ms, error);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+kur_status kur_consumer_committed(kur_consumer *consumer, kur_position *position, kur_arena *arena, int timeout_ms,
+                                  kur_error *error)
+{
+    if (consumer == NULL || position == NULL || arena == NULL)
+        return kur__error_null(error, consumer == NULL ? "consumer" : position == NULL ? "position" : "arena");
+    if (!kur__topic_is_valid(position->topic) || position->partition < 0 || timeout_ms < 0)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "topic, partition or timeout_ms is not valid");
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, position->topic, position->partition);
+    rd_kafka_resp_err_t code = rd_kafka_committed(consumer->rk, list, timeout_ms);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = one->err;
+    kur_status status = KUR_OK;
+    const char *metadata = NULL;
+    if (code == RD_KAFKA_RESP_ERR__TIMED_OUT)
+        status = kur__connection_timeout(&consumer->connection, error, "the committed offset: no answer in time");
+    else if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        status = kur__error_of_kafka(error, code, "the committed offset");
+    else if (one->metadata_size > 0) {
+        metadata = kur_arena_copy(arena, one->metadata, one->metadata_size);
+        status = metadata != NULL ? KUR_OK : kur__error_no_memory(error);
+    }
+    if (status == KUR_OK) {
+        position->offset = one->offset >= 0 ? one->offset : -1;
+        position->metadata = metadata;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+kur_status kur_consumer_position(kur_consumer *consumer, const char *topic, int32_t partition, int64_t *offset,
+                                 kur_error *error)
+{
+    if (consumer == NULL || topic == NULL || offset == NULL)
+        return kur__error_null(error, consumer == NULL ? "consumer" : topic == NULL ? "topic" : "offset");
+    if (find_assigned(consumer, topic, partition) == NULL)
+        return kur_error_set(error, KUR_ERROR_UNKNOWN_TOPIC, "%s [%" PRId32 "] is not assigned", topic, partition);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, topic, partition);
+    rd_kafka_resp_err_t code = rd_kafka_position(consumer->rk, list);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        *offset = one->offset >= 0 ? one->offset : -1;
+    rd_kafka_topic_partition_list_destroy(list);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? KUR_OK : kur__error_of_kafka(error, code, "position");
+}
+
+rd_kafka_t *kur_consumer_librdkafka(kur_consumer *consumer)
+{
+    return consumer != NULL ? consumer->rk : NULL;
+}

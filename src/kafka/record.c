@@ -1,0 +1,134 @@
+/* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
+#include "kafka/record.h"
+
+#include <kurier/consumer.h>
+#include <kurier/librdkafka.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/error.h"
+#include "event/attribute.h"
+#include "event/envelope.h"
+
+const kur_record *kur_record_of_librdkafka(const rd_kafka_message_t *message)
+{
+    return (const kur_record *)message;
+}
+
+const char *kur_record_topic(const kur_record *record)
+{
+    return record != NULL ? rd_kafka_topic_name(kur__record_message(record)->rkt) : NULL;
+}
+
+int32_t kur_record_partition(const kur_record *record)
+{
+    return record != NULL ? kur__record_message(record)->partition : -1;
+}
+
+int64_t kur_record_offset(const kur_record *record)
+{
+    return record != NULL ? kur__record_message(record)->offset : -1;
+}
+
+kur_bytes kur_record_key(const kur_record *record)
+{
+    const rd_kafka_message_t *message = kur__record_message(record);
+    return message != NULL ? kur_bytes_of(message->key, message->key_len) : kur_bytes_of(NULL, 0);
+}
+
+kur_bytes kur_record_value(const kur_record *record)
+{
+    const rd_kafka_message_t *message = kur__record_message(record);
+    return message != NULL ? kur_bytes_of(message->payload, message->len) : kur_bytes_of(NULL, 0);
+}
+
+int64_t kur_record_timestamp_us(const kur_record *record)
+{
+    rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+    int64_t timestamp_ms = record != NULL ? rd_kafka_message_timestamp(kur__record_message(record), &type) : -1;
+    /* A producer can write any number there. */
+    if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || timestamp_ms < 0 || timestamp_ms > INT64_MAX / 1000)
+        return -1;
+    return timestamp_ms * 1000;
+}
+
+static rd_kafka_headers_t *headers_of(const kur_record *record)
+{
+    rd_kafka_headers_t *headers = NULL;
+    if (record == NULL ||
+        rd_kafka_message_headers(kur__record_message(record), &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return NULL;
+    return headers;
+}
+
+size_t kur_record_header_count(const kur_record *record)
+{
+    rd_kafka_headers_t *headers = headers_of(record);
+    return headers != NULL ? rd_kafka_header_cnt(headers) : 0;
+}
+
+bool kur_record_header(const kur_record *record, size_t index, kur_header *header)
+{
+    rd_kafka_headers_t *headers = headers_of(record);
+    return headers != NULL && header != NULL &&
+           rd_kafka_header_get_all(headers, index, &header->name, &header->value.data, &header->value.size) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+bool kur_record_header_last(const kur_record *record, const char *name, kur_bytes *value)
+{
+    rd_kafka_headers_t *headers = headers_of(record);
+    return headers != NULL && name != NULL && value != NULL &&
+           rd_kafka_header_get_last(headers, name, &value->data, &value->size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* ---- Events ---- */
+
+kur_status kur_event_read(const kur_record *record, kur_arena *arena, kur_event_view *view, kur_error *error)
+{
+    if (record == NULL || view == NULL)
+        return kur__error_null(error, record == NULL ? "record" : "view");
+    if (view->size < sizeof(size_t))
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "view.size is not set: start from KUR_EVENT_VIEW()");
+    kur__envelope_reader reader;
+    kur__envelope_begin(&reader);
+    rd_kafka_headers_t *headers = headers_of(record);
+    kur_header header;
+    for (size_t i = 0; headers != NULL && rd_kafka_header_get_all(headers, i, &header.name, &header.value.data,
+                                                                  &header.value.size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         i++)
+        kur__envelope_take(&reader, header.name, header.value);
+
+    kur_event_view made = {.size = view->size < sizeof made ? view->size : sizeof made,
+                           .record = record,
+                           .key = kur_record_key(record),
+                           .data = kur_record_value(record),
+                           .topic = kur_record_topic(record),
+                           .partition = kur_record_partition(record),
+                           .offset = kur_record_offset(record),
+                           .timestamp_us = kur_record_timestamp_us(record)};
+    kur_status status = kur__envelope_finish(&reader, arena, &made, error);
+    if (status == KUR_OK)
+        memcpy(view, &made, made.size);
+    return status;
+}
+
+const char *kur_event_extension(const kur_event_view *view, const char *name)
+{
+    if (view == NULL || name == NULL)
+        return NULL;
+    const char *found = NULL;
+    for (size_t i = 0; i < view->parsed_count; i++)
+        if (strcmp(view->parsed[i].name, name) == 0)
+            found = view->parsed[i].value.data;
+    if (view->mode != KUR_EVENT_BINARY)
+        return found;
+    rd_kafka_headers_t *headers = headers_of(view->record);
+    kur_header header;
+    for (size_t i = 0; headers != NULL && rd_kafka_header_get_all(headers, i, &header.name, &header.value.data,
+                                                                  &header.value.size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         i++)
+        if (strncasecmp(header.name, "ce_", 3) == 0 && strcasecmp(header.name + 3, name) == 0)
+            found = kur__attribute_text_or_null(header.value);
+    return found;
+}

@@ -1,0 +1,85 @@
+/* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "kafka/connection.h"
+
+kur_status kur__status_of_kafka(rd_kafka_resp_err_t code)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        return KUR_OK;
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
+    case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
+        return KUR_ERROR_TIMEOUT;
+    case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+        return KUR_ERROR_QUEUE_FULL;
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+        return KUR_ERROR_UNREACHABLE;
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR__SSL:
+    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+        return KUR_ERROR_AUTHENTICATION;
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+        return KUR_ERROR_AUTHORIZATION;
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+        return KUR_ERROR_UNKNOWN_TOPIC;
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE:
+        return KUR_ERROR_TOO_LARGE;
+    case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
+        return KUR_ERROR_CANCELLED;
+    case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
+        return KUR_ERROR_UNKNOWN_OUTCOME;
+    case RD_KAFKA_RESP_ERR__FENCED:
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+    case RD_KAFKA_RESP_ERR_PRODUCER_FENCED:
+    case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
+        return KUR_ERROR_FENCED;
+    case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
+    case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
+    case RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST:
+        return KUR_ERROR_NOT_COMMITTED;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        return KUR_ERROR_GAP;
+    case RD_KAFKA_RESP_ERR__FATAL:
+        return KUR_ERROR_FATAL;
+    case RD_KAFKA_RESP_ERR__STATE:
+    case RD_KAFKA_RESP_ERR__CONFLICT:
+        return KUR_ERROR_INVALID_STATE;
+    case RD_KAFKA_RESP_ERR__INVALID_ARG:
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+        return KUR_ERROR_INVALID_ARGUMENT;
+    default:
+        return KUR_ERROR_BROKER;
+    }
+}
+
+kur_status kur__error_of_kafka(kur_error *error, rd_kafka_resp_err_t code, const char *what, ...)
+{
+    kur_status status = kur__status_of_kafka(code);
+    if (error == NULL)
+        return status;
+    char text[400];
+    va_list arguments;
+    va_start(arguments, what);
+    vsnprintf(text, sizeof text, what, arguments);
+    va_end(arguments);
+    kur_error_set(error, status, "%s: %s", text, rd_kafka_err2str(code));
+    error->kafka_code = (int32_t)code;
+    return status;
+}
