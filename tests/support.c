@@ -1,0 +1,98 @@
+/* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
+#include "support.h"
+
+#include <check.h>
+#include <kurier/sys/clock.h>
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static kur_embedded_broker *embedded;
+
+bool support_is_real(void)
+{
+    const char *given = getenv("KURIER_BOOTSTRAP");
+    return given != NULL && given[0] != '\0';
+}
+
+const char *support_bootstrap(void)
+{
+    if (support_is_real())
+        return getenv("KURIER_BOOTSTRAP");
+    if (embedded == NULL) {
+        kur_error error = {0};
+        embedded = kur_embedded_broker_new(&KUR_EMBEDDED_BROKER_OPTIONS(.log = kur_log_stderr), &error);
+        ck_assert_msg(embedded != NULL, "%s", error.message);
+    }
+    return kur_embedded_broker_bootstrap_servers(embedded);
+}
+
+void support_stop(void)
+{
+    kur_embedded_broker_free(embedded);
+    embedded = NULL;
+}
+
+const char *support_name(const char *prefix)
+{
+    static char names[64][80];
+    static int next;
+    char *name = names[next++ % 64];
+    kur_uuid uuid;
+    char text[KUR_UUID_TEXT_SIZE];
+    ck_assert(kur_uuid_new(&uuid, NULL) == KUR_OK);
+    kur_uuid_format(&uuid, text);
+    snprintf(name, sizeof names[0], "%s-%s", prefix, text);
+    return name;
+}
+
+/* Admin requests are not the library's yet. */
+static void create_topic(const char *name, int partitions)
+{
+    char why[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", support_bootstrap(), NULL, 0);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, partitions, 1, why, sizeof why);
+    rd_kafka_CreateTopics(rk, &topic, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 30000);
+    ck_assert_msg(event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR, "no topic %s", name);
+    rd_kafka_event_destroy(event);
+    rd_kafka_NewTopic_destroy(topic);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(rk);
+}
+
+const char *support_topic(int partitions)
+{
+    const char *name = support_name("t");
+    kur_error error = {0};
+    support_bootstrap();
+    if (support_is_real())
+        create_topic(name, partitions);
+    else
+        ck_assert_msg(kur_embedded_broker_topic(embedded, name, partitions, &error) == KUR_OK, "%s", error.message);
+    return name;
+}
+
+kur_client *support_client(void)
+{
+    kur_error error = {0};
+    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(),
+                                                            .source = "/tests",
+                                                            .log = kur_log_stderr,
+                                                            .log_level = KUR_LOG_WARNING),
+                                        &error);
+    ck_assert_msg(client != NULL, "%s", error.message);
+    return client;
+}
+
+bool support_wait(const atomic_int *counter, int value)
+{
+    int64_t deadline = kur_clock_monotonic_us() + 30 * 1000 * 1000;
+    while (atomic_load(counter) < value && kur_clock_monotonic_us() < deadline)
+        usleep(1000);
+    return atomic_load(counter) >= value;
+}

@@ -1,0 +1,32 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * A broker for integration tests: the embedded one, or a real one when KURIER_BOOTSTRAP names it.
+ */
+#ifndef KURIER_TESTS_SUPPORT_H
+#define KURIER_TESTS_SUPPORT_H
+
+#include <kurier/kurier.h>
+#include <stdatomic.h>
+
+/* Set up once a program; the embedded broker ends with support_stop. */
+const char *support_bootstrap(void);
+bool support_is_real(void);
+void support_stop(void);
+
+/* A topic of this test's own with `partitions` partitions, made; the name is valid until the program ends. */
+const char *support_topic(int partitions);
+
+/* A name that no other run uses, for groups. */
+const char *support_name(const char *prefix);
+
+/* A client of the broker with source /tests, logging to standard error from warnings on. */
+kur_client *support_client(void);
+
+/* Where nobody listens. */
+#define SUPPORT_NOBODY "127.0.0.1:1"
+
+/* Waits until a counter reaches a value, at most 30 s; whether it did. */
+bool support_wait(const atomic_int *counter, int value);
+
+#endif
