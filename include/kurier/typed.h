@@ -63,8 +63,8 @@ KUR_END_DECLS
 /** Declares an event: everything of KUR_RECORD, and the functions above. `version` is 1 or more. */
 #define KUR_EVENT(name, wire_name, version_, list)                                                                     \
     KUR_RECORD(name, list);                                                                                            \
-    KUR__UNUSED static const char name##__event_type[] = wire_name;                                                    \
-    enum { name##__version = version_ };                                                                               \
+    KUR__UNUSED static const char name##__KUR_EVENT_type[] = wire_name;                                                    \
+    enum { name##__KUR_EVENT_version = version_ };                                                                               \
     KUR__UNUSED static inline kur_status name##_publish(kur_producer *producer, const struct name *event,              \
                                                         const struct kur_publish_options *options,                     \
                                                         kur_error *error)                                              \
@@ -103,6 +103,6 @@ KUR_END_DECLS
 /** Gives an event its descriptor; once in a program, in C. `.topic` is where it goes unless told otherwise. */
 #define KUR_EVENT_DEFINE(...) KUR__EVENT_DEFINE(__VA_ARGS__, )
 #define KUR__EVENT_DEFINE(name, list, ...)                                                                             \
-    KUR__RECORD_DEFINE(name, list, .event_type = name##__event_type, .version = name##__version, __VA_ARGS__)
+    KUR__RECORD_DEFINE(name, list, .event_type = name##__KUR_EVENT_type, .version = name##__KUR_EVENT_version, __VA_ARGS__)
 
 #endif

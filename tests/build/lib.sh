@@ -1,0 +1,31 @@
+# Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+# Sourced by the tests of the build: counts checks and prints the closing line that script/test adds up.
+# meson gives SOURCE (the checkout) and BUILD (its build directory).
+set -euo pipefail
+: "${SOURCE:?}" "${BUILD:?}"
+export LC_ALL=C
+work=$(mktemp -d "${TMPDIR:-/tmp}/kurier-test.XXXXXX")
+passed=0 failed=0
+# Fails before the first check, or in the middle of a test, count as well.
+trap 'status=$?; rm -rf "$work"; if [ $status != 0 ] && [ $failed = 0 ]; then failed=1; fi
+    echo "# $(basename "$0" .sh): $passed passed, $failed failed, 0 skipped"
+    [ $failed = 0 ] && [ $passed -gt 0 ] || exit 1' EXIT
+trap 'exit 130' INT TERM
+
+# check NAME COMMAND…: passes when the command does; its output is shown when not.
+check() {
+    local name=$1
+    shift
+    if "$@" >"$work/output" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $name" >&2
+        sed 's/^/    /' "$work/output" >&2
+    fi
+}
+
+# says FILE TEXT: whether the file holds the text.
+says() {
+    grep -qF -- "$2" "$1" || { echo "\"$2\" is not said by:" && cat "$1" && return 1; }
+}

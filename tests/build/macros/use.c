@@ -1,0 +1,76 @@
+/* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
+#include "shop.h"
+
+#define NEED(condition)                                                                                                \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            return #condition;                                                                                         \
+    } while (0)
+
+static kur_outcome on_order_placed(kur_delivery *delivery, const struct order_placed *event, void *user)
+{
+    *(bool *)user = strcmp(event->order_id, "o-1") == 0;
+    return order_placed_emit(delivery, event, NULL) == KUR_OK ? KUR_DONE : KUR_REJECT;
+}
+
+static const char *publish(const struct order_placed *event)
+{
+    kur_error error = {0};
+    kur_embedded_broker *broker = kur_embedded_broker_new(&KUR_EMBEDDED_BROKER_OPTIONS(.brokers = 1), &error);
+    kur_client *client = kur_client_new(
+        &KUR_CLIENT_OPTIONS(.bootstrap_servers = kur_embedded_broker_bootstrap_servers(broker), .source = "/theirs"),
+        &error);
+    kur_producer *producer = kur_producer_new(client, &KUR_PRODUCER_OPTIONS(.linger_ms = KUR_NONE), &error);
+    kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = "theirs"), &error);
+    NEED(producer != NULL && consumer != NULL);
+
+    kur_result result = {.size = sizeof result};
+    NEED(order_placed_publish_wait(producer, event, &KUR_PUBLISH_OPTIONS(.partition = KUR_PARTITION(1)), 30000, &result,
+                                   &error) == KUR_OK);
+    NEED(result.partition == 1);
+    NEED(order_placed_publish(producer, event, NULL, &error) == KUR_OK);
+    NEED(kur_producer_send(producer, &KUR_MESSAGE(.topic = "orders", .tombstone = true, .key = kur_bytes_text("k")),
+                           &error) == KUR_OK);
+    kur_position position = KUR_POSITION(.topic = "orders", .partition = 0, .offset = 1);
+    NEED(kur_consumer_commit(consumer, &position, 1, 1000, &error) == KUR_ERROR_NOT_COMMITTED);
+    NEED(kur_producer_flush(producer, 30000, &error) == KUR_OK);
+    kur_consumer_free(consumer);
+    NEED(kur_producer_free(producer) == 0);
+    kur_client_unref(client);
+    kur_embedded_broker_free(broker);
+    return NULL;
+}
+
+const char *use_everything(void)
+{
+    kur_error error = {0};
+    struct order_placed event;
+    order_placed_init(&event);
+    KUR_ITEM(order_placed, lines) lines[2] = {{"a", 1}, {"b", 2}};
+    event.order_id = "o-1";
+    event.first = lines[0];
+    event.lines.items = lines;
+    event.lines.count = 2;
+    event.status = order_status_on_hold;
+    NEED(order_placed_validate(&event, &error) == KUR_OK);
+
+    kur_buffer json = {0}, text = {0};
+    NEED(order_placed_to_json(&event, &json, &error) == KUR_OK);
+    NEED(order_placed_print(&event, &text, &error) == KUR_OK);
+    kur_arena *arena = kur_arena_new();
+    struct order_placed back;
+    NEED(order_placed_from_json(kur_bytes_of(json.data, json.size), arena, &back, &error) == KUR_OK);
+    NEED(order_placed_compare(&event, &back) == 0);
+    kur_event_view view = KUR_EVENT_VIEW(.type = "shop.order.placed.v2", .data = kur_bytes_of(json.data, json.size));
+    NEED(kur_event_is(&view, &order_placed_type));
+    NEED(order_placed_read(&view, arena, &back, &error) == KUR_OK);
+
+    bool right = false;
+    NEED(order_placed_on(NULL, on_order_placed, &right) == KUR_OK);
+    NEED(layer_deliver(&back) == KUR_DONE && right && layer_called() > 0);
+    const char *failed = publish(&back);
+    kur_arena_free(arena);
+    kur_buffer_done(&json);
+    kur_buffer_done(&text);
+    return failed;
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+# An installed copy, used from outside through pkg-config: shared, static, and from C++.
+. "$(dirname "$0")/lib.sh"
+
+prefix=$work/prefix
+meson setup "$work/build" "$SOURCE" --prefix "$prefix" --libdir lib -Dtests=disabled -Dexamples=disabled \
+    -Dtools=disabled -Dbench=disabled -Dwerror=true >"$work/log" 2>&1 || { cat "$work/log" && exit 1; }
+meson install -C "$work/build" >"$work/log" 2>&1 || { cat "$work/log" && exit 1; }
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig LD_LIBRARY_PATH=$prefix/lib
+
+check "the version" test "$(pkg-config --modversion kurier)" = "$(meson introspect --projectinfo "$work/build" |
+    sed -n 's/.*"version": "\([^"]*\)".*/\1/p')"
+check "the soname" sh -c "readelf -d '$prefix/lib/libkurier.so' | grep -q 'SONAME.*\[libkurier\.so\.0\]'"
+check "every header is installed" diff <(cd "$SOURCE/include" && find kurier -name '*.h' | sort) \
+    <(cd "$prefix/include" && find . -name '*.h' | sed 's,^\./,,' | sort)
+# The user's own code asks for no more than the headers of kurier; librdkafka's are for <kurier/librdkafka.h> alone.
+cp "$SOURCE"/tests/build/macros/*.[ch]* "$work"
+read -ra shared < <(pkg-config --cflags --libs kurier)
+# The library alone is linked statically: a static librdkafka would ask for the static libraries of all its codecs.
+read -ra static <<<"$(pkg-config --cflags kurier) $prefix/lib/libkurier.a $(pkg-config --libs rdkafka jansson) -pthread"
+c=("$work/shop.c" "$work/use.c" "$work/layer.c" "$work/main.c")
+check "a program against the shared library" gcc -std=c11 -Wall -Wextra -Werror -o "$work/shared" "${c[@]}" "${shared[@]}"
+check "runs" "$work/shared"
+check "loads the library by its soname" sh -c "ldd '$work/shared' | grep -q 'libkurier\.so\.0 => $prefix/lib/'"
+rm "$prefix"/lib/libkurier.so*
+check "a program against the static library" gcc -std=c11 -Wall -Wextra -Werror -o "$work/static" "${c[@]}" "${static[@]}"
+check "runs" "$work/static"
+check "needs no libkurier.so" sh -c "! ldd '$work/static' | grep -q libkurier"
