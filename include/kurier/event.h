@@ -25,8 +25,8 @@ typedef enum kur_event_mode {
 
 /**
  * An event as it was received. Owns nothing: its texts belong to the record, or, in structured mode, to the arena it
- * was read with, and are valid as long as both are. Texts end with NUL, are UTF-8 without control characters, and are
- * NULL where the event has none. Set `.size` before reading: `kur_event_view view = KUR_EVENT_VIEW();`
+ * was read with, and are valid as long as both are. Texts end with NUL, are UTF-8 without control characters
+ * (tracestate and baggage may hold tabs), and are NULL where the event has none. Set `.size` before reading: `kur_event_view view = KUR_EVENT_VIEW();`
  */
 typedef struct kur_event_view {
     size_t size;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 _Static_assert(sizeof(kur_error) == 512, "kur_error is part of the ABI");
 
 const char *kur_status_name(kur_status status)
@@ -55,33 +57,6 @@ bool kur_status_is_fatal(kur_status status)
     return false;
 }
 
-/* A message cut in the middle of a character would not be UTF-8: goes back to the start of the last whole one. */
-static void cut_at_character(char *message, size_t size)
-{
-    size_t start = size;
-    while (start > 0 && ((unsigned char)message[start - 1] & 0xc0) == 0x80)
-        start--;
-    if (start > 0 && (unsigned char)message[start - 1] >= 0xc0)
-        message[start - 1] = '\0';
-}
-
-/* One line, whatever came in from outside. */
-static void make_one_line(char *message)
-{
-    for (char *c = message; *c != '\0'; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = ' ';
-}
-
-static void finish_message(kur_error *error, int length)
-{
-    if (length < 0)
-        error->message[0] = '\0';
-    else if ((size_t)length >= sizeof error->message)
-        cut_at_character(error->message, sizeof error->message - 1);
-    make_one_line(error->message);
-}
-
 kur_status kur_error_set(kur_error *error, kur_status status, const char *format, ...)
 {
     if (error == NULL)
@@ -95,7 +70,9 @@ kur_status kur_error_set(kur_error *error, kur_status status, const char *format
     va_start(arguments, format);
     int length = vsnprintf(made.message, sizeof made.message, format, arguments);
     va_end(arguments);
-    finish_message(&made, length);
+    if (length < 0)
+        made.message[0] = '\0';
+    kur__line_clean(made.message);
     *error = made;
     return status;
 }
@@ -123,7 +100,7 @@ void kur__error_prefix(kur_error *error, const char *format, ...)
     va_end(arguments);
     if (length < 0 || (size_t)length >= sizeof message)
         return;
-    int rest = snprintf(message + length, sizeof message - (size_t)length, "%s", error->message);
+    snprintf(message + length, sizeof message - (size_t)length, "%s", error->message);
+    kur__line_clean(message);
     memcpy(error->message, message, sizeof message);
-    finish_message(error, rest < 0 ? rest : length + rest);
 }

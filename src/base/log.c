@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 const char *kur_log_level_name(kur_log_level level)
 {
     switch (level) {
@@ -41,8 +43,6 @@ void kur__log_print(const kur__log *log, kur_log_level level, const char *format
     va_end(arguments);
     if (length < 0)
         return;
-    for (char *c = message; *c != '\0'; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = ' ';
+    kur__line_clean(message);
     log->callback(level, message, log->user);
 }

@@ -14,7 +14,7 @@ typedef struct kur__log {
     kur_log_level level; /* messages above it are dropped */
 } kur__log;
 
-/* Formats and hands on, cut at 1,023 bytes, control characters made spaces. Any thread. */
+/* Formats and hands on, cut at 1,023 bytes and made a line of UTF-8. Any thread. */
 void kur__log_print(const kur__log *log, kur_log_level level, const char *format, ...) KUR_PRINTF(3, 4);
 
 #endif

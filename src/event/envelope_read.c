@@ -214,7 +214,9 @@ static kur_status take_member(kur__envelope_reader *reader, kur_event_view *view
     if (copy == NULL)
         return kur__error_no_memory(error);
     take_attribute(reader, copy, strlen(copy), text);
-    extensions[view->parsed_count++] = (kur_header){copy, text};
+    /* As in binary mode, an extension that is no text is not there. */
+    if (kur__attribute_is_text(text))
+        extensions[view->parsed_count++] = (kur_header){copy, text};
     return KUR_OK;
 }
 

@@ -43,6 +43,9 @@ START_TEST(test_error__message_is_one_line_of_utf8)
     }
     kur_error_set(&error, KUR_ERROR_SYNTAX, "a\nb\x1b[31m\tc\x7f");
     ck_assert_str_eq(error.message, "a b [31m c ");
+    /* Bytes that are not UTF-8 are marked; a character cut by a precision in the middle, too; at the end it goes. */
+    kur_error_set(&error, KUR_ERROR_SYNTAX, "%s, %.1s, %.2s", "\xff\xc0z", "\xc3\xa9", "\xe2\x82\xac");
+    ck_assert_str_eq(error.message, "??z, ?, ");
 }
 END_TEST
 
