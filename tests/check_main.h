@@ -9,7 +9,8 @@
 #include <check.h>
 #include <kurier/error.h>
 
-/* Runs a suite in this process and prints "# name: N passed, N failed, N skipped"; each skip before that with its reason. */
+/* Runs a suite in this process and prints "# name: N passed, N failed, N skipped"; each skip before that with its
+ * reason. */
 int check_main(const char *name, const TTest *const *tests);
 
 /* Leaves a test that cannot run here; `skip_unless(condition, "why")` stands first in it. */

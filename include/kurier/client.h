@@ -22,13 +22,13 @@ typedef struct kur_property {
 } kur_property;
 
 /**
- * Where settings come from, the later ones first: `properties`, `bootstrap_servers`, the properties file, the environment
- * (KAFKA_BOOTSTRAP_SERVERS), the library's own defaults.
+ * Where settings come from, the later ones first: `properties`, `bootstrap_servers`, the properties file, the
+ * environment (KAFKA_BOOTSTRAP_SERVERS), the library's own defaults.
  */
 typedef struct kur_client_options {
     size_t size;
-    const char *bootstrap_servers; /**< "host:port,host:port" */
-    const char *properties_file;   /**< path of a file with a `name = value` a line, # for comments */
+    const char *bootstrap_servers;  /**< "host:port,host:port" */
+    const char *properties_file;    /**< path of a file with a `name = value` a line, # for comments */
     const kur_property *properties; /**< of librdkafka; ends with a name of NULL */
     const char *client_id;          /**< default: the program's name */
     const char *source;             /**< CloudEvents source of what this service publishes, "/services/email" */
@@ -40,11 +40,12 @@ typedef struct kur_client_options {
 #define KUR_CLIENT_OPTIONS(...) KUR__OPTIONS(kur_client_options, __VA_ARGS__)
 
 /**
- * Checks the configuration and makes a client. No thread, no connection: those come with the first producer or consumer.
- * NULL with KUR_ERROR_CONFIG (naming the property, and for a file its line: unknown or refused property, bad value, no
- * bootstrap servers), KUR_ERROR_SYSTEM (the file cannot be read), KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY.
- * Properties that run code (plugin.library.paths, sasl.kerberos.kinit.cmd, ssl.engine.location) and those that
- * the library's promises stand on (enable.auto.commit, enable.idempotence, acks, …) are refused. Secrets are never shown.
+ * Checks the configuration and makes a client. No thread, no connection: those come with the first producer or
+ * consumer. NULL with KUR_ERROR_CONFIG (naming the property, and for a file its line: unknown or refused property, bad
+ * value, no bootstrap servers), KUR_ERROR_SYSTEM (the file cannot be read), KUR_ERROR_INVALID_ARGUMENT,
+ * KUR_ERROR_NO_MEMORY. Properties that run code (plugin.library.paths, sasl.kerberos.kinit.cmd, ssl.engine.location)
+ * and those that the library's promises stand on (enable.auto.commit, enable.idempotence, acks, …) are refused. Secrets
+ * are never shown.
  */
 KUR_API kur_client *kur_client_new(const kur_client_options *options, kur_error *error);
 

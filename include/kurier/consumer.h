@@ -1,8 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * <kurier/consumer.h>: a member of a consumer group that polls and commits by hand. Services use a listener; this is what
- * it stands on, and what is there for everything else.
+ * <kurier/consumer.h>: a member of a consumer group that polls and commits by hand. Services use a listener; this is
+ * what it stands on, and what is there for everything else.
  */
 #ifndef KURIER_CONSUMER_H
 #define KURIER_CONSUMER_H
@@ -42,8 +42,9 @@ typedef enum kur_rebalance {
 } kur_rebalance;
 
 /**
- * Told of each change of the assignment, inside kur_consumer_poll and kur_consumer_close, on their thread. On KUR_REVOKED
- * it may commit (kur_consumer_commit). The positions are valid during the call. It must not poll, close or free.
+ * Told of each change of the assignment, inside kur_consumer_poll and kur_consumer_close, on their thread. On
+ * KUR_REVOKED it may commit (kur_consumer_commit). The positions are valid during the call. It must not poll, close or
+ * free.
  */
 typedef void kur_rebalance_callback(kur_consumer *consumer, kur_rebalance what, const kur_position *partitions,
                                     size_t count, void *user);
@@ -52,7 +53,7 @@ typedef struct kur_consumer_options {
     size_t size;
     const char *group;
     kur_start start;
-    int session_timeout_ms;  /**< default 45,000 */
+    int session_timeout_ms;   /**< default 45,000 */
     int max_poll_interval_ms; /**< a member that does not poll for so long is thrown out; default 300,000 */
     kur_rebalance_callback *on_rebalance;
     void *user; /**< handed to on_rebalance */
@@ -66,27 +67,29 @@ typedef struct kur_consumer_options {
  */
 KUR_API kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_options *options, kur_error *error);
 
-/** Replaces the subscription; `topics` ends with NULL. KUR_ERROR_INVALID_ARGUMENT names the wrong one. Does not wait. */
+/** Replaces the subscription; `topics` ends with NULL. KUR_ERROR_INVALID_ARGUMENT names the wrong one. Does not wait.
+ */
 KUR_API kur_status kur_consumer_subscribe(kur_consumer *consumer, const char *const *topics, kur_error *error);
 
 /**
- * Waits for one record. KUR_OK with `*record` NULL when none came in time. A NULL `*record` with an error: KUR_ERROR_GAP when
- * a partition's position is no longer in the log (message: topic, partition, offset; that partition stands still),
- * KUR_ERROR_UNKNOWN_TOPIC, KUR_ERROR_AUTHORIZATION, KUR_ERROR_AUTHENTICATION, KUR_ERROR_FENCED, KUR_ERROR_FATAL. What
- * librdkafka gets over by itself is logged and not returned.
+ * Waits for one record; a rebalance that happens meanwhile may take longer. KUR_OK with `*record` NULL when none came
+ * in time. A NULL `*record` with an error: KUR_ERROR_GAP when a partition's position is no longer in the log (message:
+ * topic, partition, offset; that partition stands still), KUR_ERROR_UNKNOWN_TOPIC, KUR_ERROR_AUTHORIZATION,
+ * KUR_ERROR_AUTHENTICATION, KUR_ERROR_FENCED, KUR_ERROR_FATAL. What librdkafka gets over by itself is logged and not
+ * returned.
  */
 KUR_API kur_status kur_consumer_poll(kur_consumer *consumer, int timeout_ms, kur_record **record, kur_error *error);
 
 /**
- * Waits for the first record, then takes up to `capacity` that are there, in order within each partition. `*count` may be 0.
- * Errors as kur_consumer_poll; with records at hand an error comes at the next call.
+ * Waits for the first record, then takes up to `capacity` that are there, in order within each partition. `*count` may
+ * be 0. Errors as kur_consumer_poll; with records at hand an error comes at the next call.
  */
 KUR_API kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_record **records,
                                            size_t capacity, size_t *count, kur_error *error);
 
 /**
- * Frees records. Any thread, also after kur_consumer_free: the last record held frees what is left of the consumer. NULLs in
- * the array are passed over.
+ * Frees records. Any thread, also after kur_consumer_free: the last record held frees what is left of the consumer.
+ * NULLs in the array are passed over.
  */
 KUR_API void kur_consumer_free_records(kur_consumer *consumer, kur_record *const *records, size_t count);
 
@@ -100,22 +103,23 @@ KUR_API kur_status kur_consumer_commit(kur_consumer *consumer, const kur_positio
                                        int timeout_ms, kur_error *error);
 
 /**
- * The committed offset of a partition, -1 when there is none, with its metadata (in `arena`, NULL when there is none). `position`
- * has topic and partition set, and gets the rest. KUR_ERROR_TIMEOUT and what the broker says.
+ * The committed offset of a partition, -1 when there is none, with its metadata (in `arena`, NULL when there is none).
+ * `position` has topic and partition set, and gets the rest. KUR_ERROR_TIMEOUT and what the broker says.
  */
 KUR_API kur_status kur_consumer_committed(kur_consumer *consumer, kur_position *position, kur_arena *arena,
                                           int timeout_ms, kur_error *error);
 
 /** The offset behind the last record polled, -1 before the first. KUR_ERROR_UNKNOWN_TOPIC when it is not assigned. */
-KUR_API kur_status kur_consumer_position(kur_consumer *consumer, const char *topic, int32_t partition,
-                                         int64_t *offset, kur_error *error);
+KUR_API kur_status kur_consumer_position(kur_consumer *consumer, const char *topic, int32_t partition, int64_t *offset,
+                                         kur_error *error);
 
-/** Leaves the group: KUR_REVOKED is told, nothing is polled any more. Again does nothing. KUR_ERROR_TIMEOUT after 10 s. */
+/** Leaves the group: KUR_REVOKED is told, nothing is polled any more. Again does nothing. KUR_ERROR_TIMEOUT after 10 s.
+ */
 KUR_API kur_status kur_consumer_close(kur_consumer *consumer, kur_error *error);
 
 /**
- * Closes and frees. Records still held stay valid; the last one freed frees the rest, so that this never waits for them.
- * NULL does nothing. Not from callbacks.
+ * Closes and frees. Records still held stay valid; the last one freed frees the rest, so that this never waits for
+ * them. NULL does nothing. Not from callbacks.
  */
 KUR_API void kur_consumer_free(kur_consumer *consumer);
 

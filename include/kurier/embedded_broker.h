@@ -1,13 +1,13 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * <kurier/embedded_broker.h>: a broker inside the process for tests and demos, made of librdkafka's mock cluster. It speaks
- * Kafka's protocol on 127.0.0.1, so that other processes can use it too.
+ * <kurier/embedded_broker.h>: a broker inside the process for tests and demos, made of librdkafka's mock cluster. It
+ * speaks Kafka's protocol on 127.0.0.1, so that other processes can use it too.
  *
  * What it cannot do: transactions (aborted records are visible), creating, deleting or describing topics by request
- * (topics appear on first sight, with four partitions unless kur_embedded_broker_topic said otherwise), looking up offsets by
- * time, keeping more than 5 MB or 100,000 batches of a partition (older ones go), a port of choice, and anything after its
- * process has ended. The first rebalance of a group takes 3 s.
+ * (topics appear on first sight, with four partitions unless kur_embedded_broker_topic said otherwise), looking up
+ * offsets by time, keeping more than 5 MB or 100,000 batches of a partition (older ones go), a port of choice, and
+ * anything after its process has ended. The first rebalance of a group takes 3 s.
  */
 #ifndef KURIER_EMBEDDED_BROKER_H
 #define KURIER_EMBEDDED_BROKER_H

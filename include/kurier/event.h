@@ -1,8 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * <kurier/event.h>: the envelope, CloudEvents 1.0 over Kafka (the CloudEvents specification and its Kafka protocol binding,
- * both 1.0.2): read from a record as a view, and what a publisher may say about the event it sends.
+ * <kurier/event.h>: the envelope, CloudEvents 1.0 over Kafka (the CloudEvents specification and its Kafka protocol
+ * binding, both 1.0.2): read from a record as a view, and what a publisher may say about the event it sends.
  */
 #ifndef KURIER_EVENT_H
 #define KURIER_EVENT_H
@@ -26,7 +26,8 @@ typedef enum kur_event_mode {
 /**
  * An event as it was received. Owns nothing: its texts belong to the record, or, in structured mode, to the arena it
  * was read with, and are valid as long as both are. Texts end with NUL, are UTF-8 without control characters
- * (tracestate and baggage may hold tabs), and are NULL where the event has none. Set `.size` before reading: `kur_event_view view = KUR_EVENT_VIEW();`
+ * (tracestate and baggage may hold tabs), and are NULL where the event has none. Set `.size` before reading:
+ * `kur_event_view view = KUR_EVENT_VIEW();`
  */
 typedef struct kur_event_view {
     size_t size;
@@ -49,9 +50,9 @@ typedef struct kur_event_view {
     const char *topic;
     int32_t partition;
     int64_t offset;
-    int64_t timestamp_us;      /**< the record's own; -1 when it has none */
-    const kur_record *record;  /**< NULL in views that were not read from a record */
-    const kur_header *parsed;  /**< extensions of a structured event; use kur_event_extension */
+    int64_t timestamp_us;     /**< the record's own; -1 when it has none */
+    const kur_record *record; /**< NULL in views that were not read from a record */
+    const kur_header *parsed; /**< extensions of a structured event; use kur_event_extension */
     size_t parsed_count;
 } kur_event_view;
 
@@ -63,8 +64,8 @@ typedef struct kur_event_view {
  * a ce_ header, and plain otherwise. Of headers of the same name, compared without case, the last counts.
  * Plain records get what other frameworks' headers give: id from `id`, `x-message-id`, `_watermill_message_uuid`;
  * correlation from `kafka_correlationId`, `correlation-id`, `correlation_id`, `CorrelationId`.
- * KUR_ERROR_NOT_AN_EVENT names the attribute that is missing or wrong, KUR_ERROR_TOO_LARGE, KUR_ERROR_SYNTAX (the JSON of a
- * structured event), KUR_ERROR_NO_MEMORY. One thread at a time per record.
+ * KUR_ERROR_NOT_AN_EVENT names the attribute that is missing or wrong, KUR_ERROR_TOO_LARGE, KUR_ERROR_SYNTAX (the JSON
+ * of a structured event), KUR_ERROR_NO_MEMORY. One thread at a time per record.
  */
 KUR_API kur_status kur_event_read(const kur_record *record, kur_arena *arena, kur_event_view *view, kur_error *error);
 
@@ -113,17 +114,17 @@ typedef void kur_result_callback(const kur_result *result, void *user);
 /** What a publisher may say of an event; everything has a default. All pointers are borrowed for the call. */
 typedef struct kur_publish_options {
     size_t size;
-    const char *topic;    /**< default: the type's own */
-    int32_t partition;    /**< KUR_PARTITION(n); default: chosen by the key, as Java's clients do */
-    kur_bytes key;        /**< default: the key field's text */
-    const char *id;       /**< default: a new UUID, version 7 */
-    const char *source;   /**< default: the client's */
+    const char *topic;  /**< default: the type's own */
+    int32_t partition;  /**< KUR_PARTITION(n); default: chosen by the key, as Java's clients do */
+    kur_bytes key;      /**< default: the key field's text */
+    const char *id;     /**< default: a new UUID, version 7 */
+    const char *source; /**< default: the client's */
     const char *subject;
-    int64_t time_us;      /**< default: now */
+    int64_t time_us; /**< default: now */
     const char *data_schema;
-    const char *content_type;   /**< default: application/json */
-    const char *correlation_id; /**< default: the parent's, else the parent's id, else the event's own id */
-    const char *causation_id;   /**< default: the parent's id */
+    const char *content_type;     /**< default: application/json */
+    const char *correlation_id;   /**< default: the parent's, else the parent's id, else the event's own id */
+    const char *causation_id;     /**< default: the parent's id */
     const kur_event_view *parent; /**< the event that this one answers: correlation, causation and trace come from it */
     const char *traceparent;      /**< default: the parent's */
     const char *tracestate;
@@ -132,8 +133,8 @@ typedef struct kur_publish_options {
     size_t extension_count;
     const kur_header *headers; /**< further headers as they are; none that begin with ce_ */
     size_t header_count;
-    kur_event_mode mode; /**< KUR_EVENT_STRUCTURED on request; default binary */
-    int64_t timestamp_us; /**< the record's own timestamp; default: now */
+    kur_event_mode mode;            /**< KUR_EVENT_STRUCTURED on request; default binary */
+    int64_t timestamp_us;           /**< the record's own timestamp; default: now */
     kur_result_callback *on_result; /**< default: nobody; what fails is logged */
     void *user;                     /**< handed to on_result */
 } kur_publish_options;

@@ -8,20 +8,20 @@
  *     #define ORDER_STATUS(F, S) \
  *         F(S, placed)           \
  *         F(S, paid)
- *     KUR_ENUM(order_status, ORDER_STATUS);             // enum order_status { order_status_unset, order_status_placed, … }
+ *     KUR_ENUM(order_status, ORDER_STATUS);             // enum order_status { order_status_unset, … }
  *
  *     #define ORDER_LINE(F, S)                               \
  *         F(S, STRING, sku, .min_length = 1)                 \
  *         F(S, INT32, quantity, .default_text = "1", .min = "1")
- *     KUR_RECORD(order_line, ORDER_LINE);               // struct order_line, order_line_init(), order_line_to_json(), …
+ *     KUR_RECORD(order_line, ORDER_LINE);               // struct order_line, order_line_init(), …
  *
  * In one C file:
  *
  *     KUR_ENUM_DEFINE(order_status, ORDER_STATUS);
  *     KUR_RECORD_DEFINE(order_line, ORDER_LINE, .names = KUR_CAMEL_CASE);
  *
- * What may stand behind a field's name are members of kur_field, and behind the list in a DEFINE, of kur_type. Events add
- * to this in <kurier/typed.h>. The kinds are listed in <kurier/type.h>.
+ * What may stand behind a field's name are members of kur_field, and behind the list in a DEFINE, of kur_type. Events
+ * add to this in <kurier/typed.h>. The kinds are listed in <kurier/type.h>.
  */
 #ifndef KURIER_FIELDS_H
 #define KURIER_FIELDS_H
@@ -105,7 +105,7 @@
         struct {                                                                                                       \
             const char *key;                                                                                           \
             T value;                                                                                                   \
-        } *items;                                                                                                      \
+        } * items;                                                                                                     \
         size_t count;                                                                                                  \
     }
 
@@ -213,7 +213,10 @@
 
 /** Declares `enum name` with name_unset = 0 and the list's symbols behind it. */
 #define KUR_ENUM(name, list)                                                                                           \
-    enum name { name##_unset = 0, list(KUR__ENUMERATOR, name) name##__end };                                           \
+    enum name {                                                                                                        \
+        name##_unset = 0,                                                                                              \
+        list(KUR__ENUMERATOR, name) name##__end                                                                        \
+    };                                                                                                                 \
     KUR__EXTERN const kur_type name##_type
 
 /** Gives an enum its descriptor; once in a program, in C. `.unknown = "symbol"` takes unknown symbols for that one. */

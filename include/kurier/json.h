@@ -15,8 +15,8 @@ KUR_BEGIN_DECLS
 
 /**
  * Appends a record as one line of JSON, in the order of its fields, after validating it. On failure the buffer is as it
- * was. KUR_ERROR_CONSTRAINT, KUR_ERROR_MISMATCH (with the field's path: NULL string, NUL or invalid UTF-8 inside, NaN, year
- * out of range), KUR_ERROR_TOO_LARGE (nests too deep), KUR_ERROR_NO_MEMORY. Any thread.
+ * was. KUR_ERROR_CONSTRAINT, KUR_ERROR_MISMATCH (with the field's path: NULL string, NUL or invalid UTF-8 inside, NaN,
+ * year out of range), KUR_ERROR_TOO_LARGE (nests too deep), KUR_ERROR_NO_MEMORY. Any thread.
  */
 KUR_API kur_status kur_json_write(const kur_type *type, const void *record, kur_buffer *json, kur_error *error);
 

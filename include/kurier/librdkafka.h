@@ -1,8 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * <kurier/librdkafka.h>: the way to and from librdkafka, so that a service can adopt Kurier piece by piece. The only header
- * that includes rdkafka.h; not part of <kurier/kurier.h>.
+ * <kurier/librdkafka.h>: the way to and from librdkafka, so that a service can adopt Kurier piece by piece. The only
+ * header that includes rdkafka.h; not part of <kurier/kurier.h>.
  */
 #ifndef KURIER_LIBRDKAFKA_H
 #define KURIER_LIBRDKAFKA_H

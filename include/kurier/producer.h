@@ -1,8 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * <kurier/producer.h>: sending records and events. Always idempotent, acks=all, keys placed as Java's clients place them
- * (murmur2). Every record that is accepted has exactly one result: delivered, failed, or unknown.
+ * <kurier/producer.h>: sending records and events. Always idempotent, acks=all, keys placed as Java's clients place
+ * them (murmur2). Every record that is accepted has exactly one result: delivered, failed, or unknown.
  */
 #ifndef KURIER_PRODUCER_H
 #define KURIER_PRODUCER_H
@@ -25,7 +25,8 @@ typedef struct kur_producer_options {
     int queue_kbytes;        /**< their size in KiB, at most; default 65,536 */
     int linger_ms;           /**< waits so long for a batch to fill; default 5; KUR_NONE: not at all */
     int queue_wait_ms;       /**< a full queue is waited for so long; default 1,000; KUR_NONE: not at all */
-    int delivery_timeout_ms; /**< a record not acknowledged by then is failed or unknown; default 120,000; KUR_NONE: never */
+    int delivery_timeout_ms; /**< a record not acknowledged by then is failed or unknown; default 120,000; KUR_NONE:
+                                never */
     const char *compression; /**< none, gzip, snappy, lz4, zstd; default none */
 } kur_producer_options;
 
@@ -49,9 +50,9 @@ typedef struct kur_message {
 #define KUR_MESSAGE(...) KUR__OPTIONS(kur_message, __VA_ARGS__)
 
 /**
- * A producer of its own, with a queue and results of its own; most services need only kur_client_producer. Does not wait
- * for a broker. `options` may be NULL. NULL with KUR_ERROR_CONFIG, KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_SYSTEM (no
- * thread), KUR_ERROR_NO_MEMORY.
+ * A producer of its own, with a queue and results of its own; most services need only kur_client_producer. Does not
+ * wait for a broker. `options` may be NULL. NULL with KUR_ERROR_CONFIG, KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_SYSTEM
+ * (no thread), KUR_ERROR_NO_MEMORY.
  */
 KUR_API kur_producer *kur_producer_new(kur_client *client, const kur_producer_options *options, kur_error *error);
 
@@ -71,9 +72,10 @@ KUR_API kur_status kur_producer_send(kur_producer *producer, const kur_message *
 
 /**
  * Sends a record and waits for its result, which is filled in when it is not NULL (set its .size; topic is NULL).
- * `message->on_result` must be NULL. Returns the result's status; KUR_ERROR_UNKNOWN_OUTCOME when the time is over first or
- * the answer was lost: the record may still be delivered, and the message says why, with the broker's host and reason
- * when none answered. Not from callbacks (KUR_ERROR_INVALID_STATE). With KUR_DISPATCH_CALLER it dispatches meanwhile.
+ * `message->on_result` must be NULL. Returns the result's status; KUR_ERROR_UNKNOWN_OUTCOME when the time is over first
+ * or the answer was lost: the record may still be delivered, and the message says why, with the broker's host and
+ * reason when none answered. Not from callbacks (KUR_ERROR_INVALID_STATE). With KUR_DISPATCH_CALLER it dispatches
+ * meanwhile.
  */
 KUR_API kur_status kur_producer_send_wait(kur_producer *producer, const kur_message *message, int timeout_ms,
                                           kur_result *result, kur_error *error);
@@ -91,16 +93,16 @@ KUR_API kur_status kur_producer_publish_wait(kur_producer *producer, const kur_t
                                              kur_error *error);
 
 /**
- * Sends an event whose data are already encoded, with its full type ("shop.order.created.v1"). `data.data` NULL asks for an
- * event without data, a tombstone.
+ * Sends an event whose data are already encoded, with its full type ("shop.order.created.v1"). `data.data` NULL asks
+ * for an event without data, a tombstone.
  */
 KUR_API kur_status kur_producer_publish_raw(kur_producer *producer, const char *event_type, kur_bytes data,
                                             const kur_publish_options *options, kur_error *error);
 
 /** Likewise, and waits for the result. */
 KUR_API kur_status kur_producer_publish_raw_wait(kur_producer *producer, const char *event_type, kur_bytes data,
-                                                 const kur_publish_options *options, int timeout_ms,
-                                                 kur_result *result, kur_error *error);
+                                                 const kur_publish_options *options, int timeout_ms, kur_result *result,
+                                                 kur_error *error);
 
 /**
  * Sends without lingering and waits until everything taken over before has its result and the callbacks have run.

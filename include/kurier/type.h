@@ -91,9 +91,9 @@ typedef struct kur_field {
     const char *json;     /**< its own name on the wire; NULL: by the type's .names */
     const kur_type *type; /**< never NULL for a member */
     size_t offset;
-    uint32_t flags;      /**< KUR_KEY */
-    uint32_t min_length; /**< STRING: characters; BYTES: bytes; LIST and MAP: items */
-    uint32_t max_length; /**< likewise; 0 is no limit */
+    uint32_t flags;           /**< KUR_KEY */
+    uint32_t min_length;      /**< STRING: characters; BYTES: bytes; LIST and MAP: items */
+    uint32_t max_length;      /**< likewise; 0 is no limit */
     const char *default_text; /**< the value where the wire has none: STRING as it is, others as JSON's text unquoted */
     const char *min;          /**< lowest value, as text: INT32, INT64, FLOAT, DOUBLE, DECIMAL, TIMESTAMP, DATE */
     const char *max;          /**< highest value, likewise */
@@ -101,24 +101,24 @@ typedef struct kur_field {
 
 /** A type. Static and constant; grows only at its end, with `abi` counted up. */
 struct kur_type {
-    uint32_t abi;             /**< KUR_TYPE_ABI */
-    uint32_t kind;            /**< a kur_kind */
-    const char *name;         /**< the C name of a record or enum */
-    size_t size;              /**< sizeof */
-    size_t align;             /**< _Alignof */
-    const kur_type *element;  /**< of an optional, a list or a map */
-    const kur_field *fields;  /**< of a record: its members; of an enum: its symbols, from the value 1 on */
-    size_t field_size;        /**< stride of `fields` */
-    size_t field_count;       /**< how many */
-    int32_t precision;        /**< of a decimal: digits */
-    int32_t scale;            /**< of a decimal: digits behind the point */
-    const char *event_type;   /**< of an event: its type without version, "shop.order.created" */
-    uint32_t version;         /**< of an event: the major version */
-    uint32_t names;           /**< KUR_CAMEL_CASE */
-    uint32_t unknown_fields;  /**< KUR_UNKNOWN_FIELDS_REFUSE */
-    uint32_t key_format;      /**< KUR_KEY_BE */
-    const char *topic;        /**< of an event: where it is published unless told otherwise */
-    const char *unknown;      /**< of an enum: the symbol that stands for symbols which are not in the list */
+    uint32_t abi;            /**< KUR_TYPE_ABI */
+    uint32_t kind;           /**< a kur_kind */
+    const char *name;        /**< the C name of a record or enum */
+    size_t size;             /**< sizeof */
+    size_t align;            /**< _Alignof */
+    const kur_type *element; /**< of an optional, a list or a map */
+    const kur_field *fields; /**< of a record: its members; of an enum: its symbols, from the value 1 on */
+    size_t field_size;       /**< stride of `fields` */
+    size_t field_count;      /**< how many */
+    int32_t precision;       /**< of a decimal: digits */
+    int32_t scale;           /**< of a decimal: digits behind the point */
+    const char *event_type;  /**< of an event: its type without version, "shop.order.created" */
+    uint32_t version;        /**< of an event: the major version */
+    uint32_t names;          /**< KUR_CAMEL_CASE */
+    uint32_t unknown_fields; /**< KUR_UNKNOWN_FIELDS_REFUSE */
+    uint32_t key_format;     /**< KUR_KEY_BE */
+    const char *topic;       /**< of an event: where it is published unless told otherwise */
+    const char *unknown;     /**< of an enum: the symbol that stands for symbols which are not in the list */
 };
 
 /**

@@ -63,18 +63,18 @@ KUR_END_DECLS
 /** Declares an event: everything of KUR_RECORD, and the functions above. `version` is 1 or more. */
 #define KUR_EVENT(name, wire_name, version_, list)                                                                     \
     KUR_RECORD(name, list);                                                                                            \
-    KUR__UNUSED static const char name##__KUR_EVENT_type[] = wire_name;                                                    \
-    enum { name##__KUR_EVENT_version = version_ };                                                                               \
+    KUR__UNUSED static const char name##__KUR_EVENT_type[] = wire_name;                                                \
+    enum {                                                                                                             \
+        name##__KUR_EVENT_version = version_                                                                           \
+    };                                                                                                                 \
     KUR__UNUSED static inline kur_status name##_publish(kur_producer *producer, const struct name *event,              \
-                                                        const struct kur_publish_options *options,                     \
-                                                        kur_error *error)                                              \
+                                                        const struct kur_publish_options *options, kur_error *error)   \
     {                                                                                                                  \
         return kur_producer_publish(producer, &name##_type, event, options, error);                                    \
     }                                                                                                                  \
-    KUR__UNUSED static inline kur_status name##_publish_wait(kur_producer *producer, const struct name *event,         \
-                                                             const struct kur_publish_options *options,                \
-                                                             int timeout_ms, struct kur_result *result,                \
-                                                             kur_error *error)                                         \
+    KUR__UNUSED static inline kur_status name##_publish_wait(                                                          \
+        kur_producer *producer, const struct name *event, const struct kur_publish_options *options, int timeout_ms,   \
+        struct kur_result *result, kur_error *error)                                                                   \
     {                                                                                                                  \
         return kur_producer_publish_wait(producer, &name##_type, event, options, timeout_ms, result, error);           \
     }                                                                                                                  \
@@ -103,6 +103,7 @@ KUR_END_DECLS
 /** Gives an event its descriptor; once in a program, in C. `.topic` is where it goes unless told otherwise. */
 #define KUR_EVENT_DEFINE(...) KUR__EVENT_DEFINE(__VA_ARGS__, )
 #define KUR__EVENT_DEFINE(name, list, ...)                                                                             \
-    KUR__RECORD_DEFINE(name, list, .event_type = name##__KUR_EVENT_type, .version = name##__KUR_EVENT_version, __VA_ARGS__)
+    KUR__RECORD_DEFINE(name, list, .event_type = name##__KUR_EVENT_type, .version = name##__KUR_EVENT_version,         \
+                       __VA_ARGS__)
 
 #endif

@@ -10,7 +10,11 @@
 
 #include <string.h>
 
-enum { ALIGNMENT = _Alignof(max_align_t), FIRST_BLOCK = 1024, LARGEST_BLOCK = 64 * 1024 };
+enum {
+    ALIGNMENT = _Alignof(max_align_t),
+    FIRST_BLOCK = 1024,
+    LARGEST_BLOCK = 64 * 1024
+};
 
 struct block {
     struct block *older;

@@ -63,9 +63,8 @@ kur_status kur_error_set(kur_error *error, kur_status status, const char *format
         return status;
 
     /* The arguments may point into the very error that is being set. */
-    kur_error made = {.code = status,
-                      .retriable = kur_status_is_retriable(status),
-                      .fatal = kur_status_is_fatal(status)};
+    kur_error made = {
+        .code = status, .retriable = kur_status_is_retriable(status), .fatal = kur_status_is_fatal(status)};
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(made.message, sizeof made.message, format, arguments);

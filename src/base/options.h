@@ -11,9 +11,9 @@
 #include "base/error.h"
 
 /*
- * Copies the options at `from` (NULL: all defaults), whose first member is their size, into `to`, which knows `size` bytes;
- * what an older program does not know is zero. KUR_ERROR_INVALID_ARGUMENT when the size is not set, or when a newer program
- * sets something that this library does not know.
+ * Copies the options at `from` (NULL: all defaults), whose first member is their size, into `to`, which knows `size`
+ * bytes; what an older program does not know is zero. KUR_ERROR_INVALID_ARGUMENT when the size is not set, or when a
+ * newer program sets something that this library does not know.
  */
 static inline kur_status kur__options_take(void *to, size_t size, const void *from, const char *name, kur_error *error)
 {

@@ -7,13 +7,14 @@
  */
 #include <kurier/time.h>
 
-
 #include "base/error.h"
 
 #define SECOND_US INT64_C(1000000)
 #define DAY_US (INT64_C(86400) * SECOND_US)
 
-enum { DAYS_BEFORE_1970 = 719468 }; /* from 0000-03-01 */
+enum {
+    DAYS_BEFORE_1970 = 719468
+}; /* from 0000-03-01 */
 
 static const int64_t first_day = -719162; /* 0001-01-01 */
 static const int64_t last_day = 2932896;  /* 9999-12-31 */
@@ -130,7 +131,8 @@ static bool read_date(struct reader *reader, int64_t *days)
         !read_character(reader, '-') || !read_digits(reader, 2, &day))
         return false;
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (year < 1 || month < 1 || month > 12 || day < 1 || day > lengths[month - 1] || (month == 2 && day == 29 && !leap))
+    if (year < 1 || month < 1 || month > 12 || day < 1 || day > lengths[month - 1] ||
+        (month == 2 && day == 29 && !leap))
         return false;
     *days = days_from_date(year, month, day);
     return true;

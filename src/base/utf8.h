@@ -7,8 +7,8 @@
 #define KURIER_BASE_UTF8_H
 
 /*
- * Makes the text one line of UTF-8, in place: control characters become spaces, bytes that are not UTF-8 become question
- * marks, and a character that is cut off at the end goes.
+ * Makes the text one line of UTF-8, in place: control characters become spaces, bytes that are not UTF-8 become
+ * question marks, and a character that is cut off at the end goes.
  */
 void kur__line_clean(char *text);
 

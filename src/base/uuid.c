@@ -14,7 +14,11 @@
 #include "base/error.h"
 #include <kurier/sys/clock.h>
 
-enum { RANDOM_SIZE = 10, POOL_SIZE = 256, COUNTER_MAX = 0xfff };
+enum {
+    RANDOM_SIZE = 10,
+    POOL_SIZE = 256,
+    COUNTER_MAX = 0xfff
+};
 
 static struct {
     pthread_mutex_t lock; /* guards all of this */

@@ -12,8 +12,8 @@
 #define KUR__STRUCTURED_TYPE "application/cloudevents"
 
 /*
- * UTF-8 without control characters (C0, DEL, C1) and noncharacters (CloudEvents 1.0.2, section "Type System"). A NUL is a
- * control character, so that what passes is a C string.
+ * UTF-8 without control characters (C0, DEL, C1) and noncharacters (CloudEvents 1.0.2, section "Type System"). A NUL is
+ * a control character, so that what passes is a C string.
  */
 static inline bool kur__attribute_is_text(kur_bytes value)
 {

@@ -110,10 +110,12 @@ static kur_status check_name(const kur_type *record, size_t index, const kur__pa
     char mine[KUR__NAME_MAX], other[KUR__NAME_MAX];
     const char *name = kur__field_name(record, kur__type_field(record, index), mine);
     if (name[0] == '\0' || strlen(name) >= KUR__NAME_MAX || !kur_bytes_is_utf8(kur_bytes_text(name)))
-        return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "the name on the wire is empty, too long or not UTF-8");
+        return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path,
+                             "the name on the wire is empty, too long or not UTF-8");
     for (size_t i = 0; i < index; i++)
         if (strcmp(name, kur__field_name(record, kur__type_field(record, i), other)) == 0)
-            return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "two fields are called \"%s\" on the wire", name);
+            return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "two fields are called \"%s\" on the wire",
+                                 name);
     return KUR_OK;
 }
 
@@ -135,8 +137,7 @@ static kur_status check_field(const kur_type *record, const struct above *above,
     return status == KUR_OK ? check_default(field, path, error) : status;
 }
 
-static kur_status check_record(const kur_type *type, const struct above *above, const kur__path *path,
-                               kur_error *error)
+static kur_status check_record(const kur_type *type, const struct above *above, const kur__path *path, kur_error *error)
 {
     struct above here = {above, type};
     kur_status status = KUR_OK;
@@ -159,8 +160,8 @@ static kur_status check_enum(const kur_type *type, const kur__path *path, kur_er
         found = found || strcmp(kur__type_field(type, i)->name, type->unknown) == 0;
         for (size_t j = 0; j < i; j++)
             if (strcmp(kur__symbol_name(type, (int32_t)i + 1), kur__symbol_name(type, (int32_t)j + 1)) == 0)
-                return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "%s has the symbol \"%s\" twice", type->name,
-                                     kur__symbol_name(type, (int32_t)i + 1));
+                return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "%s has the symbol \"%s\" twice",
+                                     type->name, kur__symbol_name(type, (int32_t)i + 1));
     }
     if (!found)
         return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, ".unknown = \"%s\" is not a symbol of %s",
@@ -171,8 +172,8 @@ static kur_status check_enum(const kur_type *type, const kur__path *path, kur_er
 static kur_status check_type(const kur_type *type, const struct above *above, const kur__path *path, kur_error *error)
 {
     if (type->abi != KUR_TYPE_ABI)
-        return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "a descriptor of ABI %" PRIu32 ", this library knows %d",
-                             type->abi, KUR_TYPE_ABI);
+        return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path,
+                             "a descriptor of ABI %" PRIu32 ", this library knows %d", type->abi, KUR_TYPE_ABI);
     switch ((kur_kind)type->kind) {
     case KUR_KIND_IS_DECIMAL:
         if (type->precision < 1 || type->precision > 18 || type->scale < 0 || type->scale > type->precision)
@@ -184,7 +185,8 @@ static kur_status check_type(const kur_type *type, const struct above *above, co
         return check_enum(type, path, error);
     case KUR_KIND_IS_OPTIONAL:
         if (type->element->kind == KUR_KIND_IS_OPTIONAL)
-            return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "an optional of an optional: null would mean both");
+            return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path,
+                                 "an optional of an optional: null would mean both");
         return check_type(type->element, above, path, error);
     case KUR_KIND_IS_LIST:
     case KUR_KIND_IS_MAP:

@@ -1,7 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * The envelope apart from any broker: headers go in one by one when it is read, and come out as a list when it is written.
+ * The envelope apart from any broker: headers go in one by one when it is read, and come out as a list when it is
+ * written.
  */
 #ifndef KURIER_EVENT_ENVELOPE_H
 #define KURIER_EVENT_ENVELOPE_H
@@ -47,9 +48,9 @@ typedef struct kur__envelope {
 } kur__envelope;
 
 /*
- * Checks the options and fills in the envelope. In structured mode the value is written to `structured`, which must live
- * as long as the envelope. Extensions are checked here; in binary mode the caller writes them, each as a header with
- * ce_ in front of its name, and after them options->headers.
+ * Checks the options and fills in the envelope. In structured mode the value is written to `structured`, which must
+ * live as long as the envelope. Extensions are checked here; in binary mode the caller writes them, each as a header
+ * with ce_ in front of its name, and after them options->headers.
  */
 kur_status kur__envelope_write(kur__envelope *envelope, const char *event_type, const char *default_source,
                                kur_bytes data, const kur_publish_options *options, kur_buffer *structured,

@@ -1,9 +1,9 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Design notes: headers pass by once; each goes by its length to the few names it can be, and only its place is noted. What was noted
- * is checked when all have passed, so that of two headers of one name only the last is looked at, and so that a record
- * without an envelope is never refused for headers that mean something else elsewhere.
+ * Design notes: headers pass by once; each goes by its length to the few names it can be, and only its place is noted.
+ * What was noted is checked when all have passed, so that of two headers of one name only the last is looked at, and so
+ * that a record without an envelope is never refused for headers that mean something else elsewhere.
  */
 #include <stdio.h>
 
@@ -59,8 +59,8 @@ static void take_fallback(const char *const *names, const char *name, kur_bytes 
 void kur__envelope_take(kur__envelope_reader *reader, const char *name, kur_bytes value)
 {
     static const char *const ids[] = {"id", "x-message-id", "_watermill_message_uuid", NULL};
-    static const char *const correlations[] = {"kafka_correlationId", "correlation-id", "correlation_id", "CorrelationId",
-                                               NULL};
+    static const char *const correlations[] = {"kafka_correlationId", "correlation-id", "correlation_id",
+                                               "CorrelationId", NULL};
     size_t size = strlen(name);
     if (value.data == NULL)
         return; /* a null header says nothing */
@@ -294,7 +294,7 @@ static kur_status finish_structured(kur__envelope_reader *reader, kur_arena *are
     const char *name;
     json_t *member;
     if (status == KUR_OK) {
-        json_object_foreach(tree, name, member) {
+        json_object_foreach (tree, name, member) {
             status = take_member(&inner, view, name, member, extensions, arena, error);
             if (status != KUR_OK)
                 break;

@@ -23,8 +23,9 @@ static kur_status check_text(const char *text, const char *option, kur_error *er
 
 static kur_status check_extension(const kur_header *extension, kur_error *error)
 {
-    static const char *const own[] = {"specversion", "id",   "source",      "type",          "time",       "subject",
-                                      "dataschema",  "data", "causationid", "correlationid", "datacontenttype"};
+    static const char *const own[] = {"specversion",    "id",         "source", "type",        "time",
+                                      "subject",        "dataschema", "data",   "causationid", "correlationid",
+                                      "datacontenttype"};
     const char *name = extension->name;
     size_t size = name != NULL ? strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789") : 0;
     if (size == 0 || size > KUR__EXTENSION_NAME_MAX || name[size] != '\0')
@@ -52,7 +53,8 @@ static kur_status check_headers(const kur_publish_options *options, kur_error *e
             return wrong(error, "a header's name", "is empty");
         if (strncasecmp(name, "ce_", 3) == 0 || strcasecmp(name, "content-type") == 0)
             return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
-                                 "the header %.40s belongs to the envelope: it has an option, or is an extension", name);
+                                 "the header %.40s belongs to the envelope: it has an option, or is an extension",
+                                 name);
     }
     return status;
 }
@@ -68,7 +70,9 @@ static kur_status take_trace(struct attributes *a, const kur_publish_options *op
     const kur_event_view *parent = options->parent;
     bool own = options->traceparent != NULL;
     a->traceparent = own ? options->traceparent : parent != NULL ? parent->traceparent : NULL;
-    a->tracestate = own || options->tracestate != NULL ? options->tracestate : parent != NULL ? parent->tracestate : NULL;
+    a->tracestate = own || options->tracestate != NULL ? options->tracestate
+                    : parent != NULL                   ? parent->tracestate
+                                                       : NULL;
     a->baggage = options->baggage != NULL ? options->baggage : parent != NULL ? parent->baggage : NULL;
     if (a->traceparent != NULL && !kur__traceparent_is_valid(kur_bytes_text(a->traceparent)))
         return wrong(error, ".traceparent", "is not valid");
@@ -90,12 +94,17 @@ static kur_status take_attributes(struct attributes *a, kur__envelope *envelope,
         .source = options->source != NULL ? options->source : default_source,
         .subject = options->subject,
         .data_schema = options->data_schema,
-        .causation_id = options->causation_id != NULL ? options->causation_id : parent != NULL ? parent->id : NULL,
-        .content_type = options->content_type != NULL ? options->content_type : has_data ? "application/json" : NULL,
+        .causation_id = options->causation_id != NULL ? options->causation_id
+                        : parent != NULL              ? parent->id
+                                                      : NULL,
+        .content_type = options->content_type != NULL ? options->content_type
+                        : has_data                    ? "application/json"
+                                                      : NULL,
     };
     if (a->source == NULL)
-        return kur_error_set(error, KUR_ERROR_CONFIG,
-                             "the event has no source: set .source in the client's options, such as \"/services/email\"");
+        return kur_error_set(
+            error, KUR_ERROR_CONFIG,
+            "the event has no source: set .source in the client's options, such as \"/services/email\"");
     if (a->type == NULL || a->type[0] == '\0')
         return wrong(error, "the event's type", "is missing");
     if (a->id == NULL) {
@@ -179,7 +188,8 @@ static bool is_nested(const char *content_type)
 static kur_status write_data(kur_buffer *json, kur_bytes data, const char *content_type)
 {
     bool nested = is_nested(content_type);
-    kur_status status = nested ? kur_buffer_append(json, ",\"data\":", 8) : kur_buffer_append(json, ",\"data_base64\":\"", 16);
+    kur_status status =
+        nested ? kur_buffer_append(json, ",\"data\":", 8) : kur_buffer_append(json, ",\"data_base64\":\"", 16);
     if (status == KUR_OK)
         status = nested ? kur_buffer_append(json, data.data, data.size) : kur__base64_write(json, data);
     return status == KUR_OK && !nested ? kur_buffer_append(json, "\"", 1) : status;
@@ -233,8 +243,7 @@ kur_status kur__envelope_write(kur__envelope *envelope, const char *event_type, 
     envelope->value = data;
     if (options->mode != KUR_EVENT_PLAIN && options->mode != KUR_EVENT_BINARY && options->mode != KUR_EVENT_STRUCTURED)
         return wrong(error, ".mode", "is neither KUR_EVENT_BINARY nor KUR_EVENT_STRUCTURED");
-    kur_status status =
-        take_attributes(&a, envelope, event_type, default_source, data.data != NULL, options, error);
+    kur_status status = take_attributes(&a, envelope, event_type, default_source, data.data != NULL, options, error);
     if (status == KUR_OK)
         status = check_attributes(&a, error);
     if (status == KUR_OK)

@@ -13,8 +13,8 @@
 kur_status kur__json_write_string(kur_buffer *json, const char *text, size_t size);
 
 /*
- * Parses behind our caps (size, depth, no name twice, no NUL in strings). The tree is the caller's (json_decref). Errors
- * give line and column and nothing of the text itself, which may be anybody's data.
+ * Parses behind our caps (size, depth, no name twice, no NUL in strings). The tree is the caller's (json_decref).
+ * Errors give line and column and nothing of the text itself, which may be anybody's data.
  */
 kur_status kur__json_parse(kur_bytes json, json_t **tree, kur_error *error);
 

@@ -1,8 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Design notes: jansson parses, behind caps of our own, and the tree is then walked by the descriptor; what the record points to is
- * copied into the arena, and the tree is gone when the call returns.
+ * Design notes: jansson parses, behind caps of our own, and the tree is then walked by the descriptor; what the record
+ * points to is copied into the arena, and the tree is gone when the call returns.
  */
 #include <float.h>
 #include <kurier/json.h>
@@ -59,7 +59,9 @@ kur_status kur__json_parse(kur_bytes json, json_t **tree, kur_error *error)
 /* ---- Walking ---- */
 
 /* "[{},{},…" in a megabyte can ask for gigabytes of structs: what one record may take of the arena. */
-enum { RECORD_SIZE_MAX = 32 * 1024 * 1024 };
+enum {
+    RECORD_SIZE_MAX = 32 * 1024 * 1024
+};
 
 typedef struct reader {
     kur_arena *arena;
@@ -113,7 +115,7 @@ static kur_status refuse_unknown(reader *r, const kur_type *type, json_t *json, 
 {
     const char *name;
     json_t *ignored;
-    json_object_foreach(json, name, ignored) {
+    json_object_foreach (json, name, ignored) {
         bool known = false;
         char storage[KUR__NAME_MAX];
         for (size_t i = 0; i < type->field_count && !known; i++)
@@ -168,7 +170,7 @@ static kur_status read_map(reader *r, const kur_type *type, json_t *json, kur__i
     size_t stride = kur__item_size(type), offset = kur__map_value_offset(type), i = 0;
     const char *key;
     json_t *member;
-    json_object_foreach(json, key, member) {
+    json_object_foreach (json, key, member) {
         char *item = items.items + i++ * stride;
         const char *copy = kur_arena_copy(r->arena, key, strlen(key));
         if (copy == NULL)
@@ -290,7 +292,8 @@ kur_status kur_json_read(const kur_type *type, kur_bytes json, kur_arena *arena,
     if (type == NULL || arena == NULL || record == NULL)
         return kur__error_null(error, type == NULL ? "type" : arena == NULL ? "arena" : "record");
     if (type->abi != KUR_TYPE_ABI || type->kind != KUR_KIND_IS_RECORD)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "not the descriptor of a record of ABI %d", KUR_TYPE_ABI);
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "not the descriptor of a record of ABI %d",
+                             KUR_TYPE_ABI);
     json_t *tree;
     kur_status status = kur__json_parse(json, &tree, error);
     if (status != KUR_OK)

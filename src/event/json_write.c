@@ -139,7 +139,8 @@ kur_status kur_json_write(const kur_type *type, const void *record, kur_buffer *
     if (type == NULL || record == NULL || json == NULL)
         return kur__error_null(error, type == NULL ? "type" : record == NULL ? "record" : "json");
     if (type->abi != KUR_TYPE_ABI || type->kind != KUR_KIND_IS_RECORD)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "not the descriptor of a record of ABI %d", KUR_TYPE_ABI);
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "not the descriptor of a record of ABI %d",
+                             KUR_TYPE_ABI);
     writer w = {json, error};
     size_t before = json->size;
     kur_status status = write_value(&w, type, NULL, record, NULL, 0);

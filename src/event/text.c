@@ -112,9 +112,9 @@ static kur_status format_decimal(const kur_type *type, int64_t unscaled, kur_buf
     int64_t whole = llabs(unscaled / unit);
     int64_t fraction = llabs(unscaled % unit);
     char digits[48];
-    int size = type->scale == 0 ? snprintf(digits, sizeof digits, "%s%" PRId64, sign, whole)
-                                : snprintf(digits, sizeof digits, "%s%" PRId64 ".%0*" PRId64, sign, whole, type->scale,
-                                           fraction);
+    int size = type->scale == 0
+                   ? snprintf(digits, sizeof digits, "%s%" PRId64, sign, whole)
+                   : snprintf(digits, sizeof digits, "%s%" PRId64 ".%0*" PRId64, sign, whole, type->scale, fraction);
     return kur_buffer_append(text, digits, (size_t)size);
 }
 

@@ -16,7 +16,9 @@ static bool is_zero(const char *text, size_t size)
 
 bool kur__traceparent_is_valid(kur_bytes value)
 {
-    enum { SIZE = 55 };
+    enum {
+        SIZE = 55
+    };
     const char *text = value.data;
     if (text == NULL || value.size < SIZE || text[2] != '-' || text[35] != '-' || text[52] != '-')
         return false;

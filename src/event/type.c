@@ -1,9 +1,9 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Design notes: every function here walks a value by its descriptor, recursively. Depth is bounded by KUR_DEPTH_MAX, for
- * a record may contain a list of its own kind. The path of the place lives on the stack of the walk and is put into words only when
- * something is wrong.
+ * Design notes: every function here walks a value by its descriptor, recursively. Depth is bounded by KUR_DEPTH_MAX,
+ * for a record may contain a list of its own kind. The path of the place lives on the stack of the walk and is put into
+ * words only when something is wrong.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -290,7 +290,8 @@ kur_status kur__value_check(const kur_type *type, const kur_field *field, const 
     case KUR_KIND_IS_ENUM: {
         int32_t symbol = KUR__LOAD(int32_t, value);
         if (symbol < 1 || (size_t)symbol > type->field_count)
-            return kur__error_at(error, KUR_ERROR_MISMATCH, path, symbol == 0 ? "is unset" : "is not a value of the enum");
+            return kur__error_at(error, KUR_ERROR_MISMATCH, path,
+                                 symbol == 0 ? "is unset" : "is not a value of the enum");
         return KUR_OK;
     }
     case KUR_KIND_IS_LIST:
@@ -330,7 +331,8 @@ static kur_status validate(const kur_type *type, const kur_field *field, const v
         size_t stride = kur__item_size(type), offset = is_map ? kur__map_value_offset(type) : 0;
         for (size_t i = 0; i < items.count && status == KUR_OK; i++) {
             const char *item = items.items + i * stride;
-            kur__path at = {.up = path, .name = is_map ? KUR__LOAD(const char *, item) : NULL, .index = i, .is_key = is_map};
+            kur__path at = {
+                .up = path, .name = is_map ? KUR__LOAD(const char *, item) : NULL, .index = i, .is_key = is_map};
             status = validate(type->element, NULL, item + offset, &at, depth + 1, error);
         }
     }
@@ -493,7 +495,6 @@ kur_status kur_type_event_name(const kur_type *type, kur_buffer *name, kur_error
     if (type->event_type == NULL)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is not an event: it was declared by KUR_RECORD",
                              type->name);
-    if (kur_buffer_print(name, "%s.v%" PRIu32, type->event_type, type->version) != KUR_OK)
-        return kur__error_no_memory(error);
-    return KUR_OK;
+    status = kur_buffer_print(name, "%s.v%" PRIu32, type->event_type, type->version);
+    return status == KUR_OK ? KUR_OK : kur__error_no_memory(error);
 }

@@ -45,8 +45,8 @@ static inline size_t kur__item_size(const kur_type *container)
 {
     if (container->kind == KUR_KIND_IS_LIST)
         return container->element->size;
-    size_t align = container->element->align > _Alignof(const char *) ? container->element->align
-                                                                      : _Alignof(const char *);
+    size_t align =
+        container->element->align > _Alignof(const char *) ? container->element->align : _Alignof(const char *);
     return kur__align_up(kur__map_value_offset(container) + container->element->size, align);
 }
 
@@ -65,7 +65,7 @@ static inline kur__items kur__items_of(const void *value)
 
 /* A member or item of a plain type, whose own type is known by its kind only. */
 #define KUR__LOAD(T, value)                                                                                            \
-    __extension__({                                                                                                                 \
+    __extension__({                                                                                                    \
         T loaded_;                                                                                                     \
         memcpy(&loaded_, value, sizeof loaded_);                                                                       \
         loaded_;                                                                                                       \
@@ -99,7 +99,9 @@ kur_status kur__error_at(kur_error *error, kur_status status, const kur__path *p
 const char *kur__kind_text(kur_kind kind);
 
 /* A field's name on the wire: its own, its C name, or that in camel case, written to `storage`. */
-enum { KUR__NAME_MAX = 256 };
+enum {
+    KUR__NAME_MAX = 256
+};
 const char *kur__field_name(const kur_type *record, const kur_field *field, char storage[KUR__NAME_MAX]);
 const char *kur__symbol_name(const kur_type *type, int32_t value);
 

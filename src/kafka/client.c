@@ -53,11 +53,12 @@ rd_kafka_conf_t *kur__client_conf(const kur_client *client, rd_kafka_type_t role
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     bool produces = role == RD_KAFKA_PRODUCER;
-    kur_status status =
-        set_defaults(conf, common_defaults, sizeof common_defaults / sizeof *common_defaults, error);
+    kur_status status = set_defaults(conf, common_defaults, sizeof common_defaults / sizeof *common_defaults, error);
     if (status == KUR_OK)
-        status = produces ? set_defaults(conf, producer_defaults, sizeof producer_defaults / sizeof *producer_defaults, error)
-                          : set_defaults(conf, consumer_defaults, sizeof consumer_defaults / sizeof *consumer_defaults, error);
+        status =
+            produces
+                ? set_defaults(conf, producer_defaults, sizeof producer_defaults / sizeof *producer_defaults, error)
+                : set_defaults(conf, consumer_defaults, sizeof consumer_defaults / sizeof *consumer_defaults, error);
     if (status == KUR_OK)
         status = kur__config_apply(&client->config, conf, error);
     if (status == KUR_OK)
@@ -101,9 +102,10 @@ static kur_status collect(kur_client *client, const kur_client_options *options,
     if (servers == NULL)
         servers = kur__config_get(&client->config, "metadata.broker.list");
     if (servers == NULL || servers[strspn(servers, " ,")] == '\0')
-        return kur_error_set(error, KUR_ERROR_CONFIG,
-                             "no bootstrap servers: set .bootstrap_servers, KAFKA_BOOTSTRAP_SERVERS, or bootstrap.servers in "
-                             "the properties file");
+        return kur_error_set(
+            error, KUR_ERROR_CONFIG,
+            "no bootstrap servers: set .bootstrap_servers, KAFKA_BOOTSTRAP_SERVERS, or bootstrap.servers in "
+            "the properties file");
     return KUR_OK;
 }
 

@@ -9,7 +9,11 @@
 #include "base/error.h"
 #include "base/hash.h"
 
-enum { FILE_SIZE_MAX = 1024 * 1024, LINE_SIZE_MAX = 8192, NAME_SIZE_MAX = 128 };
+enum {
+    FILE_SIZE_MAX = 1024 * 1024,
+    LINE_SIZE_MAX = 8192,
+    NAME_SIZE_MAX = 128
+};
 
 struct kur__setting {
     UT_hash_handle hh;
@@ -20,7 +24,7 @@ struct kur__setting {
 void kur__config_done(kur__config *config)
 {
     kur__setting *setting, *next;
-    HASH_ITER(hh, config->settings, setting, next) {
+    HASH_ITER (hh, config->settings, setting, next) {
         HASH_DEL(config->settings, setting);
         kur_free(setting->value);
         kur_free(setting);
@@ -68,7 +72,8 @@ static const char *refusal(const char *name)
 /* Whether a value of this name may be a secret; rather too many than one too few. */
 static bool is_secret(const char *name)
 {
-    static const char *const parts[] = {"password", "secret", "token", "jaas", ".pem", "oauthbearer", "username", "ssl.key"};
+    static const char *const parts[] = {"password", "secret",      "token",    "jaas",
+                                        ".pem",     "oauthbearer", "username", "ssl.key"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (strcasestr(name, parts[i]) != NULL)
             return true;
@@ -112,9 +117,10 @@ static void find_closest(const char *name, const char **dump, size_t count, char
 static kur_status unknown_property(const char *name, kur_error *error)
 {
     /* Names that librdkafka knows as aliases only; its list leaves them out. */
-    static const char *aliases[] = {"bootstrap.servers", "", "linger.ms",           "", "compression.type",      "",
-                                    "delivery.timeout.ms", "", "sasl.mechanism",    "", "retries",               "",
-                                    "max.in.flight",     "", "fetch.max.wait.ms",   "", "message.send.max.retries", ""};
+    static const char *aliases[] = {
+        "bootstrap.servers",        "", "linger.ms", "", "compression.type", "", "delivery.timeout.ms", "",
+        "sasl.mechanism",           "", "retries",   "", "max.in.flight",    "", "fetch.max.wait.ms",   "",
+        "message.send.max.retries", ""};
     char closest[NAME_SIZE_MAX] = "";
     size_t best = 1 + strlen(name) / 3; /* farther than that is no slip of the finger */
     size_t count;
@@ -162,9 +168,11 @@ static kur_status check(const char *name, const char *value, kur_error *error)
     const char *why = refusal(name);
     if (why != NULL)
         return kur_error_set(error, KUR_ERROR_CONFIG, "%s cannot be set: %s", name, why);
-    if (strcmp(name, "partition.assignment.strategy") == 0 && strcmp(value, "range") != 0 && strcmp(value, "roundrobin") != 0)
-        return kur_error_set(error, KUR_ERROR_CONFIG,
-                             "partition.assignment.strategy: range or roundrobin; others lose assignments on older versions");
+    if (strcmp(name, "partition.assignment.strategy") == 0 && strcmp(value, "range") != 0 &&
+        strcmp(value, "roundrobin") != 0)
+        return kur_error_set(
+            error, KUR_ERROR_CONFIG,
+            "partition.assignment.strategy: range or roundrobin; others lose assignments on older versions");
     rd_kafka_conf_t *scratch = rd_kafka_conf_new();
     kur_status status = set_conf(scratch, name, value, error);
     rd_kafka_conf_destroy(scratch);

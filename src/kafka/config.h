@@ -1,7 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * librdkafka's properties as a client collects them: from a file, the environment and options, the later set one counts.
+ * librdkafka's properties as a client collects them: from a file, the environment and options, the later set one
+ * counts.
  */
 #ifndef KURIER_KAFKA_CONFIG_H
 #define KURIER_KAFKA_CONFIG_H
@@ -19,8 +20,8 @@ typedef struct kur__config {
 void kur__config_done(kur__config *config);
 
 /*
- * Checks and stores a property. KUR_ERROR_CONFIG names it, with the closest right name when it is unknown, and never shows
- * the value of one that may hold a secret.
+ * Checks and stores a property. KUR_ERROR_CONFIG names it, with the closest right name when it is unknown, and never
+ * shows the value of one that may hold a secret.
  */
 kur_status kur__config_set(kur__config *config, const char *name, const char *value, kur_error *error);
 

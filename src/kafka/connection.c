@@ -12,7 +12,9 @@
 
 #include "base/error.h"
 
-enum { WARNING_INTERVAL_US = 10 * 1000 * 1000 };
+enum {
+    WARNING_INTERVAL_US = 10 * 1000 * 1000
+};
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {

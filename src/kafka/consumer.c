@@ -4,146 +4,27 @@
  * Design notes
  *
  * Records are librdkafka's messages. Each one that is held counts as a reference to the consumer, for a handle with
- * messages outside never ends its destruction: kur_consumer_free closes, and whoever gives the last reference back destroys.
- *
- * Start. auto.offset.reset is "error": where a partition starts is decided here, at each assignment, from the committed
- * offsets; what librdkafka then reports is a gap and is told, not skipped.
- *
- * Rebalance. The callback runs inside a poll, on its thread, and makes librdkafka yield, so that the batch in which it ran holds only
- * records fetched before; those of partitions that have gone are dropped, for their new owner gets them.
- *
- * Commit. Only what is assigned, never backwards within an assignment; the answer is waited for on a queue of its own,
- * with a deadline of ours.
+ * messages outside never ends its destruction: kur_consumer_free closes, and whoever gives the last reference back
+ * destroys.
  */
 #include <inttypes.h>
-#include <kurier/consumer.h>
 #include <kurier/librdkafka.h>
-#include <kurier/sys/clock.h>
 #include <kurier/sys/memory.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "base/options.h"
 #include "kafka/client.h"
-#include "kafka/connection.h"
+#include "kafka/consumer.h"
 #include "kafka/record.h"
 #include "kafka/topic.h"
 
 enum {
-    COMMITTED_MS = 10000,
-    COMMITTED_TRIES = 3,
     CLOSE_MS = 10000,
-    POLL_SLICE_MS = 500, /* so that a long poll still warns every 10 s */
-    METADATA_SIZE_MAX = 4096
+    POLL_SLICE_MS = 500 /* so that a long poll still warns every 10 s */
 };
-
-struct kur_consumer {
-    atomic_size_t references; /* one of the owner's, one for each record held */
-    kur_client *client;
-    kur__connection connection;
-    rd_kafka_t *rk;
-    rd_kafka_queue_t *queue;
-    kur_start start;
-    kur_rebalance_callback *on_rebalance;
-    void *user;
-    char *group;
-    rd_kafka_topic_partition_list_t *assigned; /* .offset: what was last committed in this assignment */
-    bool rebalanced;                           /* since the batch began */
-    bool closed;
-    kur_error waiting_error; /* told by the next poll */
-};
-
-/* ---- Rebalance ---- */
-
-static void tell(kur_consumer *consumer, kur_rebalance what, const rd_kafka_topic_partition_list_t *partitions)
-{
-    kur__log_print(kur__client_log(consumer->client), KUR_LOG_INFO, "group %s: %d partitions %s", consumer->group,
-                   partitions->cnt, what == KUR_ASSIGNED ? "assigned" : what == KUR_REVOKED ? "revoked" : "lost");
-    if (consumer->on_rebalance == NULL)
-        return;
-    kur_position *positions = kur_calloc((size_t)partitions->cnt + 1, sizeof *positions);
-    if (positions == NULL) {
-        kur_error_set(&consumer->waiting_error, KUR_ERROR_NO_MEMORY, "out of memory: a rebalance was not told");
-        return;
-    }
-    for (int i = 0; i < partitions->cnt; i++) {
-        const rd_kafka_topic_partition_t *from = &partitions->elems[i];
-        positions[i] = (kur_position){.size = sizeof *positions,
-                                      .topic = from->topic,
-                                      .partition = from->partition,
-                                      .offset = from->offset >= 0 ? from->offset : -1};
-    }
-    consumer->on_rebalance(consumer, what, positions, (size_t)partitions->cnt, consumer->user);
-    kur_free(positions);
-}
-
-/* Sets each partition's start: what is committed, else what .start says. */
-static rd_kafka_resp_err_t find_start(kur_consumer *consumer, rd_kafka_topic_partition_list_t *partitions)
-{
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    for (int i = 0; i < COMMITTED_TRIES; i++) {
-        code = rd_kafka_committed(consumer->rk, partitions, COMMITTED_MS);
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-            break;
-        kur__log_print(kur__client_log(consumer->client), KUR_LOG_WARNING, "group %s: committed offsets: %s",
-                       consumer->group, rd_kafka_err2str(code));
-    }
-    /* Only an answer for all means that one without an offset has none. */
-    for (int i = 0; i < partitions->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-        rd_kafka_topic_partition_t *partition = &partitions->elems[i];
-        code = partition->err;
-        if (partition->offset < 0)
-            partition->offset =
-                consumer->start == KUR_START_LATEST ? RD_KAFKA_OFFSET_END : RD_KAFKA_OFFSET_BEGINNING;
-    }
-    return code;
-}
-
-static void assign(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
-{
-    rd_kafka_topic_partition_list_t *starts = rd_kafka_topic_partition_list_copy(partitions);
-    rd_kafka_resp_err_t code = find_start(consumer, starts);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        /* librdkafka asks again itself; where it finds nothing it reports it, and nothing is skipped. */
-        for (int i = 0; i < starts->cnt; i++)
-            starts->elems[i].offset = RD_KAFKA_OFFSET_STORED;
-        kur__error_of_kafka(&consumer->waiting_error, code, "group %s: committed offsets", consumer->group);
-    }
-    code = rd_kafka_assign(consumer->rk, starts);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        kur__error_of_kafka(&consumer->waiting_error, code, "group %s: assign", consumer->group);
-    if (consumer->assigned != NULL)
-        rd_kafka_topic_partition_list_destroy(consumer->assigned);
-    consumer->assigned = starts;
-    tell(consumer, KUR_ASSIGNED, starts);
-}
-
-static void revoke(kur_consumer *consumer)
-{
-    if (consumer->assigned != NULL && consumer->assigned->cnt > 0)
-        tell(consumer, rd_kafka_assignment_lost(consumer->rk) ? KUR_LOST : KUR_REVOKED, consumer->assigned);
-    rd_kafka_assign(consumer->rk, NULL);
-    if (consumer->assigned != NULL)
-        rd_kafka_topic_partition_list_destroy(consumer->assigned);
-    consumer->assigned = NULL;
-}
-
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,
-                         void *opaque)
-{
-    kur__connection *connection = opaque;
-    kur_consumer *consumer = (kur_consumer *)((char *)connection - offsetof(struct kur_consumer, connection));
-    consumer->rebalanced = true;
-    rd_kafka_yield(rk);
-    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
-        assign(consumer, partitions);
-    else
-        revoke(consumer);
-    if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
-        kur__error_of_kafka(&consumer->waiting_error, code, "group %s: rebalance", consumer->group);
-}
 
 /* ---- New, close, free ---- */
 
@@ -173,7 +54,7 @@ static kur_status open_handle(kur_consumer *consumer, const kur_consumer_options
         return status;
     }
     kur__connection_init(&consumer->connection, kur__client_log(consumer->client), conf);
-    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_rebalance_cb(conf, kur__consumer_on_rebalance);
     char why[256];
     consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
     if (consumer->rk == NULL) {
@@ -253,8 +134,8 @@ kur_status kur_consumer_close(kur_consumer *consumer, kur_error *error)
         rd_kafka_error_destroy(failed);
         return status;
     }
-    int64_t deadline = kur_clock_monotonic_us() + (int64_t)CLOSE_MS * 1000;
-    while (!rd_kafka_consumer_closed(consumer->rk) && kur_clock_monotonic_us() < deadline) {
+    struct timespec deadline = kur__deadline_after(CLOSE_MS);
+    while (!rd_kafka_consumer_closed(consumer->rk) && !kur__deadline_is_over(&deadline)) {
         rd_kafka_message_t *messages[64];
         ssize_t count = rd_kafka_consume_batch_queue(consumer->queue, 50, messages, 64);
         for (ssize_t i = 0; i < count; i++)
@@ -296,11 +177,6 @@ kur_status kur_consumer_subscribe(kur_consumer *consumer, const char *const *top
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? KUR_OK : kur__error_of_kafka(error, code, "subscribe");
 }
 
-static rd_kafka_topic_partition_t *find_assigned(kur_consumer *consumer, const char *topic, int32_t partition)
-{
-    return consumer->assigned != NULL ? rd_kafka_topic_partition_list_find(consumer->assigned, topic, partition) : NULL;
-}
-
 static bool is_for_the_caller(kur_status status)
 {
     switch (status) {
@@ -328,7 +204,8 @@ static void take_error(kur_consumer *consumer, const rd_kafka_message_t *message
         error.kafka_code = (int32_t)message->err;
     }
     if (!is_for_the_caller(error.code))
-        kur__log_print(kur__client_log(consumer->client), KUR_LOG_WARNING, "group %s: %s", consumer->group, error.message);
+        kur__log_print(kur__client_log(consumer->client), KUR_LOG_WARNING, "group %s: %s", consumer->group,
+                       error.message);
     else if (consumer->waiting_error.code == KUR_OK)
         consumer->waiting_error = error;
 }
@@ -343,7 +220,7 @@ static size_t sort_out(kur_consumer *consumer, rd_kafka_message_t **messages, si
         if (!keep)
             take_error(consumer, message);
         else if (consumer->rebalanced)
-            keep = find_assigned(consumer, rd_kafka_topic_name(message->rkt), message->partition) != NULL;
+            keep = kur__consumer_find_assigned(consumer, rd_kafka_topic_name(message->rkt), message->partition) != NULL;
         if (keep)
             messages[kept++] = message;
         else
@@ -363,7 +240,7 @@ kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_r
         return kur_error_set(error, KUR_ERROR_CLOSED, "the consumer is closed");
 
     size_t kept = 0;
-    int64_t deadline = kur_clock_monotonic_us() + (int64_t)timeout_ms * 1000;
+    struct timespec deadline = kur__deadline_after(timeout_ms);
     int left_ms = timeout_ms;
     while (consumer->waiting_error.code == KUR_OK) {
         /* The array is the caller's, of pointers that are never looked behind but as librdkafka's messages. */
@@ -373,7 +250,7 @@ kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_r
                                                    messages, capacity);
         kur__connection_serve(&consumer->connection, consumer->rk);
         kept = got > 0 ? sort_out(consumer, messages, (size_t)got) : 0;
-        left_ms = (int)((deadline - kur_clock_monotonic_us()) / 1000);
+        left_ms = kur__deadline_left_ms(&deadline);
         if (kept > 0 || left_ms <= 0)
             break;
     }
@@ -411,158 +288,6 @@ void kur_consumer_free_records(kur_consumer *consumer, kur_record *const *record
         }
     if (freed > 0)
         release(consumer, freed);
-}
-
-/* ---- Offsets ---- */
-
-static const kur_position *position_at(const kur_position *positions, size_t index)
-{
-    return (const kur_position *)(const void *)((const char *)positions + index * positions->size);
-}
-
-static kur_status check_commit(kur_consumer *consumer, const kur_position *position, size_t index, kur_error *error)
-{
-    if (!kur__topic_is_valid(position->topic) || position->partition < 0 || position->offset < 0)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "positions[%zu]: topic, partition or offset is not valid",
-                             index);
-    if (position->metadata != NULL && strnlen(position->metadata, METADATA_SIZE_MAX + 1) > METADATA_SIZE_MAX)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "positions[%zu]: metadata is longer than %d bytes", index,
-                             METADATA_SIZE_MAX);
-    rd_kafka_topic_partition_t *assigned = find_assigned(consumer, position->topic, position->partition);
-    if (assigned == NULL)
-        return kur_error_set(error, KUR_ERROR_NOT_COMMITTED, "%s [%" PRId32 "] is not assigned", position->topic,
-                             position->partition);
-    if (assigned->offset >= 0 && position->offset < assigned->offset)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
-                             "%s [%" PRId32 "]: %" PRId64 " is behind %" PRId64 ", where the group is already",
-                             position->topic, position->partition, position->offset, assigned->offset);
-    return KUR_OK;
-}
-
-static kur_status make_commit(kur_consumer *consumer, const kur_position *positions, size_t count,
-                              rd_kafka_topic_partition_list_t *list, kur_error *error)
-{
-    for (size_t i = 0; i < count; i++) {
-        const kur_position *position = position_at(positions, i);
-        kur_status status = check_commit(consumer, position, i, error);
-        if (status != KUR_OK)
-            return status;
-        rd_kafka_topic_partition_t *to =
-            rd_kafka_topic_partition_list_add(list, position->topic, position->partition);
-        to->offset = position->offset;
-        if (position->metadata != NULL && position->metadata[0] != '\0') {
-            /* Freed with the list by librdkafka, with the C library's free. */
-            to->metadata = strdup(position->metadata);
-            if (to->metadata == NULL)
-                return kur__error_no_memory(error);
-            to->metadata_size = strlen(position->metadata);
-        }
-    }
-    return KUR_OK;
-}
-
-static kur_status take_answer(kur_consumer *consumer, rd_kafka_event_t *event, kur_error *error)
-{
-    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
-    const rd_kafka_topic_partition_list_t *answer = rd_kafka_event_topic_partition_list(event);
-    for (int i = 0; answer != NULL && i < answer->cnt; i++) {
-        const rd_kafka_topic_partition_t *one = &answer->elems[i];
-        if (one->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            code = one->err;
-            continue;
-        }
-        rd_kafka_topic_partition_t *assigned = find_assigned(consumer, one->topic, one->partition);
-        if (assigned != NULL && code == RD_KAFKA_RESP_ERR_NO_ERROR)
-            assigned->offset = one->offset;
-    }
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? KUR_OK
-                                              : kur__error_of_kafka(error, code, "group %s: commit", consumer->group);
-}
-
-static kur_status commit_list(kur_consumer *consumer, rd_kafka_topic_partition_list_t *list, int timeout_ms,
-                              kur_error *error)
-{
-    rd_kafka_queue_t *answers = rd_kafka_queue_new(consumer->rk);
-    rd_kafka_resp_err_t code = rd_kafka_commit_queue(consumer->rk, list, answers, NULL, NULL);
-    kur_status status;
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        status = kur__error_of_kafka(error, code, "group %s: commit", consumer->group);
-    } else {
-        rd_kafka_event_t *event = rd_kafka_queue_poll(answers, timeout_ms);
-        char what[100];
-        snprintf(what, sizeof what, "commit: no answer within %d ms", timeout_ms);
-        status = event != NULL ? take_answer(consumer, event, error)
-                               : kur__connection_timeout(&consumer->connection, error, what);
-        if (event != NULL)
-            rd_kafka_event_destroy(event);
-    }
-    rd_kafka_queue_destroy(answers);
-    return status;
-}
-
-kur_status kur_consumer_commit(kur_consumer *consumer, const kur_position *positions, size_t count, int timeout_ms,
-                               kur_error *error)
-{
-    if (consumer == NULL || (positions == NULL && count > 0))
-        return kur__error_null(error, consumer == NULL ? "consumer" : "positions");
-    if (timeout_ms < 0 || count > 100000)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative or count is above 100,000");
-    if (count == 0)
-        return KUR_OK;
-    if (positions->size < sizeof(kur_position) || positions->size > 4096)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "positions[0].size is not set: use KUR_POSITION()");
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
-    kur_status status = make_commit(consumer, positions, count, list, error);
-    if (status == KUR_OK)
-        status = commit_list(consumer, list, timeout_ms, error);
-    rd_kafka_topic_partition_list_destroy(list);
-    return status;
-}
-
-kur_status kur_consumer_committed(kur_consumer *consumer, kur_position *position, kur_arena *arena, int timeout_ms,
-                                  kur_error *error)
-{
-    if (consumer == NULL || position == NULL || arena == NULL)
-        return kur__error_null(error, consumer == NULL ? "consumer" : position == NULL ? "position" : "arena");
-    if (!kur__topic_is_valid(position->topic) || position->partition < 0 || timeout_ms < 0)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "topic, partition or timeout_ms is not valid");
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, position->topic, position->partition);
-    rd_kafka_resp_err_t code = rd_kafka_committed(consumer->rk, list, timeout_ms);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = one->err;
-    kur_status status = KUR_OK;
-    const char *metadata = NULL;
-    if (code == RD_KAFKA_RESP_ERR__TIMED_OUT)
-        status = kur__connection_timeout(&consumer->connection, error, "the committed offset: no answer in time");
-    else if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        status = kur__error_of_kafka(error, code, "the committed offset");
-    else if (one->metadata_size > 0) {
-        metadata = kur_arena_copy(arena, one->metadata, one->metadata_size);
-        status = metadata != NULL ? KUR_OK : kur__error_no_memory(error);
-    }
-    if (status == KUR_OK) {
-        position->offset = one->offset >= 0 ? one->offset : -1;
-        position->metadata = metadata;
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    return status;
-}
-
-kur_status kur_consumer_position(kur_consumer *consumer, const char *topic, int32_t partition, int64_t *offset,
-                                 kur_error *error)
-{
-    if (consumer == NULL || topic == NULL || offset == NULL)
-        return kur__error_null(error, consumer == NULL ? "consumer" : topic == NULL ? "topic" : "offset");
-    if (find_assigned(consumer, topic, partition) == NULL)
-        return kur_error_set(error, KUR_ERROR_UNKNOWN_TOPIC, "%s [%" PRId32 "] is not assigned", topic, partition);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, topic, partition);
-    rd_kafka_resp_err_t code = rd_kafka_position(consumer->rk, list);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        *offset = one->offset >= 0 ? one->offset : -1;
-    rd_kafka_topic_partition_list_destroy(list);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? KUR_OK : kur__error_of_kafka(error, code, "position");
 }
 
 rd_kafka_t *kur_consumer_librdkafka(kur_consumer *consumer)

@@ -12,7 +12,10 @@
 #include "kafka/connection.h"
 #include "kafka/topic.h"
 
-enum { BROKERS_MAX = 16, PARTITIONS_MAX = 1000 };
+enum {
+    BROKERS_MAX = 16,
+    PARTITIONS_MAX = 1000
+};
 
 struct topic {
     UT_hash_handle hh;
@@ -92,7 +95,8 @@ static kur_status add_topic(kur_embedded_broker *broker, const char *name, int p
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return kur__error_no_memory(error);
     /* It may have appeared by itself when a client first named it. */
-    return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the topic %s cannot be made: %s", name, rd_kafka_err2str(code));
+    return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the topic %s cannot be made: %s", name,
+                         rd_kafka_err2str(code));
 }
 
 kur_status kur_embedded_broker_topic(kur_embedded_broker *broker, const char *name, int partitions, kur_error *error)
@@ -121,7 +125,7 @@ void kur_embedded_broker_free(kur_embedded_broker *broker)
         rd_kafka_destroy(broker->rk);
     kur__connection_done(&broker->connection);
     struct topic *topic, *next;
-    HASH_ITER(hh, broker->topics, topic, next) {
+    HASH_ITER (hh, broker->topics, topic, next) {
         HASH_DEL(broker->topics, topic);
         kur_free(topic);
     }

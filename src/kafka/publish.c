@@ -12,7 +12,11 @@
 #include "kafka/client.h"
 #include "kafka/producer.h"
 
-enum { DATA_ON_STACK = 4096, KEY_ON_STACK = 256, NAME_ON_STACK = 256 };
+enum {
+    DATA_ON_STACK = 4096,
+    KEY_ON_STACK = 256,
+    NAME_ON_STACK = 256
+};
 
 /* How one is sent: at once, or waiting for its result. */
 struct waiting {
@@ -49,9 +53,9 @@ static kur_status send_event(kur_producer *producer, const char *event_type, kur
             parts.extensions = options->extensions;
             parts.extension_count = options->extension_count;
         }
-        status = waiting->wait ? kur__producer_send_wait(producer, &message, &parts, waiting->timeout_ms,
-                                                         waiting->result, error)
-                               : kur__producer_send(producer, &message, &parts, error);
+        status = waiting->wait
+                     ? kur__producer_send_wait(producer, &message, &parts, waiting->timeout_ms, waiting->result, error)
+                     : kur__producer_send(producer, &message, &parts, error);
     }
     kur_buffer_done(&structured);
     return status;

@@ -55,8 +55,7 @@ int64_t kur_record_timestamp_us(const kur_record *record)
 static rd_kafka_headers_t *headers_of(const kur_record *record)
 {
     rd_kafka_headers_t *headers = NULL;
-    if (record == NULL ||
-        rd_kafka_message_headers(kur__record_message(record), &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (record == NULL || rd_kafka_message_headers(kur__record_message(record), &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return NULL;
     return headers;
 }

@@ -1,8 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Headers and values from outside. The input is a row of texts, each ended by 0xFF: name, value, name, value, …, and what
- * is left is the record's value.
+ * Headers and values from outside. The input is a row of texts, each ended by 0xFF: name, value, name, value, …, and
+ * what is left is the record's value.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -48,11 +48,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     kur_bytes name, value;
     while (next(&data, &size, arena, &name) && next(&data, &size, arena, &value))
         kur__envelope_take(&reader, name.data, value);
-    kur_event_view view = KUR_EVENT_VIEW(.data = kur_bytes_of(size > 0 ? kur_arena_copy(arena, data, size) : NULL, size));
+    kur_event_view view =
+        KUR_EVENT_VIEW(.data = kur_bytes_of(size > 0 ? kur_arena_copy(arena, data, size) : NULL, size));
     kur_status status = kur__envelope_finish(&reader, arena, &view, &error);
     if (status == KUR_OK) {
-        const char *texts[] = {view.id, view.source, view.type, view.subject, view.data_schema, view.content_type,
-                               view.correlation_id, view.causation_id, view.traceparent};
+        const char *texts[] = {view.id,          view.source,       view.type,           view.subject,
+                               view.data_schema, view.content_type, view.correlation_id, view.causation_id,
+                               view.traceparent};
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
             is_text(texts[i], false);
         is_text(view.tracestate, true);

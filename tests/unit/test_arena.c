@@ -58,7 +58,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_arena__gives_zeroed_aligned_memory, test_arena__large_blocks_do_not_end_the_small_one,
+    const TTest *const tests[] = {test_arena__gives_zeroed_aligned_memory,
+                                  test_arena__large_blocks_do_not_end_the_small_one,
                                   test_arena__reset_keeps_memory_and_counts, NULL};
     return check_main("arena", tests);
 }

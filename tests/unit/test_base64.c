@@ -7,9 +7,15 @@
 
 START_TEST(test_base64__vectors_of_the_rfc)
 {
-    static const char *const vectors[][2] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-                                             {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"},
-                                             {"\xff\xfe\xfb", "//77"}, {"\xfb\xef\xbe", "++++"}};
+    static const char *const vectors[][2] = {{"", ""},
+                                             {"f", "Zg=="},
+                                             {"fo", "Zm8="},
+                                             {"foo", "Zm9v"},
+                                             {"foob", "Zm9vYg=="},
+                                             {"fooba", "Zm9vYmE="},
+                                             {"foobar", "Zm9vYmFy"},
+                                             {"\xff\xfe\xfb", "//77"},
+                                             {"\xfb\xef\xbe", "++++"}};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
         kur_buffer text = {0};
         uint8_t bytes[16];
@@ -26,7 +32,8 @@ END_TEST
 
 START_TEST(test_base64__one_value_has_one_text)
 {
-    static const char *const bad[] = {"Z", "Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zg==Zg==", "Zm-_", "Zm9v\n", "Z g="};
+    static const char *const bad[] = {
+        "Z", "Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zg==Zg==", "Zm-_", "Zm9v\n", "Z g="};
     uint8_t bytes[16];
     size_t count;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

@@ -75,8 +75,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_error__statuses_have_names_and_texts, test_error__set_fills_everything,
-                                  test_error__message_is_one_line_of_utf8,   test_error__arguments_may_point_into_the_error,
-                                  test_error__null_object_keeps_the_first,   NULL};
+    const TTest *const tests[] = {
+        test_error__statuses_have_names_and_texts, test_error__set_fills_everything,
+        test_error__message_is_one_line_of_utf8,   test_error__arguments_may_point_into_the_error,
+        test_error__null_object_keeps_the_first,   NULL};
     return check_main("error", tests);
 }

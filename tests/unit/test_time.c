@@ -50,12 +50,25 @@ END_TEST
 
 START_TEST(test_time__refuses_what_is_no_time)
 {
-    static const char *const bad[] = {"", "Z", "1970-01-01", "1970-01-01T00:00:00", "1970-13-01T00:00:00Z",
-                                      "1970-02-30T00:00:00Z", "1900-02-29T00:00:00Z", "1970-01-01T24:00:00Z",
-                                      "1970-01-01T00:60:00Z", "1970-01-01T00:00:61Z", "1970-01-01T00:00:00.Z",
-                                      "1970-01-01T00:00:00+2:00", "1970-01-01T00:00:00+24:00", "1970-01-01T00:00:00Zx",
-                                      "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00",
-                                      "+970-01-01T00:00:00Z", "19700101T000000Z"};
+    static const char *const bad[] = {"",
+                                      "Z",
+                                      "1970-01-01",
+                                      "1970-01-01T00:00:00",
+                                      "1970-13-01T00:00:00Z",
+                                      "1970-02-30T00:00:00Z",
+                                      "1900-02-29T00:00:00Z",
+                                      "1970-01-01T24:00:00Z",
+                                      "1970-01-01T00:60:00Z",
+                                      "1970-01-01T00:00:61Z",
+                                      "1970-01-01T00:00:00.Z",
+                                      "1970-01-01T00:00:00+2:00",
+                                      "1970-01-01T00:00:00+24:00",
+                                      "1970-01-01T00:00:00Zx",
+                                      "0000-01-01T00:00:00Z",
+                                      "0001-01-01T00:00:00+01:00",
+                                      "9999-12-31T23:59:59-01:00",
+                                      "+970-01-01T00:00:00Z",
+                                      "19700101T000000Z"};
     kur_error error = {0};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int64_t time = 5;
@@ -91,8 +104,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_time__formats_as_many_digits_as_needed,
-                                  test_time__reads_offsets_fractions_and_leap_seconds,
-                                  test_time__refuses_what_is_no_time, test_time__dates_agree_with_the_system_calendar, NULL};
+    const TTest *const tests[] = {
+        test_time__formats_as_many_digits_as_needed, test_time__reads_offsets_fractions_and_leap_seconds,
+        test_time__refuses_what_is_no_time, test_time__dates_agree_with_the_system_calendar, NULL};
     return check_main("time", tests);
 }

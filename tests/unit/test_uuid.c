@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 4, EACH = 20000 };
+enum {
+    THREADS = 4,
+    EACH = 20000
+};
 
 static kur_uuid made[THREADS][EACH];
 
@@ -76,8 +79,11 @@ START_TEST(test_uuid__text_both_ways)
     ck_ok(kur_uuid_parse("01234567-89AB-cdef-8123-456789abcdef", 36, &uuid, &error), error);
     kur_uuid_format(&uuid, text);
     ck_assert_str_eq(text, "01234567-89ab-cdef-8123-456789abcdef");
-    static const char *const bad[] = {"", "01234567-89ab-cdef-8123-456789abcde", "01234567-89ab-cdef-8123-456789abcdef0",
-                                      "01234567089ab-cdef-8123-456789abcdef", "g1234567-89ab-cdef-8123-456789abcdef",
+    static const char *const bad[] = {"",
+                                      "01234567-89ab-cdef-8123-456789abcde",
+                                      "01234567-89ab-cdef-8123-456789abcdef0",
+                                      "01234567089ab-cdef-8123-456789abcdef",
+                                      "g1234567-89ab-cdef-8123-456789abcdef",
                                       "0123456789abcdef8123456789abcdef0000"};
     again = uuid;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -1,0 +1,131 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes
+ *
+ * Each record that is accepted has one delivery report, whose opaque is a slot {callback, user}, or NULL when nobody
+ * wants to know. Slots come from chunks that are never given back before the end, so that a record costs no allocation.
+ * Senders take slots from a list under `slots_lock`; the thread that serves reports puts them on an atomic stack, which
+ * a sender takes over whole when its list is empty: the two sides hardly ever touch the same line.
+ */
+#include <inttypes.h>
+#include <kurier/sys/clock.h>
+#include <kurier/sys/memory.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "kafka/client.h"
+#include "kafka/producer.h"
+
+enum {
+    FAILURE_LOG_INTERVAL_US = 1000000
+};
+
+/* ---- Slots ---- */
+
+struct kur__slot *kur__slot_take(kur_producer *producer)
+{
+    pthread_mutex_lock(&producer->slots_lock);
+    if (producer->free_slots == NULL)
+        producer->free_slots = atomic_exchange(&producer->returned_slots, NULL);
+    if (producer->free_slots == NULL) {
+        struct kur__slot_chunk *chunk = kur_malloc(sizeof *chunk);
+        if (chunk != NULL) {
+            chunk->next = producer->chunks;
+            producer->chunks = chunk;
+            for (int i = 0; i < KUR__SLOTS_IN_CHUNK; i++) {
+                chunk->slots[i].next = producer->free_slots;
+                producer->free_slots = &chunk->slots[i];
+            }
+        }
+    }
+    struct kur__slot *slot = producer->free_slots;
+    if (slot != NULL)
+        producer->free_slots = slot->next;
+    pthread_mutex_unlock(&producer->slots_lock);
+    return slot;
+}
+
+void kur__slot_return(kur_producer *producer, struct kur__slot *slot)
+{
+    struct kur__slot *top = atomic_load_explicit(&producer->returned_slots, memory_order_relaxed);
+    do
+        slot->next = top;
+    while (!atomic_compare_exchange_weak_explicit(&producer->returned_slots, &top, slot, memory_order_release,
+                                                  memory_order_relaxed));
+}
+
+void kur__slots_free(kur_producer *producer)
+{
+    while (producer->chunks != NULL) {
+        struct kur__slot_chunk *next = producer->chunks->next;
+        kur_free(producer->chunks);
+        producer->chunks = next;
+    }
+}
+
+/* ---- Reports ---- */
+
+static void describe_failure(kur_producer *producer, const rd_kafka_message_t *message, kur_result *result)
+{
+    bool maybe = rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED;
+    kur__error_of_kafka(&result->error, message->err, "%s [%" PRId32 "]", result->topic, message->partition);
+    if (message->err == RD_KAFKA_RESP_ERR__FATAL)
+        result->error.fatal = true;
+    if (kur__status_of_kafka(message->err) == KUR_ERROR_TIMEOUT) {
+        char what[300];
+        snprintf(what, sizeof what, "%s [%" PRId32 "]: not acknowledged in time", result->topic, message->partition);
+        kur__connection_timeout(&producer->connection, &result->error, what);
+    }
+    result->status = maybe ? KUR_UNKNOWN : KUR_FAILED;
+    if (maybe) {
+        result->error.code = KUR_ERROR_UNKNOWN_OUTCOME;
+        result->error.retriable = false;
+    }
+    result->error.kafka_code = (int32_t)message->err;
+}
+
+/* Somebody must hear of a record that was lost without a callback, but not a thousand times a second. */
+static void log_failure(kur_producer *producer, const kur_result *result)
+{
+    int64_t now = kur_clock_monotonic_us();
+    producer->unlogged_failures++;
+    if (now < producer->next_failure_log_us)
+        return;
+    kur__log_print(kur__client_log(producer->client), KUR_LOG_ERROR, "%zu records not delivered, the last one: %s",
+                   producer->unlogged_failures, result->error.message);
+    producer->unlogged_failures = 0;
+    producer->next_failure_log_us = now + FAILURE_LOG_INTERVAL_US;
+}
+
+void kur__producer_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
+{
+    kur__connection *connection = opaque;
+    kur_producer *producer = (kur_producer *)((char *)connection - offsetof(struct kur_producer, connection));
+    struct kur__slot *slot = message->_private;
+    kur_result result = {.size = sizeof result,
+                         .status = KUR_DELIVERED,
+                         .topic = rd_kafka_topic_name(message->rkt),
+                         .partition = message->partition,
+                         .offset = -1,
+                         .timestamp_us = -1};
+    (void)rk;
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        describe_failure(producer, message, &result);
+        atomic_fetch_add_explicit(&producer->undelivered, 1, memory_order_relaxed);
+    } else {
+        rd_kafka_timestamp_type_t type;
+        int64_t timestamp_ms = rd_kafka_message_timestamp(message, &type);
+        result.offset = message->offset;
+        result.timestamp_us = type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? timestamp_ms * 1000 : -1;
+    }
+    if (slot != NULL) {
+        kur_result_callback *callback = slot->callback;
+        void *user = slot->user;
+        kur__slot_return(producer, slot);
+        callback(&result, user);
+    } else if (result.status != KUR_DELIVERED) {
+        log_failure(producer, &result);
+    }
+    atomic_fetch_add_explicit(&producer->decided, 1, memory_order_release);
+}

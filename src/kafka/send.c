@@ -1,0 +1,278 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Sending a record: checked, its headers made, handed to librdkafka; and the form that waits for the result.
+ */
+#include <kurier/sys/memory.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/deadline.h"
+#include "base/error.h"
+#include "base/options.h"
+#include "kafka/producer.h"
+#include "kafka/topic.h"
+
+enum {
+    HEADERS_MAX = 1000
+};
+
+static kur_status check_message(const kur_message *message, kur_error *error)
+{
+    if (!kur__topic_is_valid(message->topic))
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                             ".topic is not 1 to 249 characters of A-Z a-z 0-9 . _ -: \"%.40s\"",
+                             message->topic != NULL ? message->topic : "NULL");
+    if (message->partition < 0)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                             ".partition is not KUR_PARTITION(n) with n of 0 or more");
+    if (message->timestamp_us < 0)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".timestamp_us is before 1970");
+    if (message->tombstone ? message->value.data != NULL : message->value.data == NULL)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                             message->tombstone ? ".value is set beside .tombstone"
+                                                : ".value is NULL: a null value is asked for by .tombstone");
+    if ((message->key.data == NULL && message->key.size > 0) ||
+        (message->headers == NULL && message->header_count > 0) || message->header_count > HEADERS_MAX)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                             ".key or .headers is NULL but has a size, or there are more "
+                             "than %d headers",
+                             HEADERS_MAX);
+    for (size_t i = 0; i < message->header_count; i++)
+        if (message->headers[i].name == NULL || message->headers[i].name[0] == '\0')
+            return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".headers[%zu].name is empty", i);
+    return KUR_OK;
+}
+
+static void add_headers(rd_kafka_headers_t *headers, const kur_header *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        rd_kafka_header_add(headers, from[i].name, -1, from[i].value.data, (ssize_t)from[i].value.size);
+}
+
+static rd_kafka_headers_t *make_headers(const kur_message *message, const kur__header_parts *parts)
+{
+    size_t count = message->header_count + (parts != NULL ? parts->envelope_count + parts->extension_count : 0);
+    if (count == 0)
+        return NULL;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(count);
+    if (parts != NULL) {
+        add_headers(headers, parts->envelope, parts->envelope_count);
+        for (size_t i = 0; i < parts->extension_count; i++) {
+            char name[64];
+            snprintf(name, sizeof name, "ce_%s", parts->extensions[i].name);
+            rd_kafka_header_add(headers, name, -1, parts->extensions[i].value.data,
+                                (ssize_t)parts->extensions[i].value.size);
+        }
+    }
+    add_headers(headers, message->headers, message->header_count);
+    return headers;
+}
+
+static rd_kafka_resp_err_t produce(kur_producer *producer, const kur_message *message, rd_kafka_headers_t *headers,
+                                   struct kur__slot *slot)
+{
+    /* librdkafka takes a NULL value for a null one, and any pointer with size 0 for an empty one. */
+    int32_t partition = message->partition == 0 ? RD_KAFKA_PARTITION_UA : message->partition - 1;
+    int64_t timestamp_ms = message->timestamp_us / 1000;
+    if (headers == NULL)
+        return rd_kafka_producev(producer->rk, RD_KAFKA_V_TOPIC(message->topic), RD_KAFKA_V_PARTITION(partition),
+                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                 RD_KAFKA_V_KEY((void *)message->key.data, message->key.size),
+                                 RD_KAFKA_V_VALUE((void *)message->value.data, message->value.size),
+                                 RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_OPAQUE(slot), RD_KAFKA_V_END);
+    return rd_kafka_producev(
+        producer->rk, RD_KAFKA_V_TOPIC(message->topic), RD_KAFKA_V_PARTITION(partition),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY((void *)message->key.data, message->key.size),
+        RD_KAFKA_V_VALUE((void *)message->value.data, message->value.size), RD_KAFKA_V_TIMESTAMP(timestamp_ms),
+        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(slot), RD_KAFKA_V_END);
+}
+
+/* Produces; while the queue is full, waits for room as long as it may. Counted before, for the report can come first.
+ */
+static rd_kafka_resp_err_t produce_waiting(kur_producer *producer, const kur_message *message,
+                                           rd_kafka_headers_t *headers, struct kur__slot *slot)
+{
+    atomic_fetch_add_explicit(&producer->accepted, 1, memory_order_relaxed);
+    size_t decided = atomic_load_explicit(&producer->decided, memory_order_acquire);
+    rd_kafka_resp_err_t code = produce(producer, message, headers, slot);
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && producer->queue_wait_ms > 0 && producer->has_thread &&
+        !kur__producer_is_own_thread(producer)) {
+        struct timespec deadline = kur__deadline_after(producer->queue_wait_ms);
+        while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && !kur__deadline_is_over(&deadline)) {
+            kur__producer_wait(producer, decided, &deadline);
+            decided = atomic_load(&producer->decided);
+            code = produce(producer, message, headers, slot);
+        }
+    }
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        atomic_fetch_sub_explicit(&producer->accepted, 1, memory_order_relaxed);
+    return code;
+}
+
+static kur_status refused(kur_producer *producer, const kur_message *message, rd_kafka_resp_err_t code,
+                          kur_error *error)
+{
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+        char what[300];
+        snprintf(what, sizeof what, "%s: the queue is full with %zu records", message->topic,
+                 kur_producer_pending(producer));
+        kur__connection_timeout(&producer->connection, error, what);
+        if (error != NULL) {
+            error->code = KUR_ERROR_QUEUE_FULL;
+            error->retriable = true;
+            error->kafka_code = (int32_t)code;
+        }
+        return KUR_ERROR_QUEUE_FULL;
+    }
+    if (code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__FENCED) {
+        char why[256] = "";
+        rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(producer->rk, why, sizeof why);
+        kur_status status = kur__status_of_kafka(fatal) == KUR_ERROR_FENCED ? KUR_ERROR_FENCED : KUR_ERROR_FATAL;
+        return kur_error_set(error, status, "%s: %s", message->topic, why[0] != '\0' ? why : rd_kafka_err2str(code));
+    }
+    return kur__error_of_kafka(error, code, "%s", message->topic);
+}
+
+kur_status kur__producer_send(kur_producer *producer, const kur_message *message, const kur__header_parts *parts,
+                              kur_error *error)
+{
+    kur_status status = check_message(message, error);
+    if (status != KUR_OK)
+        return status;
+    struct kur__slot *slot = NULL;
+    if (message->on_result != NULL) {
+        slot = kur__slot_take(producer);
+        if (slot == NULL)
+            return kur__error_no_memory(error);
+        slot->callback = message->on_result;
+        slot->user = message->user;
+    }
+    rd_kafka_headers_t *headers = make_headers(message, parts);
+    rd_kafka_resp_err_t code = produce_waiting(producer, message, headers, slot);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return KUR_OK;
+    if (headers != NULL)
+        rd_kafka_headers_destroy(headers); /* ours again when producev fails */
+    if (slot != NULL)
+        kur__slot_return(producer, slot);
+    return refused(producer, message, code, error);
+}
+
+kur_status kur_producer_send(kur_producer *producer, const kur_message *given, kur_error *error)
+{
+    kur_message message;
+    if (producer == NULL || given == NULL)
+        return kur__error_null(error, producer == NULL ? "producer" : "message");
+    kur_status status = kur__options_take(&message, sizeof message, given, "kur_message", error);
+    return status == KUR_OK ? kur__producer_send(producer, &message, NULL, error) : status;
+}
+
+/* ---- Waiting for a result ---- */
+
+/* Shared by who waits and the report, whichever is last: the wait can be over before the report comes. */
+struct wait {
+    pthread_mutex_t lock; /* guards all of this */
+    pthread_cond_t done;
+    int references;
+    bool has_result;
+    kur_result result;
+};
+
+static void wait_release(struct wait *wait)
+{
+    pthread_mutex_lock(&wait->lock);
+    bool last = --wait->references == 0;
+    pthread_mutex_unlock(&wait->lock);
+    if (!last)
+        return;
+    pthread_cond_destroy(&wait->done);
+    pthread_mutex_destroy(&wait->lock);
+    kur_free(wait);
+}
+
+static void on_waited_result(const kur_result *result, void *user)
+{
+    struct wait *wait = user;
+    pthread_mutex_lock(&wait->lock);
+    wait->result = *result;
+    wait->result.topic = NULL;
+    wait->has_result = true;
+    pthread_cond_signal(&wait->done);
+    pthread_mutex_unlock(&wait->lock);
+    wait_release(wait);
+}
+
+static bool wait_has_result(kur_producer *producer, struct wait *wait, const struct timespec *deadline)
+{
+    pthread_mutex_lock(&wait->lock);
+    while (!wait->has_result && !kur__deadline_is_over(deadline)) {
+        if (producer->has_thread) {
+            pthread_cond_timedwait(&wait->done, &wait->lock, deadline);
+        } else {
+            pthread_mutex_unlock(&wait->lock);
+            kur__producer_serve(producer, 10);
+            pthread_mutex_lock(&wait->lock);
+        }
+    }
+    bool has = wait->has_result;
+    pthread_mutex_unlock(&wait->lock);
+    return has;
+}
+
+static kur_status take_result(kur_producer *producer, struct wait *wait, int timeout_ms, kur_result *result,
+                              kur_error *error)
+{
+    struct timespec deadline = kur__deadline_after(timeout_ms);
+    if (!wait_has_result(producer, wait, &deadline)) {
+        char what[80];
+        snprintf(what, sizeof what, "no result within %d ms: the record may still be delivered", timeout_ms);
+        kur_error made;
+        kur__connection_timeout(&producer->connection, &made, what);
+        return kur_error_set(error, KUR_ERROR_UNKNOWN_OUTCOME, "%s", made.message);
+    }
+    if (result != NULL) {
+        size_t size = result->size != 0 && result->size < sizeof *result ? result->size : sizeof *result;
+        memcpy(result, &wait->result, size);
+        result->size = size;
+    }
+    if (wait->result.error.code != KUR_OK && error != NULL)
+        *error = wait->result.error;
+    return wait->result.error.code;
+}
+
+kur_status kur__producer_send_wait(kur_producer *producer, const kur_message *message, const kur__header_parts *parts,
+                                   int timeout_ms, kur_result *result, kur_error *error)
+{
+    if (message->on_result != NULL || timeout_ms < 0)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".on_result is set, or timeout_ms is negative");
+    if (kur__producer_is_own_thread(producer))
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE,
+                             "waiting for a result in a callback would wait for itself");
+    struct wait *wait = kur_calloc(1, sizeof *wait);
+    if (wait == NULL)
+        return kur__error_no_memory(error);
+    pthread_mutex_init(&wait->lock, NULL);
+    kur__condition_init(&wait->done);
+    wait->references = 2;
+    kur_message waiting = *message;
+    waiting.on_result = on_waited_result;
+    waiting.user = wait;
+    kur_status status = kur__producer_send(producer, &waiting, parts, error);
+    if (status == KUR_OK)
+        status = take_result(producer, wait, timeout_ms, result, error);
+    else
+        wait_release(wait); /* no report will come */
+    wait_release(wait);
+    return status;
+}
+
+kur_status kur_producer_send_wait(kur_producer *producer, const kur_message *given, int timeout_ms, kur_result *result,
+                                  kur_error *error)
+{
+    kur_message message;
+    if (producer == NULL || given == NULL)
+        return kur__error_null(error, producer == NULL ? "producer" : "message");
+    kur_status status = kur__options_take(&message, sizeof message, given, "kur_message", error);
+    return status == KUR_OK ? kur__producer_send_wait(producer, &message, NULL, timeout_ms, result, error) : status;
+}
