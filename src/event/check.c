@@ -61,10 +61,18 @@ static bool can_be_key(const kur_type *type)
     }
 }
 
+/* What is wrong with a value is here wrong with the descriptor. */
+static kur_status refused(kur_error *error)
+{
+    if (error != NULL)
+        error->code = KUR_ERROR_INVALID_ARGUMENT;
+    return KUR_ERROR_INVALID_ARGUMENT;
+}
+
 static kur_status check_bounds(const kur_field *field, const kur_type *plain, const kur__path *path, kur_error *error)
 {
     int64_t storage;
-    const char *bounds[] = {field->min, field->max};
+    const char *bounds[] = {field->max, field->min};
     for (int i = 0; i < 2; i++) {
         if (bounds[i] == NULL)
             continue;
@@ -72,7 +80,13 @@ static kur_status check_bounds(const kur_field *field, const kur_type *plain, co
             return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, ".min and .max are for numbers and times");
         kur_status status = kur__value_parse(plain, bounds[i], strlen(bounds[i]), NULL, &storage, path, error);
         if (status != KUR_OK)
-            return KUR_ERROR_INVALID_ARGUMENT;
+            return refused(error);
+        /* The highest value comes first, so that the lowest can be held against it. */
+        status = kur__value_check(plain, i == 0 ? NULL : field, &storage, path, error);
+        if (status == KUR_ERROR_CONSTRAINT)
+            return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, ".min is above .max");
+        if (status != KUR_OK)
+            return refused(error);
     }
     if ((field->min_length != 0 || field->max_length != 0) && !has_length(plain))
         return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path,
@@ -98,11 +112,7 @@ static kur_status check_default(const kur_field *field, const kur__path *path, k
     kur_status status = kur__field_default(field, &storage, &has, path, error);
     if (status == KUR_OK)
         status = kur__value_check(field->type, field, &storage, path, error);
-    if (status == KUR_OK)
-        return KUR_OK;
-    if (error != NULL)
-        error->code = KUR_ERROR_INVALID_ARGUMENT;
-    return KUR_ERROR_INVALID_ARGUMENT;
+    return status == KUR_OK ? KUR_OK : refused(error);
 }
 
 static kur_status check_name(const kur_type *record, size_t index, const kur__path *path, kur_error *error)
@@ -123,7 +133,7 @@ static kur_status check_field(const kur_type *record, const struct above *above,
                               kur_error *error)
 {
     const kur_field *field = kur__type_field(record, index);
-    if (field->type == NULL || field->offset + field->type->size > record->size)
+    if (field->type == NULL || field->type->size > record->size || field->offset > record->size - field->type->size)
         return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "has no type, or lies outside its struct");
     const kur_type *plain = field->type->kind == KUR_KIND_IS_OPTIONAL ? field->type->element : field->type;
     if ((field->flags & KUR_KEY) != 0 && !can_be_key(field->type))
@@ -169,11 +179,35 @@ static kur_status check_enum(const kur_type *type, const kur__path *path, kur_er
     return KUR_OK;
 }
 
+/* What the macros always fill in, and what is made by hand may lack. */
+static kur_status check_whole(const kur_type *type, const kur__path *path, kur_error *error)
+{
+    bool is_container =
+        type->kind == KUR_KIND_IS_OPTIONAL || type->kind == KUR_KIND_IS_LIST || type->kind == KUR_KIND_IS_MAP;
+    bool has_fields = type->kind == KUR_KIND_IS_RECORD || type->kind == KUR_KIND_IS_ENUM;
+    bool whole = type->kind >= KUR_KIND_IS_STRING && type->kind <= KUR_KIND_IS_RECORD && type->size > 0 && type->align > 0;
+    if (is_container)
+        whole = whole && type->element != NULL;
+    if (has_fields)
+        whole = whole && type->name != NULL && type->fields != NULL && type->field_size >= sizeof(kur_field);
+    for (size_t i = 0; has_fields && whole && i < type->field_count; i++)
+        whole = kur__type_field(type, i)->name != NULL;
+    if (whole && type->event_type != NULL)
+        whole = type->event_type[0] != '\0' && type->version > 0;
+    if (whole)
+        return KUR_OK;
+    return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path,
+                         "a descriptor without kind, size, name, element, fields or event type and version");
+}
+
 static kur_status check_type(const kur_type *type, const struct above *above, const kur__path *path, kur_error *error)
 {
     if (type->abi != KUR_TYPE_ABI)
-        return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path,
-                             "a descriptor of ABI %" PRIu32 ", this library knows %d", type->abi, KUR_TYPE_ABI);
+        return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "a descriptor of ABI %" PRIu32 ", this library knows %d",
+                             type->abi, KUR_TYPE_ABI);
+    kur_status status = check_whole(type, path, error);
+    if (status != KUR_OK)
+        return status;
     switch ((kur_kind)type->kind) {
     case KUR_KIND_IS_DECIMAL:
         if (type->precision < 1 || type->precision > 18 || type->scale < 0 || type->scale > type->precision)
