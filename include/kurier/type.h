@@ -151,7 +151,7 @@ KUR_API kur_status kur_type_print(const kur_type *type, const void *record, kur_
 
 /**
  * Appends the bytes of the record's key, and says in `has_key` whether the type has one.
- * KUR_ERROR_MISMATCH or KUR_ERROR_NO_MEMORY.
+ * KUR_ERROR_MISMATCH, KUR_ERROR_CONSTRAINT or KUR_ERROR_NO_MEMORY.
  */
 KUR_API kur_status kur_type_key(const kur_type *type, const void *record, kur_buffer *key, bool *has_key,
                                 kur_error *error);

@@ -469,8 +469,9 @@ kur_status kur_type_key(const kur_type *type, const void *record, kur_buffer *ke
         status = kur__value_check(field->type, field, value, &at, error);
         if (status != KUR_OK)
             return status;
+        bool is_integer = field->type->kind == KUR_KIND_IS_INT32 || field->type->kind == KUR_KIND_IS_INT64;
         number loaded;
-        if (type->key_format == KUR_KEY_BE && load_number(field->type, value, &loaded)) {
+        if (type->key_format == KUR_KEY_BE && is_integer && load_number(field->type, value, &loaded)) {
             uint8_t bytes[8];
             for (int j = 0; j < 8; j++)
                 bytes[j] = (uint8_t)((uint64_t)loaded.integer >> (56 - 8 * j));
@@ -492,6 +493,8 @@ kur_status kur_type_event_name(const kur_type *type, kur_buffer *name, kur_error
     kur_status status = check_abi(type, error);
     if (status != KUR_OK)
         return status;
+    if (name == NULL)
+        return kur__error_null(error, "name");
     if (type->event_type == NULL)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is not an event: it was declared by KUR_RECORD",
                              type->name);

@@ -602,6 +602,10 @@ START_TEST(test_type__key_big_endian_as_java)
     kur_type type = record_of(&field, 1);
     type.key_format = KUR_KEY_BE;
     key_is(&type, &small, "\xff\xff\xff\xfe", 4);
+    /* Only integers: whatever else is a key stays text. */
+    field.type = KUR__TYPE_DATE;
+    small = 31;
+    key_is(&type, &small, "1970-02-01", 10);
     const char *text = "12";
     field.type = KUR__TYPE_STRING;
     key_is(&type, &text, "12", 2);
@@ -665,6 +669,7 @@ START_TEST(test_type__null_is_named)
     IS_NULL(kur_type_key(&tree_type, &tree, NULL, &has, &error), "key");
     IS_NULL(kur_type_key(&tree_type, &tree, &text, NULL, &error), "has_key");
     IS_NULL(kur_type_event_name(NULL, &text, &error), "type");
+    IS_NULL(kur_type_event_name(&order_created_type, NULL, &error), "name");
 
     /* Of another ABI, or not a record. */
     kur_error error = {0};
