@@ -115,9 +115,13 @@ static bool read_digits(struct reader *reader, int digits, int *number)
     return true;
 }
 
+/* A letter is wanted in upper case and read in both. */
 static bool read_character(struct reader *reader, char wanted)
 {
-    if (reader->text == reader->end || (*reader->text | 0x20) != (wanted | 0x20))
+    if (reader->text == reader->end)
+        return false;
+    char c = *reader->text;
+    if (c != wanted && (wanted < 'A' || wanted > 'Z' || c != (wanted | 0x20)))
         return false;
     reader->text++;
     return true;

@@ -75,6 +75,15 @@ START_TEST(test_time__refuses_what_is_no_time)
         ck_status(kur_time_parse(bad[i], strlen(bad[i]), &time, &error), KUR_ERROR_SYNTAX, error);
         ck_assert_int_eq(time, 5);
     }
+    /* One bit away from the sign that is wanted. */
+    static const char controls[][21] = {"1970\r01-01T00:00:00Z", "1970-01-01T00\x1a" "00:00Z", "1970-01-01\0" "00:00:00Z",
+                                        "1970-01-01T00:00:00z"};
+    for (size_t i = 0; i < 3; i++) {
+        int64_t time = 5;
+        ck_status(kur_time_parse(controls[i], 20, &time, &error), KUR_ERROR_SYNTAX, error);
+        ck_assert_int_eq(time, 5);
+    }
+    ck_assert_int_eq(parse(controls[3]), 0);
     error = (kur_error){0};
     ck_status(kur_time_parse("", 0, NULL, &error), KUR_ERROR_INVALID_ARGUMENT, error);
     ck_says(error, "time_us");
