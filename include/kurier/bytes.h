@@ -53,7 +53,7 @@ typedef struct kur_header {
 /**
  * Text or bytes that grow. Starts as {0} or over storage of the caller's (kur_buffer_over); `data` always ends with
  * a NUL that `size` does not count, and is NULL only before the first byte. Owned by the caller, one thread at a
- * time, released by kur_buffer_done.
+ * time, released by kur_buffer_done. Its functions return KUR_ERROR_INVALID_ARGUMENT for NULL where something must be.
  */
 typedef struct kur_buffer {
     char *data;

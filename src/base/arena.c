@@ -95,7 +95,7 @@ void *kur_arena_alloc(kur_arena *arena, size_t size)
 
 char *kur_arena_copy(kur_arena *arena, const void *data, size_t size)
 {
-    if (size > SIZE_MAX / 4)
+    if (size > SIZE_MAX / 4 || (data == NULL && size > 0))
         return NULL;
     char *copy = kur_arena_alloc(arena, size + 1);
     if (copy != NULL && size > 0)

@@ -35,6 +35,9 @@ START_TEST(test_arena__large_blocks_do_not_end_the_small_one)
     ck_assert_ptr_eq(second, first + 16);
     ck_assert_ptr_null(kur_arena_alloc(arena, SIZE_MAX - 3));
     ck_assert_ptr_null(kur_arena_copy(arena, "", SIZE_MAX));
+    ck_assert_ptr_null(kur_arena_copy(arena, NULL, 4));
+    ck_assert_ptr_null(kur_arena_copy(NULL, "abc", 3));
+    ck_assert_str_eq(kur_arena_copy(arena, NULL, 0), "");
     kur_arena_free(arena);
 }
 END_TEST

@@ -85,10 +85,26 @@ START_TEST(test_bytes__buffer_over_storage_moves_when_full)
 }
 END_TEST
 
+START_TEST(test_bytes__null_is_refused)
+{
+    kur_buffer buffer = {0};
+    ck_assert_int_eq(kur_buffer_reserve(NULL, 1), KUR_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(kur_buffer_append(NULL, "a", 1), KUR_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(kur_buffer_append(&buffer, NULL, 1), KUR_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(kur_buffer_print(NULL, "%d", 1), KUR_ERROR_INVALID_ARGUMENT);
+    ck_assert_ptr_null(buffer.data);
+    ck_assert_int_eq(kur_buffer_append(&buffer, NULL, 0), KUR_OK);
+    ck_assert_str_eq(buffer.data, "");
+    kur_buffer_done(&buffer);
+    ck_assert(!kur_bytes_is_utf8(kur_bytes_of(NULL, 3)));
+    ck_assert(kur_bytes_is_utf8(kur_bytes_of(NULL, 0)));
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_bytes__none_is_not_empty, test_bytes__utf8_as_unicode_says,
                                   test_bytes__buffer_grows_and_ends_with_nul,
-                                  test_bytes__buffer_over_storage_moves_when_full, NULL};
+                                  test_bytes__buffer_over_storage_moves_when_full, test_bytes__null_is_refused, NULL};
     return check_main("bytes", tests);
 }

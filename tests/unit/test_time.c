@@ -107,7 +107,16 @@ START_TEST(test_time__dates_agree_with_the_system_calendar)
     ck_assert_uint_eq(kur_date_format(INT32_MAX, text), 0);
     ck_assert_uint_eq(kur_date_format(INT32_MIN, text), 0);
     int32_t day = 0;
-    ck_assert_int_eq(kur_date_parse("2026-1-31", 9, &day, NULL), KUR_ERROR_SYNTAX);
+    kur_error error = {0};
+    ck_status(kur_date_parse("2026-1-31", 9, &day, &error), KUR_ERROR_SYNTAX, error);
+    ck_says(error, "2026-1-31");
+    error = (kur_error){0};
+    ck_status(kur_date_parse(NULL, 0, &day, &error), KUR_ERROR_INVALID_ARGUMENT, error);
+    ck_assert_str_eq(error.message, "text is NULL");
+    error = (kur_error){0};
+    ck_status(kur_date_parse("2026-01-31", 10, NULL, &error), KUR_ERROR_INVALID_ARGUMENT, error);
+    ck_assert_str_eq(error.message, "days is NULL");
+    ck_assert_int_eq(day, 0);
 }
 END_TEST
 

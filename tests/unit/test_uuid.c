@@ -92,7 +92,13 @@ START_TEST(test_uuid__text_both_ways)
     }
     error = (kur_error){0};
     ck_status(kur_uuid_parse(NULL, 36, &uuid, &error), KUR_ERROR_INVALID_ARGUMENT, error);
-    ck_says(error, "text");
+    ck_assert_str_eq(error.message, "text is NULL");
+    error = (kur_error){0};
+    ck_status(kur_uuid_parse("", 0, NULL, &error), KUR_ERROR_INVALID_ARGUMENT, error);
+    ck_assert_str_eq(error.message, "uuid is NULL");
+    error = (kur_error){0};
+    ck_status(kur_uuid_new(NULL, &error), KUR_ERROR_INVALID_ARGUMENT, error);
+    ck_assert_str_eq(error.message, "uuid is NULL");
 }
 END_TEST
 
