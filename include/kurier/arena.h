@@ -25,7 +25,8 @@ KUR_API void kur_arena_free(kur_arena *arena);
  */
 KUR_API void *kur_arena_alloc(kur_arena *arena, size_t size);
 
-/** Takes a copy of `size` bytes with a NUL behind them; NULL when there is no memory, or `data` is NULL and `size` is not 0. */
+/** Takes a copy of `size` bytes with a NUL behind them; NULL when there is no memory, or `data` is NULL and `size` is
+ * not 0. */
 KUR_API char *kur_arena_copy(kur_arena *arena, const void *data, size_t size);
 
 /** Makes everything taken invalid and keeps the memory for what is taken next. */

@@ -5,51 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/*
- * The length of the character that starts at `text`, or 0 when it is not valid: the well-formed sequences of the
- * Unicode standard, table 3-7.
- */
-static size_t character_size(const unsigned char *text, size_t size)
-{
-    unsigned char first = text[0];
-    if (first < 0x80)
-        return 1;
-    size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4 || length > size)
-        return 0;
-    unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-    if (text[1] < low || text[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
-bool kur_bytes_is_utf8(kur_bytes bytes)
-{
-    const unsigned char *text = bytes.data;
-    size_t left = bytes.size;
-    if (text == NULL)
-        return left == 0;
-    while (left > 0) {
-        /* Nearly all text is ASCII: eight bytes at a time as long as it is. */
-        uint64_t word;
-        if (left >= sizeof word && (memcpy(&word, text, sizeof word), (word & 0x8080808080808080u) == 0)) {
-            text += sizeof word;
-            left -= sizeof word;
-            continue;
-        }
-        size_t length = character_size(text, left);
-        if (length == 0)
-            return false;
-        text += length;
-        left -= length;
-    }
-    return true;
-}
-
 kur_status kur_buffer_reserve(kur_buffer *buffer, size_t size)
 {
     size_t needed;

@@ -29,6 +29,8 @@ bool kur_bytes_is_utf8(kur_bytes bytes)
 {
     const unsigned char *text = bytes.data;
     size_t left = bytes.size;
+    if (text == NULL)
+        return left == 0;
     while (left > 0) {
         /* Nearly all text is ASCII: eight bytes at a time as long as it is. */
         uint64_t word;

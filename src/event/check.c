@@ -185,7 +185,8 @@ static kur_status check_whole(const kur_type *type, const kur__path *path, kur_e
     bool is_container =
         type->kind == KUR_KIND_IS_OPTIONAL || type->kind == KUR_KIND_IS_LIST || type->kind == KUR_KIND_IS_MAP;
     bool has_fields = type->kind == KUR_KIND_IS_RECORD || type->kind == KUR_KIND_IS_ENUM;
-    bool whole = type->kind >= KUR_KIND_IS_STRING && type->kind <= KUR_KIND_IS_RECORD && type->size > 0 && type->align > 0;
+    bool whole =
+        type->kind >= KUR_KIND_IS_STRING && type->kind <= KUR_KIND_IS_RECORD && type->size > 0 && type->align > 0;
     if (is_container)
         whole = whole && type->element != NULL;
     if (has_fields)
@@ -203,8 +204,8 @@ static kur_status check_whole(const kur_type *type, const kur__path *path, kur_e
 static kur_status check_type(const kur_type *type, const struct above *above, const kur__path *path, kur_error *error)
 {
     if (type->abi != KUR_TYPE_ABI)
-        return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "a descriptor of ABI %" PRIu32 ", this library knows %d",
-                             type->abi, KUR_TYPE_ABI);
+        return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path,
+                             "a descriptor of ABI %" PRIu32 ", this library knows %d", type->abi, KUR_TYPE_ABI);
     kur_status status = check_whole(type, path, error);
     if (status != KUR_OK)
         return status;
@@ -231,6 +232,16 @@ static kur_status check_type(const kur_type *type, const struct above *above, co
     default:
         return KUR_OK;
     }
+}
+
+kur_status kur__type_is_record(const kur_type *type, kur_error *error)
+{
+    if (type == NULL)
+        return kur__error_null(error, "type");
+    if (type->abi != KUR_TYPE_ABI || type->kind != KUR_KIND_IS_RECORD)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                             "not the descriptor of a record of ABI %d: made with other headers?", KUR_TYPE_ABI);
+    return KUR_OK;
 }
 
 kur_status kur_type_check(const kur_type *type, kur_error *error)

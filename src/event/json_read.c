@@ -289,13 +289,13 @@ static kur_status read_value(reader *r, const kur_type *type, const kur_field *f
 
 kur_status kur_json_read(const kur_type *type, kur_bytes json, kur_arena *arena, void *record, kur_error *error)
 {
-    if (type == NULL || arena == NULL || record == NULL)
-        return kur__error_null(error, type == NULL ? "type" : arena == NULL ? "arena" : "record");
-    if (type->abi != KUR_TYPE_ABI || type->kind != KUR_KIND_IS_RECORD)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "not the descriptor of a record of ABI %d",
-                             KUR_TYPE_ABI);
+    kur_status status = kur__type_is_record(type, error);
+    if (status != KUR_OK)
+        return status;
+    if (arena == NULL || record == NULL)
+        return kur__error_null(error, arena == NULL ? "arena" : "record");
     json_t *tree;
-    kur_status status = kur__json_parse(json, &tree, error);
+    status = kur__json_parse(json, &tree, error);
     if (status != KUR_OK)
         return status;
     /* Results stay untouched on failure: read into the arena first. */

@@ -136,14 +136,14 @@ static kur_status write_value(writer *w, const kur_type *type, const kur_field *
 
 kur_status kur_json_write(const kur_type *type, const void *record, kur_buffer *json, kur_error *error)
 {
-    if (type == NULL || record == NULL || json == NULL)
-        return kur__error_null(error, type == NULL ? "type" : record == NULL ? "record" : "json");
-    if (type->abi != KUR_TYPE_ABI || type->kind != KUR_KIND_IS_RECORD)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "not the descriptor of a record of ABI %d",
-                             KUR_TYPE_ABI);
+    kur_status status = kur__type_is_record(type, error);
+    if (status != KUR_OK)
+        return status;
+    if (record == NULL || json == NULL)
+        return kur__error_null(error, record == NULL ? "record" : "json");
     writer w = {json, error};
     size_t before = json->size;
-    kur_status status = write_value(&w, type, NULL, record, NULL, 0);
+    status = write_value(&w, type, NULL, record, NULL, 0);
     if (status != KUR_OK) {
         json->size = before;
         if (json->capacity > before)

@@ -90,10 +90,13 @@ static kur_status print(const kur_type *type, const char *value, size_t depth, k
 
 kur_status kur_type_print(const kur_type *type, const void *record, kur_buffer *text, kur_error *error)
 {
-    if (type == NULL || record == NULL || text == NULL)
-        return kur__error_null(error, type == NULL ? "type" : record == NULL ? "record" : "text");
+    kur_status status = kur__type_is_record(type, error);
+    if (status != KUR_OK)
+        return status;
+    if (record == NULL || text == NULL)
+        return kur__error_null(error, record == NULL ? "record" : "text");
     size_t before = text->size;
-    kur_status status = print(type, record, 0, text);
+    status = print(type, record, 0, text);
     if (status == KUR_OK)
         return KUR_OK;
     text->size = before;

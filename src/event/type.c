@@ -339,19 +339,9 @@ static kur_status validate(const kur_type *type, const kur_field *field, const v
     return status;
 }
 
-static kur_status check_abi(const kur_type *type, kur_error *error)
-{
-    if (type == NULL)
-        return kur__error_null(error, "type");
-    if (type->abi != KUR_TYPE_ABI || type->kind != KUR_KIND_IS_RECORD)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
-                             "not the descriptor of a record of ABI %d: made with other headers?", KUR_TYPE_ABI);
-    return KUR_OK;
-}
-
 kur_status kur_type_validate(const kur_type *type, const void *record, kur_error *error)
 {
-    kur_status status = check_abi(type, error);
+    kur_status status = kur__type_is_record(type, error);
     if (status != KUR_OK)
         return status;
     if (record == NULL)
@@ -361,7 +351,7 @@ kur_status kur_type_validate(const kur_type *type, const void *record, kur_error
 
 void kur_type_init(const kur_type *type, void *record)
 {
-    if (check_abi(type, NULL) != KUR_OK || record == NULL)
+    if (kur__type_is_record(type, NULL) != KUR_OK || record == NULL)
         return;
     memset(record, 0, type->size);
     for (size_t i = 0; i < type->field_count; i++) {
@@ -448,56 +438,7 @@ static int compare(const kur_type *type, const char *a, const char *b, size_t de
 
 int kur_type_compare(const kur_type *type, const void *a, const void *b)
 {
-    if (check_abi(type, NULL) != KUR_OK || a == NULL || b == NULL)
+    if (kur__type_is_record(type, NULL) != KUR_OK || a == NULL || b == NULL)
         return (a != NULL) - (b != NULL);
     return compare(type, a, b, 0);
-}
-
-kur_status kur_type_key(const kur_type *type, const void *record, kur_buffer *key, bool *has_key, kur_error *error)
-{
-    kur_status status = check_abi(type, error);
-    if (status != KUR_OK)
-        return status;
-    if (record == NULL || key == NULL || has_key == NULL)
-        return kur__error_null(error, record == NULL ? "record" : key == NULL ? "key" : "has_key");
-    for (size_t i = 0; i < type->field_count; i++) {
-        const kur_field *field = kur__type_field(type, i);
-        if ((field->flags & KUR_KEY) == 0)
-            continue;
-        const char *value = (const char *)record + field->offset;
-        kur__path at = {.name = field->name};
-        status = kur__value_check(field->type, field, value, &at, error);
-        if (status != KUR_OK)
-            return status;
-        bool is_integer = field->type->kind == KUR_KIND_IS_INT32 || field->type->kind == KUR_KIND_IS_INT64;
-        number loaded;
-        if (type->key_format == KUR_KEY_BE && is_integer && load_number(field->type, value, &loaded)) {
-            uint8_t bytes[8];
-            for (int j = 0; j < 8; j++)
-                bytes[j] = (uint8_t)((uint64_t)loaded.integer >> (56 - 8 * j));
-            status = kur_buffer_append(key, bytes + 8 - field->type->size, field->type->size);
-        } else {
-            status = kur__value_format(field->type, value, key);
-        }
-        if (status != KUR_OK)
-            return kur__error_no_memory(error);
-        *has_key = true;
-        return KUR_OK;
-    }
-    *has_key = false;
-    return KUR_OK;
-}
-
-kur_status kur_type_event_name(const kur_type *type, kur_buffer *name, kur_error *error)
-{
-    kur_status status = check_abi(type, error);
-    if (status != KUR_OK)
-        return status;
-    if (name == NULL)
-        return kur__error_null(error, "name");
-    if (type->event_type == NULL)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is not an event: it was declared by KUR_RECORD",
-                             type->name);
-    status = kur_buffer_print(name, "%s.v%" PRIu32, type->event_type, type->version);
-    return status == KUR_OK ? KUR_OK : kur__error_no_memory(error);
 }

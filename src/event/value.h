@@ -10,6 +10,9 @@
 #include <kurier/type.h>
 #include <string.h>
 
+/* Whether this is the descriptor of a record, of a layout that this library knows. */
+kur_status kur__type_is_record(const kur_type *type, kur_error *error);
+
 /* ---- Layout ---- */
 
 static inline const kur_field *kur__type_field(const kur_type *type, size_t index)

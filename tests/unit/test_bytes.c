@@ -103,8 +103,11 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_bytes__none_is_not_empty, test_bytes__utf8_as_unicode_says,
+    const TTest *const tests[] = {test_bytes__none_is_not_empty,
+                                  test_bytes__utf8_as_unicode_says,
                                   test_bytes__buffer_grows_and_ends_with_nul,
-                                  test_bytes__buffer_over_storage_moves_when_full, test_bytes__null_is_refused, NULL};
+                                  test_bytes__buffer_over_storage_moves_when_full,
+                                  test_bytes__null_is_refused,
+                                  NULL};
     return check_main("bytes", tests);
 }

@@ -76,7 +76,11 @@ START_TEST(test_time__refuses_what_is_no_time)
         ck_assert_int_eq(time, 5);
     }
     /* One bit away from the sign that is wanted. */
-    static const char controls[][21] = {"1970\r01-01T00:00:00Z", "1970-01-01T00\x1a" "00:00Z", "1970-01-01\0" "00:00:00Z",
+    static const char controls[][21] = {"1970\r01-01T00:00:00Z",
+                                        "1970-01-01T00\x1a"
+                                        "00:00Z",
+                                        "1970-01-01\0"
+                                        "00:00:00Z",
                                         "1970-01-01T00:00:00z"};
     for (size_t i = 0; i < 3; i++) {
         int64_t time = 5;

@@ -18,7 +18,8 @@ struct bad_field {
 static const struct bad_field bad_fields[] = {
     {{.name = "f"}, "f: has no type"},
     {{.name = "f", .type = KUR__TYPE_INT64, .offset = 60}, "f: has no type, or lies outside its struct"},
-    {{.name = "f", .type = &(const kur_type){.abi = 2, .kind = KUR_KIND_IS_INT32, .size = 4, .align = 4}}, "f: a descriptor of ABI 2"},
+    {{.name = "f", .type = &(const kur_type){.abi = 2, .kind = KUR_KIND_IS_INT32, .size = 4, .align = 4}},
+     "f: a descriptor of ABI 2"},
     {{.name = "f", .type = KUR__TYPE_INT32, .default_text = "ten"}, "f: expected integer"},
     {{.name = "f", .type = KUR__TYPE_INT32, .default_text = "2147483648"}, "f: expected integer"},
     {{.name = "f", .type = KUR__TYPE_INT64, .default_text = ""}, "f: expected integer"},
@@ -31,13 +32,17 @@ static const struct bad_field bad_fields[] = {
     {{.name = "f", .type = KUR__TYPE_BYTES, .default_text = "AA=="}, "f: bytes have no default"},
     {{.name = "f", .type = KUR__TYPE_STRING, .default_text = "\xff"}, "f: is not UTF-8"},
     {{.name = "f", .type = KUR__DECIMAL(4, 2), .default_text = "1.234"}, "f: expected a decimal"},
-    {{.name = "f", .type = KUR__TYPE_LIST(INT32), .default_text = "[1]"}, "f: a container's default can only be an empty one"},
-    {{.name = "f", .type = KUR__TYPE_MAP(INT32), .default_text = "[]"}, "f: a container's default can only be an empty one"},
-    {{.name = "f", .type = KUR__TYPE_OPTIONAL(INT32), .default_text = "1"}, "f: optionals and records have no default_text"},
+    {{.name = "f", .type = KUR__TYPE_LIST(INT32), .default_text = "[1]"},
+     "f: a container's default can only be an empty one"},
+    {{.name = "f", .type = KUR__TYPE_MAP(INT32), .default_text = "[]"},
+     "f: a container's default can only be an empty one"},
+    {{.name = "f", .type = KUR__TYPE_OPTIONAL(INT32), .default_text = "1"},
+     "f: optionals and records have no default_text"},
     {{.name = "f", .type = &order_line_type, .default_text = "{}"}, "f: optionals and records have no default_text"},
     {{.name = "f", .type = &colour_type, .default_text = "unset"}, NULL}, /* an unknown symbol goes to .unknown */
     {{.name = "f", .type = KUR__TYPE_INT32, .default_text = "5", .max = "4"}, "f: must be at most 4"},
-    {{.name = "f", .type = KUR__TYPE_STRING, .default_text = "", .min_length = 1}, "f: must have at least 1 characters"},
+    {{.name = "f", .type = KUR__TYPE_STRING, .default_text = "", .min_length = 1},
+     "f: must have at least 1 characters"},
     {{.name = "f", .type = KUR__TYPE_INT32, .min = "low"}, "f: expected integer"},
     {{.name = "f", .type = KUR__TYPE_INT32, .max = "1.5"}, "f: expected integer"},
     {{.name = "f", .type = KUR__TYPE_OPTIONAL(DATE), .min = "2026"}, "f: expected date"},
@@ -80,8 +85,8 @@ static kur_type record_of(const kur_field *fields, size_t count)
 
 START_TEST(test_type__check_takes_good_types)
 {
-    const kur_type *const good[] = {&colour_type, &order_line_type, &order_created_type, &kinds_type, &settings_type,
-                                    &tree_type};
+    const kur_type *const good[] = {&colour_type, &order_line_type, &order_created_type,
+                                    &kinds_type,  &settings_type,   &tree_type};
     kur_error error = {0};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         ck_ok(kur_type_check(good[i], &error), error);
@@ -94,8 +99,8 @@ START_TEST(test_type__check_names_the_bad_field)
         kur_error error = {0};
         kur_type type = record_of(&bad_fields[i].field, 1);
         kur_status status = kur_type_check(&type, &error);
-        ck_assert_msg(status == (bad_fields[i].message != NULL ? KUR_ERROR_INVALID_ARGUMENT : KUR_OK), "field %zu: %s %s",
-                      i, kur_status_name(status), error.message);
+        ck_assert_msg(status == (bad_fields[i].message != NULL ? KUR_ERROR_INVALID_ARGUMENT : KUR_OK),
+                      "field %zu: %s %s", i, kur_status_name(status), error.message);
         ck_assert_int_eq(status, error.code);
         ck_assert_msg(bad_fields[i].message == NULL || strstr(error.message, bad_fields[i].message) == error.message,
                       "field %zu: \"%s\" does not begin with \"%s\"", i, error.message, bad_fields[i].message);
@@ -364,7 +369,9 @@ END_TEST
 
 START_TEST(test_type__validate_finds_one_key_twice_among_many)
 {
-    enum { COUNT = 100 };
+    enum {
+        COUNT = 100
+    };
     static struct full full;
     static KUR_ITEM(kinds, weights) many[COUNT];
     static char keys[COUNT][8];
@@ -494,12 +501,13 @@ START_TEST(test_type__print_is_for_people)
     fill(&full);
     ck_assert_int_eq(kur_buffer_append(&text, "> ", 2), KUR_OK);
     ck_ok(kinds_print(&full.kinds, &text, &error), error);
-    ck_assert_str_eq(text.data,
-                     "> kinds{text=\"text\", raw=AAEC, yes=true, small=-5, large=9223372036854775807, narrow=0.1, wide=0.1, "
-                     "at=1970-01-01T00:00:01.500Z, day=1970-02-01, amount=-1.2345, "
-                     "id=abababab-abab-abab-abab-abababababab, shade=dark-green, maybe=9, words=[\"w0\", \"w1\"], "
-                     "grid=[[1, 2], [3]], weights={\"a\": 0.5, \"b\": -2}, flags={\"x\": [true, false], \"y\": []}, "
-                     "gift=order_line{sku=\"s\", quantity=1, price=0.00}, days=[1970-01-02, none]}");
+    ck_assert_str_eq(
+        text.data,
+        "> kinds{text=\"text\", raw=AAEC, yes=true, small=-5, large=9223372036854775807, narrow=0.1, wide=0.1, "
+        "at=1970-01-01T00:00:01.500Z, day=1970-02-01, amount=-1.2345, "
+        "id=abababab-abab-abab-abab-abababababab, shade=dark-green, maybe=9, words=[\"w0\", \"w1\"], "
+        "grid=[[1, 2], [3]], weights={\"a\": 0.5, \"b\": -2}, flags={\"x\": [true, false], \"y\": []}, "
+        "gift=order_line{sku=\"s\", quantity=1, price=0.00}, days=[1970-01-02, none]}");
     kur_buffer_done(&text);
 }
 END_TEST
