@@ -195,7 +195,7 @@ static kur_status check_bound(const kur_type *type, const char *bound, const num
 static kur_status check_number(const kur_type *type, const kur_field *field, const void *value, const kur__path *path,
                                kur_error *error)
 {
-    number loaded;
+    number loaded = {.integer = 0};
     load_number(type, value, &loaded);
     if (loaded.is_real && !isfinite(loaded.real))
         return kur__error_at(error, KUR_ERROR_MISMATCH, path, "is not a finite number");
