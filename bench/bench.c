@@ -1,0 +1,199 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: the machine's speed changes from second to second more than ours differs from bare librdkafka's. So rounds are short,
+ * the two sides take turns, and what is compared is each round with its neighbour; the median of these ratios
+ * is hardly moved by a round that something disturbed.
+ */
+#include "bench.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { WARM_UP_ROUNDS = 3 };
+
+/* ---- Statistics ---- */
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double bench_median(const double *values, int count)
+{
+    double sorted[BENCH_RUNS_MAX];
+    memcpy(sorted, values, (size_t)count * sizeof *values);
+    qsort(sorted, (size_t)count, sizeof *sorted, compare);
+    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
+}
+
+struct summary {
+    double value, min, max, baseline_value, ratio;
+    bool met;
+};
+
+static bool is_met(const bench_case *one, double value, double ratio)
+{
+    switch (one->bound) {
+    case BENCH_RATIO_AT_LEAST:
+        return ratio >= one->target;
+    case BENCH_RATIO_AT_MOST:
+        return ratio <= one->target;
+    case BENCH_VALUE_AT_MOST:
+        return value <= one->target;
+    default:
+        return true;
+    }
+}
+
+static struct summary summarise(const bench_case *one)
+{
+    double ratios[BENCH_RUNS_MAX];
+    struct summary s = {.value = bench_median(one->values, one->runs), .min = one->values[0], .max = one->values[0]};
+    for (int i = 0; i < one->runs; i++) {
+        s.min = one->values[i] < s.min ? one->values[i] : s.min;
+        s.max = one->values[i] > s.max ? one->values[i] : s.max;
+        ratios[i] = one->baseline != NULL ? one->values[i] / one->baseline_values[i] : 0;
+    }
+    if (one->baseline != NULL) {
+        s.baseline_value = bench_median(one->baseline_values, one->runs);
+        s.ratio = bench_median(ratios, one->runs);
+    }
+    s.met = is_met(one, s.value, s.ratio);
+    return s;
+}
+
+/* ---- Output ---- */
+
+void bench_heading(const bench_options *options)
+{
+    if (!options->json)
+        printf("%-9s %-22s %-10s %11s %23s  %-24s %11s %6s %9s %s\n", "bench", "case", "unit", "median", "least–greatest",
+               "baseline", "its median", "ratio", "target", "met");
+}
+
+/* Names and units are our own and hold nothing that JSON escapes. */
+static void print_json(const bench_case *one, const struct summary *s)
+{
+    printf("{\"bench\":\"%s\",\"case\":\"%s\",\"unit\":\"%s\",\"value\":%.6g,\"min\":%.6g,\"max\":%.6g,\"runs\":%d,",
+           one->bench, one->name, one->unit, s->value, s->min, s->max, one->runs);
+    if (one->baseline != NULL)
+        printf("\"baseline\":\"%s\",\"baseline_value\":%.6g,\"ratio\":%.4f,", one->baseline, s->baseline_value, s->ratio);
+    else
+        printf("\"baseline\":null,\"baseline_value\":null,\"ratio\":null,");
+    if (one->bound != BENCH_REPORT_ONLY)
+        printf("\"target\":%g,\"met\":%s}\n", one->target, s->met ? "true" : "false");
+    else
+        printf("\"target\":null,\"met\":null}\n");
+}
+
+static void format(char text[16], double value)
+{
+    snprintf(text, 16, value >= 1000 ? "%.0f" : value >= 10 ? "%.1f" : "%.3f", value);
+}
+
+static void print_row(const bench_case *one, const struct summary *s)
+{
+    static const char *const bounds[] = {"", "≥ %g", "≤ %g", "≤ %g"};
+    char value[16], least[16], greatest[16], spread[40], baseline[16] = "", ratio[16] = "", target[32] = "";
+    format(value, s->value);
+    format(least, s->min);
+    format(greatest, s->max);
+    snprintf(spread, sizeof spread, "%s–%s", least, greatest);
+    if (one->baseline != NULL) {
+        format(baseline, s->baseline_value);
+        snprintf(ratio, sizeof ratio, "%.3f", s->ratio);
+    }
+    switch (one->bound) {
+    case BENCH_REPORT_ONLY:
+        break;
+    case BENCH_RATIO_AT_LEAST:
+        snprintf(target, sizeof target, bounds[1], one->target);
+        break;
+    default:
+        snprintf(target, sizeof target, bounds[2], one->target);
+        break;
+    }
+    /* printf counts bytes: the signs beyond ASCII have three. */
+    printf("%-9s %-22s %-10s %11s %25s  %-24s %11s %6s %*s %s\n", one->bench, one->name, one->unit, value, spread,
+           one->baseline != NULL ? one->baseline : "", baseline, ratio, target[0] != '\0' ? 11 : 9, target,
+           one->bound == BENCH_REPORT_ONLY ? "" : s->met ? "yes" : "NO");
+}
+
+void bench_report(const bench_options *options, const bench_case *one)
+{
+    struct summary s = summarise(one);
+    if (options->json)
+        print_json(one, &s);
+    else
+        print_row(one, &s);
+    fflush(stdout);
+}
+
+void bench_fail(const char *format_, ...)
+{
+    va_list arguments;
+    va_start(arguments, format_);
+    fputs("bench: ", stderr);
+    vfprintf(stderr, format_, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(1);
+}
+
+/* ---- Rounds ---- */
+
+static double seconds_of(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+bench_sample bench_now(void)
+{
+    return (bench_sample){seconds_of(CLOCK_MONOTONIC), seconds_of(CLOCK_PROCESS_CPUTIME_ID)};
+}
+
+bench_sample bench_since(bench_sample start)
+{
+    bench_sample now = bench_now();
+    return (bench_sample){now.seconds - start.seconds, now.cpu_seconds - start.cpu_seconds};
+}
+
+void bench_run_pair(const bench_options *options, const bench_pair *pair)
+{
+    static bench_case by_clock, by_cpu;
+    char cpu_name[64];
+    int runs = options->runs > 0 ? options->runs : pair->runs;
+    snprintf(cpu_name, sizeof cpu_name, "%s, CPU", pair->name);
+    by_clock = (bench_case){.bench = pair->bench,
+                            .name = pair->name,
+                            .unit = "records/s",
+                            .baseline = pair->baseline,
+                            .bound = pair->least_ratio > 0 ? BENCH_RATIO_AT_LEAST : BENCH_REPORT_ONLY,
+                            .target = pair->least_ratio,
+                            .runs = runs};
+    by_cpu = (bench_case){
+        .bench = pair->bench, .name = cpu_name, .unit = "ns/record", .baseline = pair->baseline, .runs = runs};
+    for (int i = -WARM_UP_ROUNDS; i < runs; i++) {
+        bench_sample ours, bare;
+        if (i % 2 == 0)
+            ours = pair->ours(pair->ours_side);
+        bare = pair->bare(pair->bare_side);
+        if (i % 2 != 0)
+            ours = pair->ours(pair->ours_side);
+        if (i < 0)
+            continue;
+        by_clock.values[i] = pair->records / ours.seconds;
+        by_clock.baseline_values[i] = pair->records / bare.seconds;
+        by_cpu.values[i] = ours.cpu_seconds / pair->records * 1e9;
+        by_cpu.baseline_values[i] = bare.cpu_seconds / pair->records * 1e9;
+    }
+    bench_report(options, &by_clock);
+    bench_report(options, &by_cpu);
+}
