@@ -1,9 +1,9 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Design notes: the machine's speed changes from second to second more than ours differs from bare librdkafka's. So rounds are short,
- * the two sides take turns, and what is compared is each round with its neighbour; the median of these ratios
- * is hardly moved by a round that something disturbed.
+ * Design notes: the machine's speed changes from second to second more than ours differs from bare librdkafka's. So
+ * rounds are short, the two sides take turns, and what is compared is each round with its neighbour; the median of
+ * these ratios is hardly moved by a round that something disturbed.
  */
 #include "bench.h"
 
@@ -13,7 +13,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { WARM_UP_ROUNDS = 3 };
+enum {
+    WARM_UP_ROUNDS = 3
+};
 
 /* ---- Statistics ---- */
 
@@ -72,8 +74,8 @@ static struct summary summarise(const bench_case *one)
 void bench_heading(const bench_options *options)
 {
     if (!options->json)
-        printf("%-9s %-22s %-10s %11s %23s  %-24s %11s %6s %9s %s\n", "bench", "case", "unit", "median", "least–greatest",
-               "baseline", "its median", "ratio", "target", "met");
+        printf("%-9s %-22s %-10s %11s %23s  %-24s %11s %6s %9s %s\n", "bench", "case", "unit", "median",
+               "least–greatest", "baseline", "its median", "ratio", "target", "met");
 }
 
 /* Names and units are our own and hold nothing that JSON escapes. */
@@ -82,7 +84,8 @@ static void print_json(const bench_case *one, const struct summary *s)
     printf("{\"bench\":\"%s\",\"case\":\"%s\",\"unit\":\"%s\",\"value\":%.6g,\"min\":%.6g,\"max\":%.6g,\"runs\":%d,",
            one->bench, one->name, one->unit, s->value, s->min, s->max, one->runs);
     if (one->baseline != NULL)
-        printf("\"baseline\":\"%s\",\"baseline_value\":%.6g,\"ratio\":%.4f,", one->baseline, s->baseline_value, s->ratio);
+        printf("\"baseline\":\"%s\",\"baseline_value\":%.6g,\"ratio\":%.4f,", one->baseline, s->baseline_value,
+               s->ratio);
     else
         printf("\"baseline\":null,\"baseline_value\":null,\"ratio\":null,");
     if (one->bound != BENCH_REPORT_ONLY)
@@ -121,7 +124,9 @@ static void print_row(const bench_case *one, const struct summary *s)
     /* printf counts bytes: the signs beyond ASCII have three. */
     printf("%-9s %-22s %-10s %11s %25s  %-24s %11s %6s %*s %s\n", one->bench, one->name, one->unit, value, spread,
            one->baseline != NULL ? one->baseline : "", baseline, ratio, target[0] != '\0' ? 11 : 9, target,
-           one->bound == BENCH_REPORT_ONLY ? "" : s->met ? "yes" : "NO");
+           one->bound == BENCH_REPORT_ONLY ? ""
+           : s->met                        ? "yes"
+                                           : "NO");
 }
 
 void bench_report(const bench_options *options, const bench_case *one)

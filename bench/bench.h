@@ -8,7 +8,9 @@
 
 #include <kurier/kurier.h>
 
-enum { BENCH_RUNS_MAX = 1000 };
+enum {
+    BENCH_RUNS_MAX = 1000
+};
 
 typedef struct bench_options {
     const char *bootstrap; /* NULL for benches that need no broker */
@@ -44,12 +46,13 @@ typedef struct bench_case {
 
 void bench_heading(const bench_options *options);
 
-/* Median, least and greatest of ours, median of the baseline, and the median of the ratios of the rounds run side by side. */
+/* Median, least and greatest of ours, median of the baseline, and the median of the ratios of the rounds run side by
+ * side. */
 void bench_report(const bench_options *options, const bench_case *one);
 
 /*
- * Runs both sides in turns, now this one first, now the other; a few rounds that do not count come before. The names say
- * what a line for the clock and one for CPU time is of; each round has `records` records.
+ * Runs both sides in turns, now this one first, now the other; a few rounds that do not count come before. The names
+ * say what a line for the clock and one for CPU time is of; each round has `records` records.
  */
 typedef struct bench_pair {
     const char *bench, *name, *baseline;

@@ -4,17 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ADMIN_MS = 30000 };
+enum {
+    ADMIN_MS = 30000
+};
 
 kur_client *bench_client(const bench_options *options)
 {
     kur_error error = {0};
-    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = options->bootstrap,
-                                                            .client_id = "bench",
-                                                            .source = "/bench",
-                                                            .log = kur_log_stderr,
-                                                            .log_level = KUR_LOG_WARNING),
-                                        &error);
+    kur_client *client =
+        kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = options->bootstrap, .client_id = "bench",
+                                           .source = "/bench", .log = kur_log_stderr, .log_level = KUR_LOG_WARNING),
+                       &error);
     if (client == NULL)
         bench_fail("client: %s", error.message);
     return client;
@@ -59,7 +59,8 @@ void bench_topic_new(const bench_options *options, char name[64], const char *pu
     rd_kafka_CreateTopics(admin, &topic, 1, NULL, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, ADMIN_MS);
     if (event == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        bench_fail("the topic %s was not made: %s", name, event != NULL ? rd_kafka_event_error_string(event) : "no answer");
+        bench_fail("the topic %s was not made: %s", name,
+                   event != NULL ? rd_kafka_event_error_string(event) : "no answer");
     rd_kafka_event_destroy(event);
     rd_kafka_NewTopic_destroy(topic);
     rd_kafka_queue_destroy(queue);

@@ -1,7 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Topics, and bare librdkafka's side of a comparison. Its configuration is a copy of our own handle's, so that the two cannot drift apart.
+ * Topics, and bare librdkafka's side of a comparison. Its configuration is a copy of our own handle's, so that the two
+ * cannot drift apart.
  */
 #ifndef KURIER_BENCH_BROKER_H
 #define KURIER_BENCH_BROKER_H
@@ -10,7 +11,10 @@
 
 #include "bench.h"
 
-enum { BENCH_PARTITIONS = 4, BENCH_POLL_MS = 100 };
+enum {
+    BENCH_PARTITIONS = 4,
+    BENCH_POLL_MS = 100
+};
 
 kur_client *bench_client(const bench_options *options);
 kur_producer *bench_producer(kur_client *client, kur_dispatch dispatch);

@@ -1,8 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Design notes: both sides read the same topic from its beginning to its end, in turns, and touch each record's value. The
- * clock starts with the first batch, so that the seek and the first fetch do not count. At the end of the topic the
+ * Design notes: both sides read the same topic from its beginning to its end, in turns, and touch each record's value.
+ * The clock starts with the first batch, so that the seek and the first fetch do not count. At the end of the topic the
  * other side's consumer has nothing to fetch and disturbs nobody.
  */
 #include <stdio.h>
@@ -10,7 +10,14 @@
 
 #include "broker.h"
 
-enum { RECORDS_REAL = 300000, RECORDS_EMBEDDED = 150000, RECORD_SIZE = 100, SIZES = 3, BATCH_MAX = 4000, RUNS = 15 };
+enum {
+    RECORDS_REAL = 300000,
+    RECORDS_EMBEDDED = 150000,
+    RECORD_SIZE = 100,
+    SIZES = 3,
+    BATCH_MAX = 4000,
+    RUNS = 15
+};
 
 static const int batch_sizes[SIZES] = {256, 1000, 4000};
 
@@ -80,8 +87,7 @@ static void fill(kur_client *client, const char *topic, size_t records)
     kur_producer *producer = bench_producer(client, KUR_DISPATCH_THREAD);
     memset(value, 'x', sizeof value);
     for (size_t i = 0; i < records; i++) {
-        kur_message message = KUR_MESSAGE(.topic = topic,
-                                          .partition = KUR_PARTITION((int32_t)(i % BENCH_PARTITIONS)),
+        kur_message message = KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION((int32_t)(i % BENCH_PARTITIONS)),
                                           .value = kur_bytes_of(value, sizeof value));
         kur_status status;
         while ((status = kur_producer_send(producer, &message, &error)) == KUR_ERROR_QUEUE_FULL)

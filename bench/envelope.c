@@ -1,13 +1,19 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Design notes: librdkafka parses a message's headers once, so that each message can be measured once, by one side. All messages
- * are fetched before the clock runs; the two sides take blocks of them in turns.
+ * Design notes: librdkafka parses a message's headers once, so that each message can be measured once, by one side. All
+ * messages are fetched before the clock runs; the two sides take blocks of them in turns.
  */
 #include "broker.h"
 #include "order.h"
 
-enum { EVENTS = 20000, BLOCK = 100, HEADERS = 8, RUNS = 30, WARM_UP = 2 };
+enum {
+    EVENTS = 20000,
+    BLOCK = 100,
+    HEADERS = 8,
+    RUNS = 30,
+    WARM_UP = 2
+};
 
 static void publish_all(kur_client *client, const char *topic)
 {
@@ -15,8 +21,9 @@ static void publish_all(kur_client *client, const char *topic)
     kur_error error = {0};
     kur_producer *producer = bench_producer(client, KUR_DISPATCH_THREAD);
     for (int i = 0; i < EVENTS; i++) {
-        kur_publish_options options = KUR_PUBLISH_OPTIONS(
-            .topic = topic, .partition = KUR_PARTITION(i % BENCH_PARTITIONS), .causation_id = ORDER_CAUSE);
+        kur_publish_options options =
+            KUR_PUBLISH_OPTIONS(.topic = topic, .partition = KUR_PARTITION(i % BENCH_PARTITIONS),
+                                .causation_id = ORDER_CAUSE);
         if (order_created_publish(producer, &all[i % ORDERS], &options, &error) != KUR_OK)
             bench_fail("publish: %s", error.message);
     }
@@ -51,7 +58,8 @@ static double read_bare(rd_kafka_message_t *const *messages)
         size_t size;
         if (rd_kafka_message_headers(messages[i], &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
             bench_fail("no headers");
-        for (size_t j = 0; rd_kafka_header_get_all(headers, j, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; j++) {
+        for (size_t j = 0; rd_kafka_header_get_all(headers, j, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+             j++) {
             bytes += size + (size_t)(name[0] != '\0');
             count++;
         }

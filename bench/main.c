@@ -1,8 +1,9 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Design notes: each bench runs in a process of its own, so that none inherits the other's threads, memory or first calls; and
- * the embedded broker in a third, so that its work is not counted as the client's. They end with their parent.
+ * Design notes: each bench runs in a process of its own, so that none inherits the other's threads, memory or first
+ * calls; and the embedded broker in a third, so that its work is not counted as the client's. They end with their
+ * parent.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -20,10 +21,12 @@ static const struct {
     void (*run)(const bench_options *options);
     bool needs_broker;
 } benches[] = {
-    {"startup", bench_startup, false}, {"size", bench_size, false},       {"produce", bench_produce, true},
+    {"startup", bench_startup, false}, {"size", bench_size, false},      {"produce", bench_produce, true},
     {"publish", bench_publish, true},  {"consume", bench_consume, true}, {"envelope", bench_envelope, true},
 };
-enum { BENCHES = sizeof benches / sizeof *benches };
+enum {
+    BENCHES = sizeof benches / sizeof *benches
+};
 
 static void end_with_parent(pid_t parent)
 {
@@ -87,12 +90,10 @@ static void usage(FILE *to)
 
 int main(int argc, char **argv)
 {
-    static const struct option long_options[] = {{"embedded", no_argument, NULL, 'e'},
-                                                 {"library", required_argument, NULL, 'l'},
-                                                 {"runs", required_argument, NULL, 'r'},
-                                                 {"json", no_argument, NULL, 'j'},
-                                                 {"help", no_argument, NULL, 'h'},
-                                                 {NULL, 0, NULL, 0}};
+    static const struct option long_options[] = {
+        {"embedded", no_argument, NULL, 'e'},   {"library", required_argument, NULL, 'l'},
+        {"runs", required_argument, NULL, 'r'}, {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0}};
     bench_options options = {.bootstrap = getenv("KAFKA_BOOTSTRAP_SERVERS"), .real = true};
     bool wanted[BENCHES] = {false}, needs_broker = false, well = true;
     int option;

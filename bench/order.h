@@ -22,7 +22,10 @@ KUR_RECORD(order_line, ORDER_LINE);
     F(S, OPTIONAL(STRING), coupon)
 KUR_EVENT(order_created, "shop.order.created", 1, ORDER_CREATED);
 
-enum { ORDERS = 16, ORDER_LINES = 3 };
+enum {
+    ORDERS = 16,
+    ORDER_LINES = 3
+};
 
 /* ORDERS different orders, the same at each call. */
 const struct order_created *orders(void);

@@ -1,10 +1,10 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Design notes: a round sends its records and waits for the last result. Both ways of taking results are compared with the like: a
- * thread that polls with a thread that polls, and the sending thread with the sending thread. A round stays below the
- * queue's bounds, but for "full queue", where it is three times as much as the queue holds; there the baseline is what
- * bare programs do, to poll until there is room.
+ * Design notes: a round sends its records and waits for the last result. Both ways of taking results are compared with
+ * the like: a thread that polls with a thread that polls, and the sending thread with the sending thread. A round stays
+ * below the queue's bounds, but for "full queue", where it is three times as much as the queue holds; there the
+ * baseline is what bare programs do, to poll until there is room.
  */
 #include <pthread.h>
 #include <semaphore.h>
@@ -16,7 +16,13 @@
 #include "broker.h"
 #include "order.h"
 
-enum { RECORDS = 50000, RECORDS_TOO_MANY = 300000, EVENTS = 20000, RECORD_SIZE = 100, POLL_EVERY = 500 };
+enum {
+    RECORDS = 50000,
+    RECORDS_TOO_MANY = 300000,
+    EVENTS = 20000,
+    RECORD_SIZE = 100,
+    POLL_EVERY = 500
+};
 
 /* A record as bare librdkafka sends it. */
 struct sample {
@@ -107,10 +113,9 @@ static bench_sample send_ours(struct side *side, int records)
     kur_error error = {0};
     for (int i = 0; i < records; i++) {
         const struct sample *sample = &side->samples[i % side->sample_count];
-        kur_message message = KUR_MESSAGE(.topic = side->topic,
-                                          .value = kur_bytes_of(sample->value, sample->value_size),
-                                          .on_result = on_result,
-                                          .user = side);
+        kur_message message =
+            KUR_MESSAGE(.topic = side->topic, .value = kur_bytes_of(sample->value, sample->value_size),
+                        .on_result = on_result, .user = side);
         kur_status status;
         while ((status = kur_producer_send(side->producer, &message, &error)) == KUR_ERROR_QUEUE_FULL)
             poll_results(side, BENCH_POLL_MS);
@@ -162,11 +167,9 @@ static bench_sample publish_ours(struct side *side, int events)
     bench_sample start = begin(side, events);
     kur_error error = {0};
     for (int i = 0; i < events; i++) {
-        kur_publish_options options = KUR_PUBLISH_OPTIONS(.topic = side->topic,
-                                                          .subject = "orders",
-                                                          .causation_id = ORDER_CAUSE,
-                                                          .on_result = on_result,
-                                                          .user = side);
+        kur_publish_options options =
+            KUR_PUBLISH_OPTIONS(.topic = side->topic, .subject = "orders", .causation_id = ORDER_CAUSE,
+                                .on_result = on_result, .user = side);
         if (order_created_publish(side->producer, &all[i % ORDERS], &options, &error) != KUR_OK)
             bench_fail("publish: %s", error.message);
     }
@@ -207,9 +210,8 @@ static bench_sample round_publish_bare(void *side)
 
 static void open_ours(struct side *side, kur_client *client, kur_dispatch dispatch, const char *topic)
 {
-    *side = (struct side){.producer = bench_producer(client, dispatch),
-                          .topic = topic,
-                          .has_thread = dispatch == KUR_DISPATCH_THREAD};
+    *side = (struct side){
+        .producer = bench_producer(client, dispatch), .topic = topic, .has_thread = dispatch == KUR_DISPATCH_THREAD};
     sem_init(&side->all_done, 0, 0);
 }
 

@@ -1,8 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * What it takes to have a client and its producer, with no broker and no TLS: in a process that begins, where librdkafka and
- * what it links set themselves up once, and in one that has had others.
+ * What it takes to have a client and its producer, with no broker and no TLS: in a process that begins, where
+ * librdkafka and what it links set themselves up once, and in one that has had others.
  */
 #include <string.h>
 #include <sys/wait.h>
@@ -10,7 +10,9 @@
 
 #include "broker.h"
 
-enum { RUNS = 30 };
+enum {
+    RUNS = 30
+};
 
 static const char nobody[] = "127.0.0.1:1";
 
@@ -30,15 +32,12 @@ static double start_ours(void)
 /* The same properties, which our own handle has by other ways. */
 static double start_bare(void)
 {
-    static const char *const properties[][2] = {{"bootstrap.servers", nobody},
-                                                {"client.id", "bench"},
-                                                {"enable.idempotence", "true"},
-                                                {"partitioner", "murmur2_random"},
-                                                {"socket.nagle.disable", "true"},
-                                                {"linger.ms", "5"},
-                                                {"message.timeout.ms", "120000"},
-                                                {"queue.buffering.max.messages", "100000"},
-                                                {"queue.buffering.max.kbytes", "65536"}};
+    static const char *const properties[][2] = {
+        {"bootstrap.servers", nobody},          {"client.id", "bench"},
+        {"enable.idempotence", "true"},         {"partitioner", "murmur2_random"},
+        {"socket.nagle.disable", "true"},       {"linger.ms", "5"},
+        {"message.timeout.ms", "120000"},       {"queue.buffering.max.messages", "100000"},
+        {"queue.buffering.max.kbytes", "65536"}};
     char why[256];
     bench_sample start = bench_now();
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
