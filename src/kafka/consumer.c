@@ -40,6 +40,11 @@ static kur_status configure(rd_kafka_conf_t *conf, const kur_consumer_options *o
     for (size_t i = 0; i < sizeof properties / sizeof *properties; i++)
         if (rd_kafka_conf_set(conf, properties[i][0], properties[i][1], why, sizeof why) != RD_KAFKA_CONF_OK)
             return kur_error_set(error, KUR_ERROR_CONFIG, "%s: %s", properties[i][0], why);
+    /* A member that is to be missed soon has to be heard of often; librdkafka's own interval is 3 s. */
+    snprintf(interval, sizeof interval, "%d", session_ms / 3 > 0 ? session_ms / 3 : 1);
+    if (session_ms < 9000 &&
+        rd_kafka_conf_set(conf, "heartbeat.interval.ms", interval, why, sizeof why) != RD_KAFKA_CONF_OK)
+        return kur_error_set(error, KUR_ERROR_CONFIG, "heartbeat.interval.ms: %s", why);
     return KUR_OK;
 }
 
