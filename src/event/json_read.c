@@ -4,7 +4,6 @@
  * Design notes: jansson parses, behind caps of our own, and the tree is then walked by the descriptor; what the record
  * points to is copied into the arena, and the tree is gone when the call returns.
  */
-#include <float.h>
 #include <kurier/json.h>
 #include <math.h>
 
@@ -231,7 +230,7 @@ static kur_status read_number(reader *r, const kur_type *type, json_t *json, cha
     double real = json_number_value(json);
     int64_t integer = json_integer_value(json);
     if ((type->kind == KUR_KIND_IS_INT32 && (integer < INT32_MIN || integer > INT32_MAX)) ||
-        (type->kind == KUR_KIND_IS_FLOAT && fabs(real) > (double)FLT_MAX))
+        (type->kind == KUR_KIND_IS_FLOAT && !isfinite((float)real)))
         return kur__error_at(r->error, KUR_ERROR_MISMATCH, path, "is out of range");
     int32_t small = (int32_t)integer;
     float narrow = (float)real;

@@ -40,7 +40,12 @@ bool kur__int64_parse(const char *text, size_t size, int64_t *number)
 kur_status kur__double_format(double number, bool is_float, kur_buffer *text)
 {
     char digits[40];
-    int first = is_float ? FLT_DIG : DBL_DIG;
+    /* "-0" would be an integer, which has no sign at zero. */
+    if (number == 0 && signbit(number))
+        return kur_buffer_append(text, "-0.0", 4);
+    /* Any number of so many digits reads back as itself, but for those next to zero, which are kept with fewer bits. */
+    bool is_subnormal = fabs(number) < (is_float ? (double)FLT_MIN : DBL_MIN);
+    int first = is_subnormal ? 1 : is_float ? FLT_DIG : DBL_DIG;
     int last = is_float ? FLT_DECIMAL_DIG : DBL_DECIMAL_DIG;
     for (int precision = first; precision <= last; precision++) {
         snprintf(digits, sizeof digits, "%.*g", precision, number);
@@ -286,7 +291,7 @@ kur_status kur__value_parse(const kur_type *type, const char *text, size_t size,
         STORE(int64_t, value, integer);
         return KUR_OK;
     case KUR_KIND_IS_FLOAT:
-        if (!kur__double_parse(text, size, &real) || fabs(real) > (double)FLT_MAX)
+        if (!kur__double_parse(text, size, &real) || !isfinite((float)real)) /* the shortest text of FLT_MAX is above it */
             break;
         STORE(float, value, real);
         return KUR_OK;
