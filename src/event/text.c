@@ -324,8 +324,7 @@ kur_status kur__value_parse(const kur_type *type, const char *text, size_t size,
         return KUR_OK;
     case KUR_KIND_IS_ENUM:
         if (!parse_symbol(type, text, size, &small))
-            return kur__error_at(error, KUR_ERROR_MISMATCH, path, "not a symbol of %s: \"%.*s\"", type->name,
-                                 size < 40 ? (int)size : 40, text);
+            return kur__error_at(error, KUR_ERROR_MISMATCH, path, "is not a symbol of %s", type->name);
         STORE(int32_t, value, small);
         return KUR_OK;
     case KUR_KIND_IS_OPTIONAL:
@@ -334,8 +333,8 @@ kur_status kur__value_parse(const kur_type *type, const char *text, size_t size,
     case KUR_KIND_IS_RECORD:
         break;
     }
-    return kur__error_at(error, KUR_ERROR_MISMATCH, path, "expected %s, found \"%.*s\"",
-                         kur__kind_text((kur_kind)type->kind), size < 40 ? (int)size : 40, text);
+    return kur__error_at(error, KUR_ERROR_MISMATCH, path, "expected %s, found another text",
+                         kur__kind_text((kur_kind)type->kind));
 }
 
 kur_status kur__field_default(const kur_field *field, void *value, bool *has, const kur__path *path, kur_error *error)

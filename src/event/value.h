@@ -122,7 +122,7 @@ kur_status kur__value_format(const kur_type *type, const void *value, kur_buffer
 
 /*
  * Reads a plain value from its text. STRING points to `text` itself, BYTES take memory from `arena` (NULL: refused).
- * The error has the path in front.
+ * The error has the path in front, and nothing of the text, which may be anybody's data.
  */
 kur_status kur__value_parse(const kur_type *type, const char *text, size_t size, kur_arena *arena, void *value,
                             const kur__path *path, kur_error *error);
