@@ -257,7 +257,7 @@ static kur_status read_value(reader *r, const kur_type *type, const kur_field *f
                              const kur__path *path, size_t depth)
 {
     kur_status status;
-    if (depth > KUR_DEPTH_MAX)
+    if (kur__is_too_deep(type, depth))
         return kur__error_at(r->error, KUR_ERROR_TOO_LARGE, path, "nests deeper than %d", KUR_DEPTH_MAX);
     switch ((kur_kind)type->kind) {
     case KUR_KIND_IS_RECORD:

@@ -112,7 +112,7 @@ static kur_status write_plain(writer *w, const kur_type *type, const char *value
 static kur_status write_value(writer *w, const kur_type *type, const kur_field *field, const char *value,
                               const kur__path *path, size_t depth)
 {
-    if (depth > KUR_DEPTH_MAX)
+    if (kur__is_too_deep(type, depth))
         return kur__error_at(w->error, KUR_ERROR_TOO_LARGE, path, "nests deeper than %d", KUR_DEPTH_MAX);
     kur_status status = kur__value_check(type, field, value, path, w->error);
     if (status != KUR_OK)

@@ -59,7 +59,7 @@ static kur_status print_record(const kur_type *type, const char *value, size_t d
 
 static kur_status print(const kur_type *type, const char *value, size_t depth, kur_buffer *text)
 {
-    if (depth > KUR_DEPTH_MAX)
+    if (kur__is_too_deep(type, depth))
         return KUR_ERROR_TOO_LARGE;
     switch ((kur_kind)type->kind) {
     case KUR_KIND_IS_STRING:

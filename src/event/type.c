@@ -311,7 +311,7 @@ kur_status kur__value_check(const kur_type *type, const kur_field *field, const 
 static kur_status validate(const kur_type *type, const kur_field *field, const void *value, const kur__path *path,
                            size_t depth, kur_error *error)
 {
-    if (depth > KUR_DEPTH_MAX)
+    if (kur__is_too_deep(type, depth))
         return kur__error_at(error, KUR_ERROR_TOO_LARGE, path, "nests deeper than %d", KUR_DEPTH_MAX);
     kur_status status = kur__value_check(type, field, value, path, error);
     if (status != KUR_OK)

@@ -74,6 +74,16 @@ static inline kur__items kur__items_of(const void *value)
         loaded_;                                                                                                       \
     })
 
+/*
+ * Whether a value, at `depth` steps below the record that is walked, is a container too deep down. Records, lists and maps
+ * count as the brackets that they are in JSON, so that what can be written can be read.
+ */
+static inline bool kur__is_too_deep(const kur_type *type, size_t depth)
+{
+    bool nests = type->kind == KUR_KIND_IS_RECORD || type->kind == KUR_KIND_IS_LIST || type->kind == KUR_KIND_IS_MAP;
+    return nests && depth >= KUR_DEPTH_MAX;
+}
+
 /* ---- Where we are ---- */
 
 /* A step on the way down, on the stack of who goes it: a field or map key by its name, or an item by its index. */
