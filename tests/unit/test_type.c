@@ -1,6 +1,6 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include "check_main.h"
-#include "shop.h"
+#include "full_kinds.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -248,75 +248,11 @@ START_TEST(test_type__init_sets_defaults)
 }
 END_TEST
 
-/* What a valid `kinds` points to. */
-struct full {
-    struct kinds kinds;
-    const char *words[2];
-    KUR_ITEM(kinds, grid) grid[2];
-    int32_t numbers[3];
-    KUR_ITEM(kinds, weights) weights[2];
-    KUR_ITEM(kinds, flags) flags[2];
-    bool truths[2];
-    KUR_ITEM(kinds, days) days[2];
-};
-
-static void fill(struct full *full)
-{
-    memset(full, 0, sizeof *full);
-    full->words[0] = "w0";
-    full->words[1] = "w1";
-    memcpy(full->numbers, (int32_t[]){1, 2, 3}, sizeof full->numbers);
-    full->grid[0].items = full->numbers;
-    full->grid[0].count = 2;
-    full->grid[1].items = full->numbers + 2;
-    full->grid[1].count = 1;
-    full->weights[0].key = "a";
-    full->weights[0].value = 0.5;
-    full->weights[1].key = "b";
-    full->weights[1].value = -2;
-    full->truths[0] = true;
-    full->flags[0].key = "x";
-    full->flags[0].value.items = full->truths;
-    full->flags[0].value.count = 2;
-    full->flags[1].key = "y";
-    full->days[0].has = true;
-    full->days[0].value = 1;
-
-    struct kinds *kinds = &full->kinds;
-    kinds->text = "text";
-    kinds->raw = kur_bytes_of("\0\1\2", 3);
-    kinds->yes = true;
-    kinds->small = -5;
-    kinds->large = INT64_MAX;
-    kinds->narrow = 0.1f;
-    kinds->wide = 0.1;
-    kinds->at = 1500000;
-    kinds->day = 31;
-    kinds->amount = -12345;
-    memset(kinds->id.bytes, 0xab, sizeof kinds->id.bytes);
-    kinds->shade = colour_dark_green;
-    kinds->maybe.has = true;
-    kinds->maybe.value = 9;
-    kinds->words.items = full->words;
-    kinds->words.count = 2;
-    kinds->grid.items = (void *)full->grid;
-    kinds->grid.count = 2;
-    kinds->weights.items = (void *)full->weights;
-    kinds->weights.count = 2;
-    kinds->flags.items = (void *)full->flags;
-    kinds->flags.count = 2;
-    kinds->gift.has = true;
-    kinds->gift.value.sku = "s";
-    kinds->gift.value.quantity = 1;
-    kinds->days.items = (void *)full->days;
-    kinds->days.count = 2;
-}
-
 /* Each change makes `full` invalid; then the message of kur_type_validate. */
 #define INVALID(change, status, text)                                                                                  \
     do {                                                                                                               \
         kur_error error_ = {0};                                                                                        \
-        fill(&full);                                                                                                   \
+        full_kinds_fill(&full);                                                                                                   \
         change;                                                                                                        \
         ck_status(kinds_validate(&full.kinds, &error_), status, error_);                                               \
         ck_assert_str_eq(error_.message, text);                                                                        \
@@ -325,9 +261,9 @@ static void fill(struct full *full)
 
 START_TEST(test_type__validate_names_the_path)
 {
-    static struct full full;
+    static struct full_kinds full;
     kur_error error = {0};
-    fill(&full);
+    full_kinds_fill(&full);
     ck_ok(kinds_validate(&full.kinds, &error), error);
 
     INVALID(full.kinds.text = NULL, KUR_ERROR_MISMATCH, "text: is NULL");
@@ -358,7 +294,7 @@ START_TEST(test_type__validate_names_the_path)
     INVALID(full.days[0].value = INT32_MAX, KUR_ERROR_MISMATCH, "days[0]: the year is outside 0001 to 9999");
 
     /* Characters count, not bytes; what is not there is not looked at. */
-    fill(&full);
+    full_kinds_fill(&full);
     full.kinds.gift.value.sku = "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9";
     ck_ok(kinds_validate(&full.kinds, &error), error);
     full.kinds.gift.has = false;
@@ -369,14 +305,12 @@ END_TEST
 
 START_TEST(test_type__validate_finds_one_key_twice_among_many)
 {
-    enum {
-        COUNT = 100
-    };
-    static struct full full;
+    enum { COUNT = 100 };
+    static struct full_kinds full;
     static KUR_ITEM(kinds, weights) many[COUNT];
     static char keys[COUNT][8];
     kur_error error = {0};
-    fill(&full);
+    full_kinds_fill(&full);
     for (int i = 0; i < COUNT; i++) {
         snprintf(keys[i], sizeof keys[i], "k%02d", i);
         many[i].key = keys[i];
@@ -424,8 +358,8 @@ END_TEST
 /* The change makes the second record the greater one. */
 #define GREATER(change)                                                                                                \
     do {                                                                                                               \
-        fill(&a);                                                                                                      \
-        fill(&b);                                                                                                      \
+        full_kinds_fill(&a);                                                                                                      \
+        full_kinds_fill(&b);                                                                                                      \
         ck_assert_int_eq(kinds_compare(&a.kinds, &b.kinds), 0);                                                        \
         change;                                                                                                        \
         ck_assert_msg(kinds_compare(&a.kinds, &b.kinds) < 0, "%s", #change);                                           \
@@ -435,7 +369,7 @@ END_TEST
 
 START_TEST(test_type__compare_orders_by_each_kind)
 {
-    static struct full a, b;
+    static struct full_kinds a, b;
     GREATER(b.kinds.text = "texts");
     GREATER(b.kinds.text = "tf");
     GREATER(a.kinds.text = NULL);
@@ -472,8 +406,8 @@ START_TEST(test_type__compare_orders_by_each_kind)
     GREATER(b.days[1].has = true);
 
     /* A NaN equals itself; what an absent optional holds does not count; minus zero is zero. */
-    fill(&a);
-    fill(&b);
+    full_kinds_fill(&a);
+    full_kinds_fill(&b);
     a.kinds.wide = b.kinds.wide = NAN;
     a.kinds.maybe.has = b.kinds.maybe.has = false;
     a.kinds.maybe.value = 77;
@@ -495,10 +429,10 @@ END_TEST
 
 START_TEST(test_type__print_is_for_people)
 {
-    static struct full full;
+    static struct full_kinds full;
     kur_buffer text = {0};
     kur_error error = {0};
-    fill(&full);
+    full_kinds_fill(&full);
     ck_assert_int_eq(kur_buffer_append(&text, "> ", 2), KUR_OK);
     ck_ok(kinds_print(&full.kinds, &text, &error), error);
     ck_assert_str_eq(
@@ -514,10 +448,10 @@ END_TEST
 
 START_TEST(test_type__print_takes_what_does_not_validate)
 {
-    static struct full full;
+    static struct full_kinds full;
     kur_buffer text = {0};
     kur_error error = {0};
-    fill(&full);
+    full_kinds_fill(&full);
     struct kinds *kinds = &full.kinds;
     kinds->text = NULL;
     kinds->raw = kur_bytes_of(NULL, 5);
