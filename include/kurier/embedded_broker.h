@@ -6,9 +6,9 @@
  *
  * What it cannot do: transactions (aborted records are visible), creating, deleting or describing topics by request
  * (topics appear on first sight, with four partitions unless kur_embedded_broker_topic said otherwise), looking up
- * offsets by time, telling a producer the record's own timestamp, keeping more than 5 MB or 100,000 batches of a partition (older ones go), a port of choice, and
- * anything after its process has ended. The first rebalance of a group takes 3 s,
- * later ones a second less than its session time-out: 44 s unless .session_timeout_ms is set.
+ * offsets by time, telling a producer the record's own timestamp, keeping more than 5 MB or 100,000 batches of a
+ * partition (older ones go), a port of choice, and anything after its process has ended. The first rebalance of a group
+ * takes 3 s, later ones a second less than its session time-out: 44 s unless .session_timeout_ms is set.
  */
 #ifndef KURIER_EMBEDDED_BROKER_H
 #define KURIER_EMBEDDED_BROKER_H

@@ -291,7 +291,8 @@ kur_status kur__value_parse(const kur_type *type, const char *text, size_t size,
         STORE(int64_t, value, integer);
         return KUR_OK;
     case KUR_KIND_IS_FLOAT:
-        if (!kur__double_parse(text, size, &real) || !isfinite((float)real)) /* the shortest text of FLT_MAX is above it */
+        if (!kur__double_parse(text, size, &real) ||
+            !isfinite((float)real)) /* the shortest text of FLT_MAX is above it */
             break;
         STORE(float, value, real);
         return KUR_OK;

@@ -75,8 +75,8 @@ static inline kur__items kur__items_of(const void *value)
     })
 
 /*
- * Whether a value, at `depth` steps below the record that is walked, is a container too deep down. Records, lists and maps
- * count as the brackets that they are in JSON, so that what can be written can be read.
+ * Whether a value, at `depth` steps below the record that is walked, is a container too deep down. Records, lists and
+ * maps count as the brackets that they are in JSON, so that what can be written can be read.
  */
 static inline bool kur__is_too_deep(const kur_type *type, size_t depth)
 {

@@ -220,8 +220,8 @@ START_TEST(test_json__names_what_does_not_fit)
                         &order, &error),
               KUR_ERROR_MISMATCH, error);
     ck_assert_str_eq(error.message, "lines[2].quantity: expected integer, found string");
-    ck_status(read_text(&order_created_type,
-                        "{\"order_id\":\"o\",\"placed_at\":\"2026-01-31T12:00:00Z\",\"lines\":[]}", &order, &error),
+    ck_status(read_text(&order_created_type, "{\"order_id\":\"o\",\"placed_at\":\"2026-01-31T12:00:00Z\",\"lines\":[]}",
+                        &order, &error),
               KUR_ERROR_CONSTRAINT, error);
     ck_assert_str_eq(error.message, "lines: must have at least 1 items, has 0");
     struct shirt shirt;
@@ -236,14 +236,24 @@ END_TEST
 
 START_TEST(test_json__errors_hold_nothing_of_the_values)
 {
-    static const char *const members[] = {"text", "raw", "yes", "small", "large", "narrow", "wide", "at", "day", "amount",
-                                          "id", "shade", "maybe", "words", "grid", "weights", "flags", "gift", "days"};
-    static const char *const fragments[] = {"\"hunter2\"", "[\"hunter2\"]", "[[\"hunter2\"]]", "{\"k\":\"hunter2\"}",
+    static const char *const members[] = {"text", "raw",     "yes",    "small", "large", "narrow", "wide",
+                                          "at",   "day",     "amount", "id",    "shade", "maybe",  "words",
+                                          "grid", "weights", "flags",  "gift",  "days"};
+    static const char *const fragments[] = {"\"hunter2\"",           "[\"hunter2\"]",
+                                            "[[\"hunter2\"]]",       "{\"k\":\"hunter2\"}",
                                             "{\"k\":[\"hunter2\"]}", "{\"sku\":\"hunter2-hunter2\"}"};
-    static const char *const broken[] = {"hunter2", "{\"text\":hunter2}", "{\"text\":\"hunter2\\q\"}", "\"hunter2",
-                                         "{\"text\":\"hunter2\"} hunter2", "{\"text\":\"hunter2\",\"text\":\"hunter2\"}",
-                                         "{\"text\":\"hunter2\" \"hunter2\"}", "[\"hunter2\",]", "\"hunter2\xff\"",
-                                         "\"hunter2\n\"", "\"hunter2\\u0000\"", "\"hunter2\\ud800\""};
+    static const char *const broken[] = {"hunter2",
+                                         "{\"text\":hunter2}",
+                                         "{\"text\":\"hunter2\\q\"}",
+                                         "\"hunter2",
+                                         "{\"text\":\"hunter2\"} hunter2",
+                                         "{\"text\":\"hunter2\",\"text\":\"hunter2\"}",
+                                         "{\"text\":\"hunter2\" \"hunter2\"}",
+                                         "[\"hunter2\",]",
+                                         "\"hunter2\xff\"",
+                                         "\"hunter2\n\"",
+                                         "\"hunter2\\u0000\"",
+                                         "\"hunter2\\ud800\""};
     struct kinds kinds;
     kur_error error;
     int failed = 0;
@@ -265,15 +275,35 @@ END_TEST
 
 START_TEST(test_json__refuses_what_is_not_json)
 {
-    static const char *const bad[] = {"", " ", "{", "}", "nul", "{\"value\":01}", "{\"value\":+1}", "{\"value\":.5}",
-                                      "{\"value\":1.}", "{\"value\":NaN}", "{\"value\":Infinity}", "{\"value\":-}",
-                                      "{\"value\":0x10}", "{'value':1}", "{value:1}", "{\"value\":1,}",
-                                      "{\"value\":1}{}", "{\"value\":1} x", "// c\n{\"value\":1}",
-                                      "\xef\xbb\xbf{\"value\":1}", "{\"value\":9223372036854775808}",
-                                      "{\"value\":1e999}", "{\"value\":1,\"x\":\"\xc0\x80\"}",
-                                      "{\"value\":1,\"x\":\"\xed\xa0\x80\"}", "{\"value\":1,\"x\":\"\t\"}",
-                                      "{\"value\":1,\"x\\u0000\":1}", "{\"value\":1,\"value\":1}",
-                                      "{\"value\":1,\"x\":{\"a\":1,\"a\":2}}", "{\"value\":1,\"v\\u0061lue\":1}"};
+    static const char *const bad[] = {"",
+                                      " ",
+                                      "{",
+                                      "}",
+                                      "nul",
+                                      "{\"value\":01}",
+                                      "{\"value\":+1}",
+                                      "{\"value\":.5}",
+                                      "{\"value\":1.}",
+                                      "{\"value\":NaN}",
+                                      "{\"value\":Infinity}",
+                                      "{\"value\":-}",
+                                      "{\"value\":0x10}",
+                                      "{'value':1}",
+                                      "{value:1}",
+                                      "{\"value\":1,}",
+                                      "{\"value\":1}{}",
+                                      "{\"value\":1} x",
+                                      "// c\n{\"value\":1}",
+                                      "\xef\xbb\xbf{\"value\":1}",
+                                      "{\"value\":9223372036854775808}",
+                                      "{\"value\":1e999}",
+                                      "{\"value\":1,\"x\":\"\xc0\x80\"}",
+                                      "{\"value\":1,\"x\":\"\xed\xa0\x80\"}",
+                                      "{\"value\":1,\"x\":\"\t\"}",
+                                      "{\"value\":1,\"x\\u0000\":1}",
+                                      "{\"value\":1,\"value\":1}",
+                                      "{\"value\":1,\"x\":{\"a\":1,\"a\":2}}",
+                                      "{\"value\":1,\"v\\u0061lue\":1}"};
     struct tree tree;
     kur_error error;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -301,15 +331,15 @@ START_TEST(test_json__unknown_fields_and_names)
     struct settings defaults;
     settings_init(&defaults);
     ck_assert_int_eq(settings_compare(&settings, &defaults), 0);
-    ck_ok(read_text(&settings_type, "{\"displayName\":\"d\",\"isOn\":false,\"shareOfAll\":1,\"tags\":[\"t\"]}", &settings,
-                    &error),
+    ck_ok(read_text(&settings_type, "{\"displayName\":\"d\",\"isOn\":false,\"shareOfAll\":1,\"tags\":[\"t\"]}",
+                    &settings, &error),
           error);
     ck_assert_str_eq(settings.display_name, "d");
     ck_assert(!settings.is_on);
     ck_assert_str_eq(settings.all_tags.items[0], "t");
     static const char *const refused[] = {"{\"display_name\":\"d\"}", "{\"allTags\":[]}", "{\"isOn\":true,\"x\":null}"};
-    static const char *const messages[] = {"display_name: is not a field of settings", "allTags: is not a field of settings",
-                                           "x: is not a field of settings"};
+    static const char *const messages[] = {"display_name: is not a field of settings",
+                                           "allTags: is not a field of settings", "x: is not a field of settings"};
     for (size_t i = 0; i < 3; i++) {
         ck_status(read_text(&settings_type, refused[i], &settings, &error), KUR_ERROR_MISMATCH, error);
         ck_assert_str_eq(error.message, messages[i]);
@@ -375,10 +405,18 @@ START_TEST(test_json__reals_are_short_and_exact)
     static const struct {
         double number;
         const char *text;
-    } cases[] = {{0, "0"},           {-0.0, "-0.0"},       {0.1, "0.1"},
-                 {100, "100"},       {1e15, "1e+15"},      {1e23, "1e+23"},
-                 {-2.5e-7, "-2.5e-07"}, {5e-324, "5e-324"},   {DBL_MAX, "1.7976931348623157e+308"},
-                 {0.1 + 0.2, "0.30000000000000004"}, {9007199254740991.0, "9007199254740991"}, {1.0 / 3, "0.3333333333333333"}};
+    } cases[] = {{0, "0"},
+                 {-0.0, "-0.0"},
+                 {0.1, "0.1"},
+                 {100, "100"},
+                 {1e15, "1e+15"},
+                 {1e23, "1e+23"},
+                 {-2.5e-7, "-2.5e-07"},
+                 {5e-324, "5e-324"},
+                 {DBL_MAX, "1.7976931348623157e+308"},
+                 {0.1 + 0.2, "0.30000000000000004"},
+                 {9007199254740991.0, "9007199254740991"},
+                 {1.0 / 3, "0.3333333333333333"}};
     kur_buffer text = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         text.size = 0;
@@ -390,10 +428,27 @@ START_TEST(test_json__reals_are_short_and_exact)
     ck_assert_str_eq(text.data, "16777216");
     kur_buffer_done(&text);
 
-    const double wide[] = {0, -0.0, 1, -1, 0.1, DBL_MIN, DBL_MAX, -DBL_MAX, DBL_EPSILON, 5e-324, 2.2250738585072009e-308,
-                           9007199254740993.0, 1e16, 1e17, 123456789012345678.0, 9.2233720368547758e18, 1e22, 1e-7};
-    const float narrow[] = {0, -0.0f, 1, -1, 0.1f, FLT_MIN, FLT_MAX, -FLT_MAX, FLT_EPSILON, 1.4e-45f, 1.1754942e-38f,
-                            16777216.0f, 33554434.0f, 1e10f, 8.5899346e9f, 3.4e38f, 0.3f, 1e-7f};
+    const double wide[] = {0,
+                           -0.0,
+                           1,
+                           -1,
+                           0.1,
+                           DBL_MIN,
+                           DBL_MAX,
+                           -DBL_MAX,
+                           DBL_EPSILON,
+                           5e-324,
+                           2.2250738585072009e-308,
+                           9007199254740993.0,
+                           1e16,
+                           1e17,
+                           123456789012345678.0,
+                           9.2233720368547758e18,
+                           1e22,
+                           1e-7};
+    const float narrow[] = {
+        0,        -0.0f,          1,           -1,          0.1f,  FLT_MIN,      FLT_MAX, -FLT_MAX, FLT_EPSILON,
+        1.4e-45f, 1.1754942e-38f, 16777216.0f, 33554434.0f, 1e10f, 8.5899346e9f, 3.4e38f, 0.3f,     1e-7f};
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
         number_goes_round(wide[i], narrow[i]);
 }
@@ -401,8 +456,14 @@ END_TEST
 
 START_TEST(test_json__integers_are_exact)
 {
-    static const int64_t numbers[] = {0, -1, INT64_MAX, INT64_MIN, INT64_C(9007199254740993), INT64_C(-9007199254740993),
-                                      INT64_MAX - 1, INT64_C(1000000000000000000)};
+    static const int64_t numbers[] = {0,
+                                      -1,
+                                      INT64_MAX,
+                                      INT64_MIN,
+                                      INT64_C(9007199254740993),
+                                      INT64_C(-9007199254740993),
+                                      INT64_MAX - 1,
+                                      INT64_C(1000000000000000000)};
     static struct full_kinds full;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         struct kinds kinds;
@@ -434,7 +495,8 @@ START_TEST(test_json__reads_64_levels_and_no_more)
         memset(end, '[', (size_t)levels - 1);
         memset(end + levels - 1, ']', (size_t)levels - 1);
         strcpy(end + 2 * (levels - 1), "}");
-        ck_status(read_text(&tree_type, text, &tree, &error), levels <= KUR_DEPTH_MAX ? KUR_OK : KUR_ERROR_TOO_LARGE, error);
+        ck_status(read_text(&tree_type, text, &tree, &error), levels <= KUR_DEPTH_MAX ? KUR_OK : KUR_ERROR_TOO_LARGE,
+                  error);
     }
     ck_assert_str_eq(error.message, "the JSON nests deeper than 64");
     /* Brackets in strings and those side by side are no levels. */
@@ -448,7 +510,9 @@ END_TEST
 /* Whatever is written can be read: containers count the same on both sides. */
 START_TEST(test_json__writes_no_deeper_than_it_reads)
 {
-    enum { LEVELS = 24 };
+    enum {
+        LEVELS = 24
+    };
     static struct nest nests[LEVELS];
     static __typeof__(*((struct nest *)0)->inner.items) lists[LEVELS];
     int written = 0, refused = 0;

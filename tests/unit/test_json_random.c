@@ -2,8 +2,8 @@
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
  * Random records through JSON and back. What the writer made is judged by jansson and by the texts that this file makes
- * by itself, with the C library's calendar and printf; what the reader made, by comparing with what went in. The same seed gives the
- * same records: KURIER_SEED repeats a run.
+ * by itself, with the C library's calendar and printf; what the reader made, by comparing with what went in. The same
+ * seed gives the same records: KURIER_SEED repeats a run.
  */
 #include "check_main.h"
 #include "shop.h"
@@ -17,7 +17,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS = 5000, MOST_ITEMS = 4 };
+enum {
+    ROUNDS = 5000,
+    MOST_ITEMS = 4
+};
 
 /* ---- Random values ---- */
 
@@ -45,9 +48,33 @@ static bool coin(void)
 
 static const char *random_text(size_t most)
 {
-    static const char *const parts[] = {"a", "Z", "0", " ", "\"", "\\", "/", "\b", "\f", "\n", "\r", "\t", "\x01", "\x1f",
-                                        "\x7f", "\xc3\xa9", "\xe2\x82\xac", "\xef\xbf\xbd", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf",
-                                        "</script>", "{", "]", ",", ":", "null", "\\u0000"};
+    static const char *const parts[] = {"a",
+                                        "Z",
+                                        "0",
+                                        " ",
+                                        "\"",
+                                        "\\",
+                                        "/",
+                                        "\b",
+                                        "\f",
+                                        "\n",
+                                        "\r",
+                                        "\t",
+                                        "\x01",
+                                        "\x1f",
+                                        "\x7f",
+                                        "\xc3\xa9",
+                                        "\xe2\x82\xac",
+                                        "\xef\xbf\xbd",
+                                        "\xf0\x9f\x98\x80",
+                                        "\xf4\x8f\xbf\xbf",
+                                        "</script>",
+                                        "{",
+                                        "]",
+                                        ",",
+                                        ":",
+                                        "null",
+                                        "\\u0000"};
     char text[256] = "";
     for (size_t i = below(most + 1); i > 0; i--)
         strcat(text, parts[below(sizeof parts / sizeof *parts)]);
@@ -57,7 +84,8 @@ static const char *random_text(size_t most)
 /* Small numbers, limits, and all bits at random. */
 static int64_t random_int64(void)
 {
-    static const int64_t limits[] = {0, -1, INT64_MAX, INT64_MIN, INT32_MAX, INT32_MIN, INT64_C(1) << 53, (INT64_C(1) << 53) + 1};
+    static const int64_t limits[] = {0,         -1,        INT64_MAX,        INT64_MIN,
+                                     INT32_MAX, INT32_MIN, INT64_C(1) << 53, (INT64_C(1) << 53) + 1};
     switch (below(3)) {
     case 0:
         return (int64_t)below(200) - 100;
@@ -261,8 +289,8 @@ static void is_uuid(const json_t *json, const kur_uuid *uuid)
 {
     char text[40];
     const uint8_t *b = uuid->bytes;
-    snprintf(text, sizeof text, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
-             b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    snprintf(text, sizeof text, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+             b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
     is_text(json, text);
 }
 
@@ -297,7 +325,8 @@ static void judge_containers(const json_t *tree, const struct kinds *kinds)
         is_double(member(json, kinds->weights.items[i].key), kinds->weights.items[i].value);
     json = container(member(tree, "flags"), kinds->flags.count, true);
     for (size_t i = 0; i < kinds->flags.count; i++) {
-        const json_t *list = container(member(json, kinds->flags.items[i].key), kinds->flags.items[i].value.count, false);
+        const json_t *list =
+            container(member(json, kinds->flags.items[i].key), kinds->flags.items[i].value.count, false);
         for (size_t j = 0; j < kinds->flags.items[i].value.count; j++)
             ck_assert_int_eq(json_typeof(json_array_get(list, j)),
                              kinds->flags.items[i].value.items[j] ? JSON_TRUE : JSON_FALSE);

@@ -252,7 +252,7 @@ END_TEST
 #define INVALID(change, status, text)                                                                                  \
     do {                                                                                                               \
         kur_error error_ = {0};                                                                                        \
-        full_kinds_fill(&full);                                                                                                   \
+        full_kinds_fill(&full);                                                                                        \
         change;                                                                                                        \
         ck_status(kinds_validate(&full.kinds, &error_), status, error_);                                               \
         ck_assert_str_eq(error_.message, text);                                                                        \
@@ -305,7 +305,9 @@ END_TEST
 
 START_TEST(test_type__validate_finds_one_key_twice_among_many)
 {
-    enum { COUNT = 100 };
+    enum {
+        COUNT = 100
+    };
     static struct full_kinds full;
     static KUR_ITEM(kinds, weights) many[COUNT];
     static char keys[COUNT][8];
@@ -358,8 +360,8 @@ END_TEST
 /* The change makes the second record the greater one. */
 #define GREATER(change)                                                                                                \
     do {                                                                                                               \
-        full_kinds_fill(&a);                                                                                                      \
-        full_kinds_fill(&b);                                                                                                      \
+        full_kinds_fill(&a);                                                                                           \
+        full_kinds_fill(&b);                                                                                           \
         ck_assert_int_eq(kinds_compare(&a.kinds, &b.kinds), 0);                                                        \
         change;                                                                                                        \
         ck_assert_msg(kinds_compare(&a.kinds, &b.kinds) < 0, "%s", #change);                                           \
