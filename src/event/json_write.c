@@ -7,6 +7,7 @@
 
 #include <kurier/json.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "event/value.h"
 
@@ -17,33 +18,49 @@ typedef struct writer {
 
 static kur_status put(writer *w, const char *text, size_t size)
 {
-    return kur_buffer_append(w->json, text, size) == KUR_OK ? KUR_OK : kur__error_no_memory(w->error);
+    return kur__buffer_put(w->json, text, size) == KUR_OK ? KUR_OK : kur__error_no_memory(w->error);
+}
+
+static kur_status put_char(writer *w, char c)
+{
+    return kur__buffer_put_char(w->json, c) == KUR_OK ? KUR_OK : kur__error_no_memory(w->error);
+}
+
+/* How many bytes from the start need no escape. */
+static size_t count_plain(const char *text, size_t size)
+{
+    size_t i = 0;
+    while (i < size && (unsigned char)text[i] >= 0x20 && text[i] != '"' && text[i] != '\\')
+        i++;
+    return i;
+}
+
+static kur_status put_escape(kur_buffer *json, unsigned char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    static const char pairs[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+    char escape[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
+    for (size_t i = 0; i + 1 < sizeof pairs; i += 2)
+        if ((unsigned char)pairs[i] == c) {
+            escape[1] = pairs[i + 1];
+            return kur__buffer_put(json, escape, 2);
+        }
+    return kur__buffer_put(json, escape, sizeof escape);
 }
 
 kur_status kur__json_write_string(kur_buffer *json, const char *text, size_t size)
 {
-    static const char digits[] = "0123456789abcdef";
-    if (kur_buffer_append(json, "\"", 1) != KUR_OK)
-        return KUR_ERROR_NO_MEMORY;
-    size_t start = 0;
-    for (size_t i = 0; i <= size; i++) {
-        unsigned char c = i < size ? (unsigned char)text[i] : '"';
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        if (kur_buffer_append(json, text + start, i - start) != KUR_OK)
-            return KUR_ERROR_NO_MEMORY;
-        start = i + 1;
-        if (i == size)
+    kur_status status = kur__buffer_put_char(json, '"');
+    while (status == KUR_OK) {
+        size_t plain = count_plain(text, size);
+        status = kur__buffer_put(json, text, plain);
+        if (plain == size || status != KUR_OK)
             break;
-        char escape[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
-        const char *found = strchr("\"\"\\\\\bb\ff\nn\rr\tt", c);
-        bool is_short = c != '\0' && found != NULL && (c == '"' || c == '\\' || c < 0x20);
-        if (is_short)
-            escape[1] = c == '"' || c == '\\' ? (char)c : found[1];
-        if (kur_buffer_append(json, escape, is_short ? 2 : 6) != KUR_OK)
-            return KUR_ERROR_NO_MEMORY;
+        status = put_escape(json, (unsigned char)text[plain]);
+        text += plain + 1;
+        size -= plain + 1;
     }
-    return kur_buffer_append(json, "\"", 1);
+    return status == KUR_OK ? kur__buffer_put_char(json, '"') : status;
 }
 
 static kur_status put_string(writer *w, const char *text)
@@ -56,7 +73,7 @@ static kur_status write_value(writer *w, const kur_type *type, const kur_field *
 
 static kur_status write_record(writer *w, const kur_type *type, const char *record, const kur__path *path, size_t depth)
 {
-    kur_status status = put(w, "{", 1);
+    kur_status status = put_char(w, '{');
     bool first = true;
     for (size_t i = 0; i < type->field_count && status == KUR_OK; i++) {
         const kur_field *field = kur__type_field(type, i);
@@ -65,16 +82,16 @@ static kur_status write_record(writer *w, const kur_type *type, const char *reco
             continue;
         char storage[KUR__NAME_MAX];
         kur__path at = {.up = path, .name = field->name};
-        status = first ? KUR_OK : put(w, ",", 1);
+        status = first ? KUR_OK : put_char(w, ',');
         first = false;
         if (status == KUR_OK)
             status = put_string(w, kur__field_name(type, field, storage));
         if (status == KUR_OK)
-            status = put(w, ":", 1);
+            status = put_char(w, ':');
         if (status == KUR_OK)
             status = write_value(w, field->type, field, value, &at, depth + 1);
     }
-    return status == KUR_OK ? put(w, "}", 1) : status;
+    return status == KUR_OK ? put_char(w, '}') : status;
 }
 
 static kur_status write_items(writer *w, const kur_type *type, const char *value, const kur__path *path, size_t depth)
@@ -82,20 +99,20 @@ static kur_status write_items(writer *w, const kur_type *type, const char *value
     kur__items items = kur__items_of(value);
     bool is_map = type->kind == KUR_KIND_IS_MAP;
     size_t stride = kur__item_size(type), offset = is_map ? kur__map_value_offset(type) : 0;
-    kur_status status = put(w, is_map ? "{" : "[", 1);
+    kur_status status = put_char(w, is_map ? '{' : '[');
     for (size_t i = 0; i < items.count && status == KUR_OK; i++) {
         const char *item = items.items + i * stride;
         const char *key = is_map ? KUR__LOAD(const char *, item) : NULL;
         kur__path at = {.up = path, .name = key, .index = i, .is_key = is_map};
-        status = i == 0 ? KUR_OK : put(w, ",", 1);
+        status = i == 0 ? KUR_OK : put_char(w, ',');
         if (status == KUR_OK && is_map)
             status = put_string(w, key);
         if (status == KUR_OK && is_map)
-            status = put(w, ":", 1);
+            status = put_char(w, ':');
         if (status == KUR_OK)
             status = write_value(w, type->element, NULL, item + offset, &at, depth + 1);
     }
-    return status == KUR_OK ? put(w, is_map ? "}" : "]", 1) : status;
+    return status == KUR_OK ? put_char(w, is_map ? '}' : ']') : status;
 }
 
 static kur_status write_plain(writer *w, const kur_type *type, const char *value)
@@ -103,10 +120,10 @@ static kur_status write_plain(writer *w, const kur_type *type, const char *value
     bool quoted = kur__kind_is_text((kur_kind)type->kind);
     if (quoted && type->kind == KUR_KIND_IS_ENUM) /* a symbol's name may need escapes */
         return put_string(w, kur__symbol_name(type, KUR__LOAD(int32_t, value)));
-    kur_status status = quoted ? put(w, "\"", 1) : KUR_OK;
+    kur_status status = quoted ? put_char(w, '"') : KUR_OK;
     if (status == KUR_OK && kur__value_format(type, value, w->json) != KUR_OK)
         status = kur__error_no_memory(w->error);
-    return status == KUR_OK && quoted ? put(w, "\"", 1) : status;
+    return status == KUR_OK && quoted ? put_char(w, '"') : status;
 }
 
 static kur_status write_value(writer *w, const kur_type *type, const kur_field *field, const char *value,

@@ -3,8 +3,7 @@
  *
  * What a record is called on Kafka: its key, and an event type's name.
  */
-#include <inttypes.h>
-
+#include "base/buffer.h"
 #include "base/error.h"
 #include "event/value.h"
 
@@ -57,6 +56,11 @@ kur_status kur_type_event_name(const kur_type *type, kur_buffer *name, kur_error
     if (type->event_type == NULL)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is not an event: it was declared by KUR_RECORD",
                              type->name);
-    status = kur_buffer_print(name, "%s.v%" PRIu32, type->event_type, type->version);
-    return status == KUR_OK ? KUR_OK : kur__error_no_memory(error);
+    size_t size = strlen(type->event_type);
+    if (kur_buffer_reserve(name, size + sizeof ".v4294967295") != KUR_OK)
+        return kur__error_no_memory(error);
+    kur__buffer_put(name, type->event_type, size);
+    kur__buffer_put(name, ".v", 2);
+    kur__int64_format(type->version, name);
+    return KUR_OK;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/base64.h"
+#include "base/buffer.h"
 #include "base/error.h"
 #include "event/value.h"
 
@@ -64,7 +65,7 @@ kur_status kur__double_format(double number, bool is_float, kur_buffer *text)
             *out++ = '.';
         in_point = is_point;
     }
-    return kur_buffer_append(text, digits, (size_t)(out - digits));
+    return kur__buffer_put(text, digits, (size_t)(out - digits));
 }
 
 bool kur__double_parse(const char *text, size_t size, double *number)
@@ -90,37 +91,27 @@ bool kur__double_parse(const char *text, size_t size, double *number)
     return true;
 }
 
-static const int64_t powers_of_ten[19] = {INT64_C(1),
-                                          INT64_C(10),
-                                          INT64_C(100),
-                                          INT64_C(1000),
-                                          INT64_C(10000),
-                                          INT64_C(100000),
-                                          INT64_C(1000000),
-                                          INT64_C(10000000),
-                                          INT64_C(100000000),
-                                          INT64_C(1000000000),
-                                          INT64_C(10000000000),
-                                          INT64_C(100000000000),
-                                          INT64_C(1000000000000),
-                                          INT64_C(10000000000000),
-                                          INT64_C(100000000000000),
-                                          INT64_C(1000000000000000),
-                                          INT64_C(10000000000000000),
-                                          INT64_C(100000000000000000),
-                                          INT64_C(1000000000000000000)};
+/* clang-format off */
+const int64_t kur__powers_of_ten[19] = {
+    1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000, 100000000000,
+    1000000000000, 10000000000000, 100000000000000, 1000000000000000, 10000000000000000, 100000000000000000,
+    1000000000000000000};
+/* clang-format on */
 
 static kur_status format_decimal(const kur_type *type, int64_t unscaled, kur_buffer *text)
 {
-    int64_t unit = powers_of_ten[type->scale];
-    const char *sign = unscaled < 0 ? "-" : "";
-    int64_t whole = llabs(unscaled / unit);
-    int64_t fraction = llabs(unscaled % unit);
-    char digits[48];
-    int size = type->scale == 0
-                   ? snprintf(digits, sizeof digits, "%s%" PRId64, sign, whole)
-                   : snprintf(digits, sizeof digits, "%s%" PRId64 ".%0*" PRId64, sign, whole, type->scale, fraction);
-    return kur_buffer_append(text, digits, (size_t)size);
+    char digits[24]; /* 19 digits, a zero before the point, the point, a sign */
+    char *end = digits + sizeof digits, *start = end;
+    uint64_t rest = unscaled < 0 ? 0 - (uint64_t)unscaled : (uint64_t)unscaled;
+    for (int behind = type->scale; rest != 0 || behind >= 0; behind--) {
+        if (behind == 0 && type->scale > 0)
+            *--start = '.';
+        *--start = (char)('0' + rest % 10);
+        rest /= 10;
+    }
+    if (unscaled < 0)
+        *--start = '-';
+    return kur__buffer_put(text, start, (size_t)(end - start));
 }
 
 /* At most `scale` digits behind the point; fewer are filled up with zeros. */
@@ -145,7 +136,7 @@ static bool parse_decimal(const kur_type *type, const char *text, size_t size, i
     int64_t value;
     if (!kur__int64_parse(digits, used, &value))
         return false;
-    int64_t limit = powers_of_ten[type->precision];
+    int64_t limit = kur__powers_of_ten[type->precision];
     if (value <= -limit || value >= limit)
         return false;
     *unscaled = value;
@@ -169,7 +160,7 @@ bool kur__kind_is_text(kur_kind kind)
     }
 }
 
-static kur_status append_int64(kur_buffer *text, int64_t number)
+kur_status kur__int64_format(int64_t number, kur_buffer *text)
 {
     char digits[24];
     char *end = digits + sizeof digits, *start = end;
@@ -179,7 +170,7 @@ static kur_status append_int64(kur_buffer *text, int64_t number)
     while ((rest /= 10) != 0);
     if (number < 0)
         *--start = '-';
-    return kur_buffer_append(text, start, (size_t)(end - start));
+    return kur__buffer_put(text, start, (size_t)(end - start));
 }
 
 kur_status kur__value_format(const kur_type *type, const void *value, kur_buffer *text)
@@ -188,32 +179,32 @@ kur_status kur__value_format(const kur_type *type, const void *value, kur_buffer
     switch ((kur_kind)type->kind) {
     case KUR_KIND_IS_STRING: {
         const char *string = KUR__LOAD(const char *, value);
-        return kur_buffer_append(text, string, strlen(string));
+        return kur__buffer_put(text, string, strlen(string));
     }
     case KUR_KIND_IS_BYTES:
         return kur__base64_write(text, KUR__LOAD(kur_bytes, value));
     case KUR_KIND_IS_BOOL:
-        return KUR__LOAD(bool, value) ? kur_buffer_append(text, "true", 4) : kur_buffer_append(text, "false", 5);
+        return KUR__LOAD(bool, value) ? kur__buffer_put(text, "true", 4) : kur__buffer_put(text, "false", 5);
     case KUR_KIND_IS_INT32:
-        return append_int64(text, KUR__LOAD(int32_t, value));
+        return kur__int64_format(KUR__LOAD(int32_t, value), text);
     case KUR_KIND_IS_INT64:
-        return append_int64(text, KUR__LOAD(int64_t, value));
+        return kur__int64_format(KUR__LOAD(int64_t, value), text);
     case KUR_KIND_IS_FLOAT:
         return kur__double_format(KUR__LOAD(float, value), true, text);
     case KUR_KIND_IS_DOUBLE:
         return kur__double_format(KUR__LOAD(double, value), false, text);
     case KUR_KIND_IS_TIMESTAMP:
-        return kur_buffer_append(text, storage, kur_time_format(KUR__LOAD(int64_t, value), storage));
+        return kur__buffer_put(text, storage, kur_time_format(KUR__LOAD(int64_t, value), storage));
     case KUR_KIND_IS_DATE:
-        return kur_buffer_append(text, storage, kur_date_format(KUR__LOAD(int32_t, value), storage));
+        return kur__buffer_put(text, storage, kur_date_format(KUR__LOAD(int32_t, value), storage));
     case KUR_KIND_IS_DECIMAL:
         return format_decimal(type, KUR__LOAD(int64_t, value), text);
     case KUR_KIND_IS_UUID:
         kur_uuid_format(value, storage);
-        return kur_buffer_append(text, storage, KUR_UUID_TEXT_SIZE - 1);
+        return kur__buffer_put(text, storage, KUR_UUID_TEXT_SIZE - 1);
     case KUR_KIND_IS_ENUM: {
         const char *symbol = kur__symbol_name(type, KUR__LOAD(int32_t, value));
-        return kur_buffer_append(text, symbol, strlen(symbol));
+        return kur__buffer_put(text, symbol, strlen(symbol));
     }
     case KUR_KIND_IS_OPTIONAL:
     case KUR_KIND_IS_LIST:

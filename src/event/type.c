@@ -205,9 +205,10 @@ static kur_status check_number(const kur_type *type, const kur_field *field, con
     if (type->kind == KUR_KIND_IS_DATE && kur_date_format((int32_t)loaded.integer, text) == 0)
         return kur__error_at(error, KUR_ERROR_MISMATCH, path, "the year is outside 0001 to 9999");
     if (type->kind == KUR_KIND_IS_DECIMAL) {
-        int64_t limit = 1;
-        for (int i = 0; i < type->precision; i++)
-            limit *= 10;
+        if (type->precision < 1 || type->precision > 18 || type->scale < 0 || type->scale > type->precision)
+            return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "DECIMAL(%d, %d) is not valid",
+                                 (int)type->precision, (int)type->scale);
+        int64_t limit = kur__powers_of_ten[type->precision];
         if (loaded.integer <= -limit || loaded.integer >= limit)
             return kur__error_at(error, KUR_ERROR_MISMATCH, path, "has more than %d digits", (int)type->precision);
     }

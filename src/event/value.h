@@ -140,9 +140,13 @@ kur_status kur__value_parse(const kur_type *type, const char *text, size_t size,
 /* Sets a field's value to its default; false when it has none. */
 kur_status kur__field_default(const kur_field *field, void *value, bool *has, const kur__path *path, kur_error *error);
 
+/* 10 to the power of 0 to 18. */
+extern const int64_t kur__powers_of_ten[19];
+
 /* Numbers without regard to the locale: the shortest text that reads back as the same number. */
 kur_status kur__double_format(double number, bool is_float, kur_buffer *text);
 bool kur__double_parse(const char *text, size_t size, double *number);
+kur_status kur__int64_format(int64_t number, kur_buffer *text);
 bool kur__int64_parse(const char *text, size_t size, int64_t *number);
 
 #endif
