@@ -21,29 +21,51 @@ void kur__envelope_begin(kur__envelope_reader *reader)
     memset(reader, 0, sizeof *reader);
 }
 
+/* Whether two names of the same size are one; nearly always they are written alike. */
+static inline bool is_name(const char *name, const char *wanted, size_t size)
+{
+    return memcmp(name, wanted, size) == 0 || strncasecmp(name, wanted, size) == 0;
+}
+
 static void take_attribute(kur__envelope_reader *reader, const char *name, size_t size, kur_bytes value)
 {
-    const struct {
-        const char *name;
-        size_t size;
-        kur_bytes *to;
-    } attributes[] = {
-        {"id", 2, &reader->id},
-        {"time", 4, &reader->time},
-        {"type", 4, &reader->type},
-        {"source", 6, &reader->source},
-        {"subject", 7, &reader->subject},
-        {"dataschema", 10, &reader->data_schema},
-        {"specversion", 11, &reader->specversion},
-        {"causationid", 11, &reader->causation_id},
-        {"correlationid", 13, &reader->correlation_id},
-    };
     reader->any_ce = true;
-    for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
-        if (attributes[i].size == size && strncasecmp(attributes[i].name, name, size) == 0) {
-            *attributes[i].to = value;
-            return;
-        }
+    switch (size) {
+    case 2:
+        if (is_name(name, "id", 2))
+            reader->id = value;
+        break;
+    case 4:
+        if (is_name(name, "type", 4))
+            reader->type = value;
+        else if (is_name(name, "time", 4))
+            reader->time = value;
+        break;
+    case 6:
+        if (is_name(name, "source", 6))
+            reader->source = value;
+        break;
+    case 7:
+        if (is_name(name, "subject", 7))
+            reader->subject = value;
+        break;
+    case 10:
+        if (is_name(name, "dataschema", 10))
+            reader->data_schema = value;
+        break;
+    case 11:
+        if (is_name(name, "specversion", 11))
+            reader->specversion = value;
+        else if (is_name(name, "causationid", 11))
+            reader->causation_id = value;
+        break;
+    case 13:
+        if (is_name(name, "correlationid", 13))
+            reader->correlation_id = value;
+        break;
+    default:
+        break;
+    }
 }
 
 /* Names of other frameworks, the better ones first; a better one is not replaced by a worse. */
@@ -74,19 +96,19 @@ void kur__envelope_take(kur__envelope_reader *reader, const char *name, kur_byte
         take_fallback(ids, name, value, &reader->fallback_id, &reader->fallback_id_rank);
         break;
     case 7:
-        if (strcasecmp(name, "baggage") == 0)
+        if (is_name(name, "baggage", size))
             reader->baggage = value;
         break;
     case 10:
-        if (strcasecmp(name, "tracestate") == 0)
+        if (is_name(name, "tracestate", size))
             reader->tracestate = value;
         break;
     case 11:
-        if (strcasecmp(name, "traceparent") == 0)
+        if (is_name(name, "traceparent", size))
             reader->traceparent = value;
         break;
     case 12:
-        if (strcasecmp(name, "content-type") == 0)
+        if (is_name(name, "content-type", size))
             reader->content_type = value;
         else
             take_fallback(ids, name, value, &reader->fallback_id, &reader->fallback_id_rank);
