@@ -18,4 +18,7 @@ kur_status kur__json_write_string(kur_buffer *json, const char *text, size_t siz
  */
 kur_status kur__json_parse(kur_bytes json, json_t **tree, kur_error *error);
 
+/* Whether the text is JSON by its grammar, of brackets that nest no deeper than KUR_DEPTH_MAX. */
+bool kur__json_is_well_formed(kur_bytes json);
+
 #endif

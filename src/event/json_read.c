@@ -13,22 +13,93 @@
 
 /* ---- Parsing ---- */
 
-/* Depth before jansson sees it, for its own limit is 2,048. Strings are skipped, with their escapes. */
-static bool is_too_deep(const char *text, size_t size)
+/*
+ * Looked at before jansson sees it: how deep the text nests, for jansson's own limit is 2,048, and how long its longest
+ * string or number is. Strings are skipped with their escapes.
+ */
+static void measure(const char *text, size_t size, size_t *deepest, size_t *longest)
 {
-    size_t depth = 0;
+    size_t depth = 0, token = 0;
     for (size_t i = 0; i < size; i++) {
-        if (text[i] == '"')
+        char c = text[i];
+        size_t start = i + 1;
+        token++;
+        if (c == '"') {
             for (i++; i < size && text[i] != '"'; i++)
                 i += text[i] == '\\';
-        else if (text[i] == '{' || text[i] == '[')
+            token = i - start;
+        } else if (c == '{' || c == '[') {
             depth++;
-        else if ((text[i] == '}' || text[i] == ']') && depth > 0)
-            depth--;
-        if (depth > KUR_DEPTH_MAX)
-            return true;
+        } else if (c == '}' || c == ']') {
+            depth -= depth > 0;
+        } else if (c != ',' && c != ':' && c != ' ' && c != '\n' && c != '\r' && c != '\t') {
+            *longest = token > *longest ? token : *longest;
+            continue;
+        }
+        *longest = token > *longest ? token : *longest;
+        *deepest = depth > *deepest ? depth : *deepest;
+        token = 0;
     }
-    return false;
+}
+
+/*
+ * jansson's lexer loses characters without a word when its buffer cannot grow. So the text is read as the second item
+ * of a list whose first is a string as long as the text's longest token: the buffer grows there, or the string shows
+ * that it did not, and nothing of the text can be lost.
+ */
+typedef struct padded {
+    kur_bytes parts[5];
+    size_t pad; /* the length of parts[1], which repeats its one byte */
+    size_t part, offset;
+} padded;
+
+static size_t feed(void *buffer, size_t room, void *user)
+{
+    padded *p = user;
+    size_t fed = 0;
+    while (fed < room && p->part < 5) {
+        bool is_pad = p->part == 1;
+        kur_bytes part = p->parts[p->part];
+        size_t size = (is_pad ? p->pad : part.size) - p->offset;
+        size_t now = size < room - fed ? size : room - fed;
+        if (is_pad)
+            memset((char *)buffer + fed, 'x', now);
+        else if (now > 0)
+            memcpy((char *)buffer + fed, (const char *)part.data + p->offset, now);
+        fed += now;
+        p->offset += now;
+        if (now == size) {
+            p->part++;
+            p->offset = 0;
+        }
+    }
+    return fed;
+}
+
+/* Why jansson refused: it is certain of some reasons, while others may only mean that memory was out. */
+static kur_status not_parsed(kur_bytes json, size_t pad, const json_error_t *why, kur_error *error)
+{
+    const char *reason = why->text, *near = strstr(why->text, " near '"); /* what was near is payload */
+    int size = near != NULL ? (int)(near - why->text) : (int)strlen(why->text);
+    switch (json_error_code(why)) {
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        reason = "a NUL in a text";
+        size = (int)strlen(reason);
+        break;
+    case json_error_duplicate_key:
+    case json_error_numeric_overflow:
+    case json_error_invalid_utf8:
+        break;
+    default:
+        if (kur__json_is_well_formed(json))
+            return kur__error_no_memory(error);
+        break;
+    }
+    int in_front = why->line == 1 ? (int)(pad + strlen("[\"\",")) : 0;
+    int column = why->column > in_front ? why->column - in_front : 1;
+    return kur_error_set(error, KUR_ERROR_SYNTAX, "not JSON: line %d, column %d: %.*s", why->line, column, size,
+                         reason);
 }
 
 kur_status kur__json_parse(kur_bytes json, json_t **tree, kur_error *error)
@@ -38,21 +109,25 @@ kur_status kur__json_parse(kur_bytes json, json_t **tree, kur_error *error)
     if (json.size > KUR_JSON_SIZE_MAX)
         return kur_error_set(error, KUR_ERROR_TOO_LARGE, "the JSON has %zu bytes, at most %d are read", json.size,
                              KUR_JSON_SIZE_MAX);
-    if (is_too_deep(json.data, json.size))
+    size_t deepest = 0, longest = 0;
+    measure(json.data, json.size, &deepest, &longest);
+    if (deepest > KUR_DEPTH_MAX)
         return kur_error_set(error, KUR_ERROR_TOO_LARGE, "the JSON nests deeper than %d", KUR_DEPTH_MAX);
+    padded text = {.parts = {kur_bytes_text("[\""), {0}, kur_bytes_text("\","), json, kur_bytes_text("]")},
+                   .pad = longest};
     json_error_t why = {0};
-    json_t *parsed = json_loadb(json.data, json.size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
-    if (parsed == NULL) {
-        /* A parser out of memory does not always say so; a text that is wrong always has a reason. */
-        if (why.text[0] == '\0' || json_error_code(&why) == json_error_out_of_memory)
-            return kur__error_no_memory(error);
-        const char *near = strstr(why.text, " near '");
-        size_t reason = near != NULL ? (size_t)(near - why.text) : strlen(why.text);
-        return kur_error_set(error, KUR_ERROR_SYNTAX, "not JSON: line %d, column %d: %.*s", why.line, why.column,
-                             (int)reason, why.text);
-    }
-    *tree = parsed;
-    return KUR_OK;
+    json_t *list = json_load_callback(feed, &text, JSON_REJECT_DUPLICATES, &why);
+    if (list == NULL)
+        return not_parsed(json, longest, &why, error);
+    kur_status status = KUR_OK;
+    if (json_string_length(json_array_get(list, 0)) != longest)
+        status = kur__error_no_memory(error);
+    else if (json_array_size(list) != 2)
+        status = kur_error_set(error, KUR_ERROR_SYNTAX, "not JSON: more than one value");
+    else
+        *tree = json_incref(json_array_get(list, 1));
+    json_decref(list);
+    return status;
 }
 
 /* ---- Walking ---- */

@@ -1,0 +1,203 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Every allocation of ours and of jansson's fails once: the error goes up, nothing leaks, results stay untouched. Each
+ * loop fails the first, then the second, … and ends at the first run in which nothing failed; how many points that were
+ * is printed. (Only a test may set jansson's allocator. librdkafka's own memory is not ours to fail: it aborts.)
+ */
+#include <jansson.h>
+#include <kurier/kurier.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../check_main.h"
+#include "../shop.h"
+#include "base/memory.h"
+#include "event/envelope.h"
+
+static long countdown; /* the allocation that fails; 0: none */
+static bool has_failed;
+static long live;
+
+static bool fails(void)
+{
+    if (countdown == 0 || --countdown != 0)
+        return false;
+    has_failed = true;
+    return true;
+}
+
+static void *failing_malloc(size_t size)
+{
+    void *memory = fails() ? NULL : malloc(size);
+    live += memory != NULL;
+    return memory;
+}
+
+static void *failing_realloc(void *memory, size_t size)
+{
+    if (fails())
+        return NULL;
+    void *moved = realloc(memory, size);
+    live += memory == NULL && moved != NULL;
+    return moved;
+}
+
+static void counting_free(void *memory)
+{
+    live -= memory != NULL;
+    free(memory);
+}
+
+/* Runs `step` until nothing fails in it any more. */
+static void fail_each(const char *name, kur_status (*step)(kur_error *error))
+{
+    static const kur__allocator failing = {failing_malloc, failing_realloc, counting_free};
+    long points = 0;
+    for (;; points++) {
+        kur_error error = {0};
+        ck_assert_int_lt(points, 100000);
+        countdown = points + 1;
+        has_failed = false;
+        live = 0;
+        kur__allocator_set(&failing);
+        json_set_alloc_funcs(failing_malloc, counting_free);
+        kur_status status = step(&error);
+        countdown = 0;
+        json_set_alloc_funcs(malloc, free);
+        kur__allocator_set(NULL);
+        ck_assert_msg(live == 0, "%s: %ld allocations are left when the %ldth fails", name, live, points + 1);
+        if (!has_failed) {
+            ck_assert_msg(status == KUR_OK, "%s: %s", name, error.message);
+            break;
+        }
+        ck_assert_msg(status == KUR_ERROR_NO_MEMORY, "%s: %s (%s) when allocation %ld fails", name,
+                      kur_status_name(status), error.message, points + 1);
+        ck_assert_int_eq(error.code, KUR_ERROR_NO_MEMORY);
+    }
+    printf("# allocations that were made to fail in %s: %ld\n", name, points);
+    ck_assert_int_gt(points, 0);
+}
+
+static const char kinds_json[] =
+    "{\"text\":\"\\u00e9\",\"raw\":\"AAEC\",\"yes\":true,\"small\":-1,\"large\":9223372036854775807,\"narrow\":1.5,"
+    "\"wide\":1e300,\"at\":\"2026-01-01T00:00:00Z\",\"day\":\"2026-01-01\",\"amount\":\"-1.2345\","
+    "\"id\":\"0192f0c1-2e5a-7abc-8def-0123456789ab\",\"shade\":\"dark-green\",\"maybe\":1,\"words\":[\"a\",\"b\"],"
+    "\"grid\":[[1,2],[]],\"weights\":{\"a\":1,\"b\":2},\"flags\":{\"b\":[true]},\"gift\":{\"sku\":\"x\"},"
+    "\"days\":[null,\"2026-01-01\"]}";
+
+static kur_status json_both_ways(kur_error *error)
+{
+    kur_status status = KUR_ERROR_NO_MEMORY;
+    kur_buffer json = {0}, text = {0};
+    struct kinds before, record;
+    kur_arena *arena = kur_arena_new();
+    if (arena == NULL) {
+        kur_error_set(error, status, "no arena");
+        goto out;
+    }
+    memset(&record, 0x5a, sizeof record);
+    before = record;
+    status = kinds_from_json(kur_bytes_text(kinds_json), arena, &record, error);
+    if (status != KUR_OK) {
+        ck_assert_int_eq(memcmp(&before, &record, sizeof record), 0);
+        goto out;
+    }
+    status = kinds_to_json(&record, &json, error);
+    ck_assert(status == KUR_OK || json.size == 0);
+    ck_assert(status != KUR_OK || strstr(json.data, "9223372036854775807") != NULL);
+    if (status == KUR_OK)
+        status = kinds_print(&record, &text, error);
+    ck_assert(status == KUR_OK || text.size == 0);
+out:
+    kur_buffer_done(&json);
+    kur_buffer_done(&text);
+    kur_arena_free(arena);
+    return status;
+}
+
+START_TEST(test_allocation__json)
+{
+    fail_each("JSON both ways", json_both_ways);
+}
+END_TEST
+
+static kur_status envelope_both_ways(kur_error *error)
+{
+    kur_status status = KUR_ERROR_NO_MEMORY;
+    kur_buffer structured = {0};
+    kur__envelope envelope;
+    kur__envelope_reader reader;
+    const kur_header tenant = {"tenant", kur_bytes_text("acme")};
+    kur_publish_options options =
+        KUR_PUBLISH_OPTIONS(.mode = KUR_EVENT_STRUCTURED, .subject = "s", .extensions = &tenant, .extension_count = 1);
+    kur_arena *arena = kur_arena_new();
+    if (arena == NULL) {
+        kur_error_set(error, status, "no arena");
+        goto out;
+    }
+    status = kur__envelope_write(&envelope, "shop.order.created.v1", "/tests", kur_bytes_text("{\"a\":[1,2.5,\"x\"]}"),
+                                 &options, &structured, error);
+    if (status != KUR_OK)
+        goto out;
+    kur_event_view view = KUR_EVENT_VIEW(.data = envelope.value);
+    kur__envelope_begin(&reader);
+    for (size_t i = 0; i < envelope.header_count; i++)
+        kur__envelope_take(&reader, envelope.headers[i].name, envelope.headers[i].value);
+    status = kur__envelope_finish(&reader, arena, &view, error);
+    if (status == KUR_OK)
+        ck_assert_str_eq(view.type, "shop.order.created.v1");
+out:
+    kur_buffer_done(&structured);
+    kur_arena_free(arena);
+    return status;
+}
+
+START_TEST(test_allocation__envelope)
+{
+    fail_each("the envelope, structured, both ways", envelope_both_ways);
+}
+END_TEST
+
+static void on_result(const kur_result *result, void *user)
+{
+    (void)result;
+    (void)user;
+}
+
+/* The producer has no thread and nobody answers, so that no other thread allocates meanwhile. */
+static kur_status client(kur_error *error)
+{
+    static const kur_property properties[] = {{"client.rack", "a"}, {"sasl.username", "u"}, {NULL, NULL}};
+    KUR_ITEM(order_created, lines) lines[] = {{.sku = "tea", .quantity = 2, .price = 150}};
+    struct order_created order = {.order_id = "o-1", .placed_at = 1, .lines = {lines, 1}};
+    kur_client *made = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = "127.0.0.1:1", .source = "/tests",
+                                                          .client_id = "tests", .properties = properties),
+                                      error);
+    kur_producer *producer = kur_producer_new(
+        made, &KUR_PRODUCER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER, .delivery_timeout_ms = 10), error);
+    kur_consumer *consumer = kur_consumer_new(made, &KUR_CONSUMER_OPTIONS(.group = "g"), error);
+    kur_status status = error->code;
+    if (status == KUR_OK)
+        status = kur_consumer_subscribe(consumer, (const char *const[]){"t", NULL}, error);
+    if (status == KUR_OK)
+        status = order_created_publish(
+            producer, &order, &KUR_PUBLISH_OPTIONS(.on_result = on_result, .mode = KUR_EVENT_STRUCTURED), error);
+    kur_consumer_free(consumer);
+    kur_producer_free(producer);
+    kur_client_unref(made);
+    return status;
+}
+
+START_TEST(test_allocation__client)
+{
+    fail_each("client, producer, consumer, publish", client);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {test_allocation__json, test_allocation__envelope, test_allocation__client, NULL};
+    return check_main("allocation", tests);
+}
