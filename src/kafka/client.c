@@ -15,6 +15,10 @@
 #include "kafka/config.h"
 #include "kafka/producer.h"
 
+enum {
+    SOURCE_SIZE_MAX = 1000
+};
+
 struct kur_client {
     atomic_size_t references;
     kur__config config;
@@ -114,9 +118,11 @@ kur_client *kur_client_new(const kur_client_options *given, kur_error *error)
     kur_client_options options;
     if (kur__options_take(&options, sizeof options, given, "kur_client_options", error) != KUR_OK)
         return NULL;
-    if (options.source != NULL &&
-        (options.source[0] == '\0' || !kur__attribute_is_text(kur_bytes_text(options.source)))) {
-        kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".source is empty, or not UTF-8 without control characters");
+    if (options.source != NULL && (options.source[0] == '\0' || strlen(options.source) > SOURCE_SIZE_MAX ||
+                                   !kur__attribute_is_text(kur_bytes_text(options.source)))) {
+        kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                      ".source is empty, longer than %d bytes, or not UTF-8 without control characters",
+                      SOURCE_SIZE_MAX);
         return NULL;
     }
     if (options.log_level < 0 || options.log_level > KUR_LOG_DEBUG) {

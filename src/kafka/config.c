@@ -116,15 +116,18 @@ static void find_closest(const char *name, const char **dump, size_t count, char
 
 static kur_status unknown_property(const char *name, kur_error *error)
 {
-    /* Names that librdkafka knows as aliases only; its list leaves them out. */
-    static const char *aliases[] = {
-        "bootstrap.servers",        "", "linger.ms", "", "compression.type", "", "delivery.timeout.ms", "",
-        "sasl.mechanism",           "", "retries",   "", "max.in.flight",    "", "fetch.max.wait.ms",   "",
-        "message.send.max.retries", ""};
+    /* What librdkafka's list of names and values leaves out: aliases, and properties without a default. */
+    static const char *unlisted[] = {
+        "bootstrap.servers",        "", "linger.ms",         "", "compression.type",  "", "delivery.timeout.ms", "",
+        "sasl.mechanism",           "", "retries",           "", "max.in.flight",     "", "fetch.max.wait.ms",   "",
+        "message.send.max.retries", "", "sasl.username",     "", "sasl.password",     "", "ssl.ca.location",     "",
+        "ssl.certificate.location", "", "ssl.key.location",  "", "ssl.key.password",  "", "ssl.ca.pem",          "",
+        "ssl.certificate.pem",      "", "ssl.key.pem",       "", "group.instance.id", "", "client.rack",         "",
+        "sasl.oauthbearer.config",  "", "ssl.cipher.suites", ""};
     char closest[NAME_SIZE_MAX] = "";
     size_t best = 1 + strlen(name) / 3; /* farther than that is no slip of the finger */
     size_t count;
-    find_closest(name, aliases, sizeof aliases / sizeof *aliases, closest, &best);
+    find_closest(name, unlisted, sizeof unlisted / sizeof *unlisted, closest, &best);
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     const char **dump = rd_kafka_conf_dump(conf, &count);
     find_closest(name, dump, count, closest, &best);
@@ -165,6 +168,8 @@ static kur_status check(const char *name, const char *value, kur_error *error)
                              NAME_SIZE_MAX - 1);
     if (value == NULL)
         return kur_error_set(error, KUR_ERROR_CONFIG, "%s: the value is NULL", name);
+    if (!kur_bytes_is_utf8(kur_bytes_text(value)))
+        return kur_error_set(error, KUR_ERROR_CONFIG, "%s: the value is not UTF-8", name);
     const char *why = refusal(name);
     if (why != NULL)
         return kur_error_set(error, KUR_ERROR_CONFIG, "%s cannot be set: %s", name, why);
