@@ -234,6 +234,17 @@ static size_t sort_out(kur_consumer *consumer, rd_kafka_message_t **messages, si
     return kept;
 }
 
+/* Waits for the first, then takes what is there: librdkafka by itself would wait until the batch is full. */
+static size_t take_batch(kur_consumer *consumer, int timeout_ms, rd_kafka_message_t **messages, size_t capacity)
+{
+    ssize_t more = 0;
+    if (rd_kafka_consume_batch_queue(consumer->queue, timeout_ms, messages, 1) < 1)
+        return 0;
+    if (capacity > 1)
+        more = rd_kafka_consume_batch_queue(consumer->queue, 0, messages + 1, capacity - 1);
+    return more > 0 ? 1 + (size_t)more : 1;
+}
+
 kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_record **records, size_t capacity,
                                    size_t *count, kur_error *error)
 {
@@ -251,10 +262,9 @@ kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_r
         /* The array is the caller's, of pointers that are never looked behind but as librdkafka's messages. */
         rd_kafka_message_t **messages = (rd_kafka_message_t **)(void *)records;
         consumer->rebalanced = false;
-        ssize_t got = rd_kafka_consume_batch_queue(consumer->queue, left_ms < POLL_SLICE_MS ? left_ms : POLL_SLICE_MS,
-                                                   messages, capacity);
+        size_t got = take_batch(consumer, left_ms < POLL_SLICE_MS ? left_ms : POLL_SLICE_MS, messages, capacity);
         kur__connection_serve(&consumer->connection, consumer->rk);
-        kept = got > 0 ? sort_out(consumer, messages, (size_t)got) : 0;
+        kept = sort_out(consumer, messages, got);
         left_ms = kur__deadline_left_ms(&deadline);
         if (kept > 0 || left_ms <= 0)
             break;

@@ -105,6 +105,47 @@ START_TEST(test_consumer__batches_keep_the_order_of_a_partition)
 }
 END_TEST
 
+/* How long the rest of some records takes once the first of them are there, polling for `capacity`. */
+static int64_t time_of_the_rest(kur_consumer *consumer, const char *topic, size_t capacity)
+{
+    enum {
+        TIMES = 10,
+        RECORDS = 20
+    };
+    kur_error error = {0};
+    int64_t took_us = 0;
+    for (int i = 0; i < TIMES; i++) {
+        kur_record *records[RECORDS];
+        int64_t deadline = kur_clock_monotonic_us() + PATIENCE_US, first_us = 0;
+        produce(topic, 0, i * RECORDS, RECORDS);
+        for (int have = 0; have < RECORDS;) {
+            size_t count = 0;
+            ck_ok(kur_consumer_poll_batch(consumer, 5000, records, capacity, &count, &error), error);
+            for (size_t j = 0; j < count; j++)
+                ck_assert_int_eq(number(records[j]), i * RECORDS + have++);
+            kur_consumer_free_records(consumer, records, count);
+            ck_assert_msg(kur_clock_monotonic_us() < deadline, "only %d of %d records came", have, RECORDS);
+            if (count > 0 && first_us == 0)
+                first_us = kur_clock_monotonic_us();
+        }
+        took_us += kur_clock_monotonic_us() - first_us;
+    }
+    return took_us;
+}
+
+START_TEST(test_consumer__a_batch_does_not_wait_to_be_full)
+{
+    const char *topic = support_topic(1);
+    kur_consumer *consumer = consumer_of(topic, &KUR_CONSUMER_OPTIONS(.group = support_name("g")));
+    int64_t single_us = time_of_the_rest(consumer, topic, 1);
+    int64_t batches_us = time_of_the_rest(consumer, topic, 15);
+    /* A wait for the second batch to be full would be one of half a second or more, each of the ten times. */
+    ck_assert_msg(batches_us < single_us + 2500000, "%lld us in batches, %lld us one by one", (long long)batches_us,
+                  (long long)single_us);
+    kur_consumer_free(consumer);
+}
+END_TEST
+
 START_TEST(test_consumer__goes_on_where_the_group_has_committed)
 {
     kur_error error = {0};
@@ -433,6 +474,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {test_consumer__batches_keep_the_order_of_a_partition,
+                                  test_consumer__a_batch_does_not_wait_to_be_full,
                                   test_consumer__goes_on_where_the_group_has_committed,
                                   test_consumer__tells_of_rebalances,
                                   test_consumer__starts_at_the_end_when_asked,
