@@ -16,7 +16,7 @@
 #include "listener.h"
 
 #include <errno.h>
-#include <kurier/sys/clock.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -408,13 +408,19 @@ kur_status kur_listener_run(kur_listener *listener, kur_error *error)
     }
     /* The second signal finds the default action, which ends the process. */
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND}, interrupt, terminate;
+    sigset_t both, mask;
+    sigemptyset(&both);
+    sigaddset(&both, SIGINT);
+    sigaddset(&both, SIGTERM);
     atomic_store(&running, listener);
     sigaction(SIGINT, &stop, &interrupt);
     sigaction(SIGTERM, &stop, &terminate);
+    pthread_sigmask(SIG_UNBLOCK, &both, &mask);
     kur_status status = kur_consumer_subscribe(listener->consumer, listener->options.topics, error);
     if (status == KUR_OK)
         status = work(listener, error);
     kur_consumer_close(listener->consumer, NULL);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
     sigaction(SIGINT, &interrupt, NULL);
     sigaction(SIGTERM, &terminate, NULL);
     atomic_store(&running, NULL);
