@@ -3,10 +3,10 @@
  *
  * Design notes
  *
- * The socket is made here and handed to libmicrohttpd, so that a port in use can be told from other errors, and the port that
- * was chosen can be told at all. A body is collected in memory and never beyond HTTP_BODY_MAX: one that says it is longer
- * is answered at once, one that turns out to be is read on a little and answered then, and one that does not end, or comes
- * drop by drop, loses its connection.
+ * The socket is made here and handed to libmicrohttpd, so that a port in use can be told from other errors, and the
+ * port that was chosen can be told at all. A body is collected in memory and never beyond HTTP_BODY_MAX: one that says
+ * it is longer is answered at once, one that turns out to be is read on a little and answered then, and one that does
+ * not end, or comes drop by drop, loses its connection.
  */
 #include "http.h"
 
@@ -21,7 +21,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SILENCE_S = 30, BODY_S = 10, CONNECTIONS_MAX = 512, STACK_BYTES = 512 * 1024 };
+enum {
+    SILENCE_S = 30,
+    BODY_S = 10,
+    CONNECTIONS_MAX = 512,
+    STACK_BYTES = 512 * 1024
+};
 
 #define PROBLEM(F, S)                                                                                                  \
     F(S, INT32, status)                                                                                                \
@@ -186,23 +191,24 @@ static int listen_at(const struct http_options *options, kur_error *error)
     const char *colon = strrchr(options->address, ':'), *port = colon != NULL ? colon + 1 : options->address;
     if (colon != NULL && (size_t)(colon - options->address) < sizeof host)
         snprintf(host, sizeof host, "%.*s", (int)(colon - options->address), options->address);
-    struct addrinfo *list = NULL,
-                    hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL, hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
     char *end;
     long number = strtol(port, &end, 10);
     int code = end == port || *end != '\0' || number < 0 || number > 65535 ? EAI_SERVICE
                                                                            : getaddrinfo(host, port, &hints, &list);
     if (code != 0) {
-        kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "--%s is not a port or HOST:PORT: \"%.80s\": %s", options->flag,
-                      options->address, code == EAI_SERVICE ? "the port is not 0 to 65535" : gai_strerror(code));
+        kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "--%s is not a port or HOST:PORT: \"%.80s\": %s",
+                      options->flag, options->address,
+                      code == EAI_SERVICE ? "the port is not 0 to 65535" : gai_strerror(code));
         return -1;
     }
     int fd = bind_first(list);
     int why = errno;
     freeaddrinfo(list);
     if (fd < 0)
-        kur_error_set(error, KUR_ERROR_SYSTEM, "cannot listen at %s, port %s: %s; give another one by --%s, or 0 for any free one",
-                      host, port, why == EADDRINUSE ? "the port is in use" : strerror(why), options->flag);
+        kur_error_set(error, KUR_ERROR_SYSTEM,
+                      "cannot listen at %s, port %s: %s; give another one by --%s, or 0 for any free one", host, port,
+                      why == EADDRINUSE ? "the port is in use" : strerror(why), options->flag);
     return fd;
 }
 
@@ -212,7 +218,8 @@ static void tell_url(http_server *server, int fd)
     socklen_t size = sizeof bound;
     char host[64] = "?", port[16] = "?";
     if (getsockname(fd, (struct sockaddr *)&bound, &size) == 0)
-        getnameinfo((struct sockaddr *)&bound, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+        getnameinfo((struct sockaddr *)&bound, size, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV);
     bool is_v6 = strchr(host, ':') != NULL;
     snprintf(server->url, sizeof server->url, "http://%s%s%s:%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "", port);
 }
@@ -233,11 +240,11 @@ http_server *http_start(const struct http_options *options, kur_error *error)
     server->user = options->user;
     tell_url(server, fd);
     unsigned how = options->threads ? MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL : MHD_USE_EPOLL;
-    server->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | how, 0, NULL, NULL, on_access, server,
-                                      MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-                                      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S, MHD_OPTION_CONNECTION_LIMIT,
-                                      (unsigned)CONNECTIONS_MAX, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
-                                      MHD_OPTION_END);
+    server->daemon =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | how, 0, NULL, NULL, on_access, server,
+                         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)CONNECTIONS_MAX, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_END);
     if (server->daemon != NULL)
         return server;
     close(fd);

@@ -1,8 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * A small HTTP server over libmicrohttpd that takes JSON and answers JSON, and is careful with what comes in: bodies up to
- * HTTP_BODY_MAX, 10 s for a whole request's body, 30 s of silence, 512 connections.
+ * A small HTTP server over libmicrohttpd that takes JSON and answers JSON, and is careful with what comes in: bodies up
+ * to HTTP_BODY_MAX, 10 s for a whole request's body, 30 s of silence, 512 connections.
  */
 #ifndef KURIER_SHOP_HTTP_H
 #define KURIER_SHOP_HTTP_H

@@ -3,9 +3,9 @@
  *
  * Design notes
  *
- * Records come in batches, are handled one after the other on the thread of kur_listener_run, and are committed batch by
- * batch: the positions behind the last record of each partition whose effect is durable. A stop, or a dead letter that cannot
- * be written, ends a batch early; what is behind comes again.
+ * Records come in batches, are handled one after the other on the thread of kur_listener_run, and are committed batch
+ * by batch: the positions behind the last record of each partition whose effect is durable. A stop, or a dead letter
+ * that cannot be written, ends a batch early; what is behind comes again.
  *
  * What a handler emits is encoded at once and held until the outcome: done sends it and waits for the results, anything
  * else drops it, so that an attempt which fails leaves nothing behind. An output that is not acknowledged is sent again
@@ -25,7 +25,14 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { BATCH = 64, HANDLERS_MAX = 16, OUTPUTS_MAX = 8, POLL_MS = 100, SEND_MS = 10000, DEAD_HEADERS = 8 };
+enum {
+    BATCH = 64,
+    HANDLERS_MAX = 16,
+    OUTPUTS_MAX = 8,
+    POLL_MS = 100,
+    SEND_MS = 10000,
+    DEAD_HEADERS = 8
+};
 
 struct handler {
     const kur_type *type;
@@ -129,7 +136,9 @@ kur_status kur_delivery_emit(kur_delivery *delivery, const kur_type *type, const
 {
     if (delivery == NULL || type == NULL || event == NULL)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is NULL",
-                             delivery == NULL ? "delivery" : type == NULL ? "type" : "event");
+                             delivery == NULL ? "delivery"
+                             : type == NULL   ? "type"
+                                              : "event");
     if (delivery->output_count == OUTPUTS_MAX)
         return kur_error_set(error, KUR_ERROR_TOO_LARGE, "more than %d events emitted for one", OUTPUTS_MAX);
     struct output output = {.type = type};
@@ -226,15 +235,14 @@ static kur_header *dead_headers(const kur_delivery *delivery, bool with_own, siz
     snprintf(offset, 32, "%lld", (long long)kur_record_offset(record));
     snprintf(attempts, 16, "%d", delivery->attempts);
     kur_time_format(kur_record_timestamp_us(record), at);
-    const kur_header added[DEAD_HEADERS] = {
-        {"kurier-dead-topic", kur_bytes_text(kur_record_topic(record))},
-        {"kurier-dead-partition", kur_bytes_text(partition)},
-        {"kurier-dead-offset", kur_bytes_text(offset)},
-        {"kurier-dead-timestamp", kur_bytes_text(at)},
-        {"kurier-dead-group", kur_bytes_text(delivery->listener->group)},
-        {"kurier-dead-attempts", kur_bytes_text(attempts)},
-        {"kurier-dead-cause", kur_bytes_text(delivery->cause)},
-        {"kurier-dead-reason", kur_bytes_text(delivery->reason)}};
+    const kur_header added[DEAD_HEADERS] = {{"kurier-dead-topic", kur_bytes_text(kur_record_topic(record))},
+                                            {"kurier-dead-partition", kur_bytes_text(partition)},
+                                            {"kurier-dead-offset", kur_bytes_text(offset)},
+                                            {"kurier-dead-timestamp", kur_bytes_text(at)},
+                                            {"kurier-dead-group", kur_bytes_text(delivery->listener->group)},
+                                            {"kurier-dead-attempts", kur_bytes_text(attempts)},
+                                            {"kurier-dead-cause", kur_bytes_text(delivery->cause)},
+                                            {"kurier-dead-reason", kur_bytes_text(delivery->reason)}};
     memcpy(headers + *count, added, sizeof added);
     *count += DEAD_HEADERS;
     return headers;
@@ -316,7 +324,8 @@ static kur_outcome attempt(kur_delivery *delivery)
     if (kur_event_decode(&delivery->event, handler->type, listener->arena, event, &error) != KUR_OK)
         return failed(delivery, "kurier.undecodable", &error);
     kur_outcome outcome = handler->invoke(handler->function, delivery, event, handler->user);
-    return outcome == KUR_NO_OUTCOME ? kur_retry(delivery, "kurier.no_outcome", "the handler gave no outcome") : outcome;
+    return outcome == KUR_NO_OUTCOME ? kur_retry(delivery, "kurier.no_outcome", "the handler gave no outcome")
+                                     : outcome;
 }
 
 /* Whether the record's effect is durable; false when a stop came first. */
@@ -459,8 +468,8 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *o
     if (listener->group == NULL || listener->arena == NULL)
         kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");
     else {
-        listener->consumer = kur_consumer_new(
-            client, &KUR_CONSUMER_OPTIONS(.group = listener->group, .start = options->start), error);
+        listener->consumer =
+            kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = listener->group, .start = options->start), error);
         listener->producer = listener->consumer == NULL
                                  ? NULL
                                  : kur_producer_new(client, &KUR_PRODUCER_OPTIONS(.linger_ms = KUR_NONE), error);

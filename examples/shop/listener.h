@@ -4,11 +4,12 @@
  * The shop's stand-in for the library's listener, under the names that the listener will have: when it comes, this
  * file and listener.c go, and the services stay as they are.
  *
- * It handles one record at a time and does the least that keeps the promise: an offset is committed when, and only when,
- * the effect of its record is durable. What a handler emits, and what goes to the dead letters, is acknowledged
+ * It handles one record at a time and does the least that keeps the promise: an offset is committed when, and only
+ * when, the effect of its record is durable. What a handler emits, and what goes to the dead letters, is acknowledged
  * by the broker first.
  *
- * order_created_on(listener, handler, user) and order_created_emit(delivery, &event, &error) come from <kurier/typed.h>.
+ * order_created_on(listener, handler, user) and order_created_emit(delivery, &event, &error) come from
+ * <kurier/typed.h>.
  */
 #ifndef KURIER_SHOP_LISTENER_H
 #define KURIER_SHOP_LISTENER_H
@@ -50,8 +51,9 @@ void kur_listener_free(kur_listener *listener);
 const kur_event_view *kur_delivery_event(const kur_delivery *delivery);
 
 /*
- * What a handler returns to get its record again later, or never. `cause` is a short stable name such as "smtp.timeout"; the
- * text is for a person. Both stand in the headers of a dead letter. A NULL delivery is allowed and forgets them.
+ * What a handler returns to get its record again later, or never. `cause` is a short stable name such as
+ * "smtp.timeout"; the text is for a person. Both stand in the headers of a dead letter. A NULL delivery is allowed and
+ * forgets them.
  */
 kur_outcome kur_retry(kur_delivery *delivery, const char *cause, const char *format, ...)
     KUR_PRINTF(3, 4) KUR_WARN_UNUSED_RESULT;

@@ -28,7 +28,8 @@ static void print_help(const struct service *service, const struct service_flag 
         print_flag(flag->name, flag->value, flag->help);
     for (; shared->name != NULL; shared++)
         print_flag(shared->name, shared->value, shared->help);
-    printf("  %-24s  %s\n\nRuns until SIGINT or SIGTERM. Exit status: 0 after a signal or --help, 1 when something failed,\n"
+    printf("  %-24s  %s\n\nRuns until SIGINT or SIGTERM. Exit status: 0 after a signal or --help, 1 when something "
+           "failed,\n"
            "2 when the command line is wrong.\n",
            "--help", "print this");
 }
@@ -74,8 +75,7 @@ static bool read_flags(struct service *service, const struct service_flag *share
     return true;
 }
 
-bool service_number(const struct service *service, const char *flag, const char *text, int least, int most,
-                    int *number)
+bool service_number(const struct service *service, const char *flag, const char *text, int least, int most, int *number)
 {
     char *end;
     errno = 0;

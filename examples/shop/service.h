@@ -31,8 +31,8 @@ struct service {
 };
 
 /*
- * Reads the command line, and holds SIGINT and SIGTERM back until the service is ready for them. False when main is to return
- * service->status: after --help, or when the command line is wrong.
+ * Reads the command line, and holds SIGINT and SIGTERM back until the service is ready for them. False when main is to
+ * return service->status: after --help, or when the command line is wrong.
  */
 bool service_begin(struct service *service, int argc, char **argv);
 
@@ -51,8 +51,8 @@ bool service_number(const struct service *service, const char *flag, const char 
 
 /*
  * The same work on request: POST /work with an order.created's JSON answers 200 when the handler says done, 503 for
- * retry and 422 for reject. One request at a time, as the listener handles one record at a time; the handler's delivery is
- * NULL. Returns what main returns, at SIGINT or SIGTERM.
+ * retry and 422 for reject. One request at a time, as the listener handles one record at a time; the handler's delivery
+ * is NULL. Returns what main returns, at SIGINT or SIGTERM.
  */
 int service_answer(const struct service *service, order_created_handler *handler, void *user);
 

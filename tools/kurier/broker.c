@@ -11,7 +11,11 @@
 
 #include "command.h"
 
-enum { TOPICS_MAX = 256, NAME_SIZE_MAX = 249, PARTITIONS_DEFAULT = 4 };
+enum {
+    TOPICS_MAX = 256,
+    NAME_SIZE_MAX = 249,
+    PARTITIONS_DEFAULT = 4
+};
 
 struct topic {
     char name[NAME_SIZE_MAX + 1];
