@@ -47,13 +47,16 @@ KUR_EVENT(inventory_reserved, "shop.inventory.reserved", 1, INVENTORY_RESERVED);
     F(S, STRING, sku)
 KUR_EVENT(inventory_rejected, "shop.inventory.rejected", 1, INVENTORY_REJECTED);
 
-/* What GET /orders/{id} says: how far the order has come, as far as the order service has heard. */
+/*
+ * What GET /orders/{id} says: how far the order has come, as far as the order service has heard. `unknown`: it may or
+ * may not have been taken; `completed`: all the work was done before the answer.
+ */
 #define ORDER_STATE(F, S)                                                                                              \
+    F(S, unknown)                                                                                                      \
     F(S, accepted)                                                                                                     \
     F(S, reserved)                                                                                                     \
     F(S, rejected)                                                                                                     \
-    F(S, completed)                                                                                                    \
-    F(S, unknown)
+    F(S, completed)
 KUR_ENUM(order_state, ORDER_STATE);
 
 #define ORDER_VIEW(F, S)                                                                                               \

@@ -37,7 +37,7 @@ KUR_RECORD_DEFINE(problem, PROBLEM);
 
 struct http_server {
     struct MHD_Daemon *daemon;
-    http_handler *handler;
+    const struct http_route *routes;
     void *user;
     char url[128];
 };
@@ -132,6 +132,32 @@ static enum MHD_Result collect(struct exchange *exchange, const char *data, size
     return MHD_YES;
 }
 
+/* Fills in what is behind the route's path; false when it is not that route's. */
+static bool is_at(const struct http_route *route, struct http_request *request)
+{
+    size_t size = strlen(route->path);
+    bool is_below = route->path[size - 1] == '/' && strncmp(request->path, route->path, size) == 0;
+    request->rest = request->path + size;
+    return is_below || strcmp(request->path, route->path) == 0;
+}
+
+static void route(const http_server *server, struct http_request *request, struct http_answer *answer)
+{
+    for (const struct http_route *route = server->routes; route->path != NULL; route++)
+        if (is_at(route, request)) {
+            answer->allow = route->method;
+            if (strcmp(request->method, route->method) == 0) {
+                answer->allow = NULL;
+                route->handler(request, answer, server->user);
+                return;
+            }
+        }
+    if (answer->allow != NULL)
+        http_problem(answer, 405, "this takes %s only", answer->allow);
+    else
+        http_problem(answer, 404, "there is nothing at %s", request->path);
+}
+
 static enum MHD_Result on_access(void *user, struct MHD_Connection *connection, const char *path, const char *method,
                                  const char *version, const char *data, size_t *size, void **state)
 {
@@ -150,8 +176,14 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *connection, 
         .content_type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_TYPE),
         .body = kur_bytes_of(exchange->body.data != NULL ? exchange->body.data : "", exchange->body.size)};
     struct http_answer answer = {0};
-    server->handler(&request, &answer, server->user);
-    return reply(connection, &answer);
+    request.arena = kur_arena_new();
+    if (request.arena != NULL)
+        route(server, &request, &answer);
+    else
+        http_problem(&answer, 503, "out of memory");
+    enum MHD_Result replied = reply(connection, &answer);
+    kur_arena_free(request.arena);
+    return replied;
 }
 
 static void on_completed(void *user, struct MHD_Connection *connection, void **state,
@@ -236,7 +268,7 @@ http_server *http_start(const struct http_options *options, kur_error *error)
         free(server);
         return NULL;
     }
-    server->handler = options->handler;
+    server->routes = options->routes;
     server->user = options->user;
     tell_url(server, fd);
     unsigned how = options->threads ? MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL : MHD_USE_EPOLL;

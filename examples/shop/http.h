@@ -17,8 +17,10 @@ typedef struct http_server http_server;
 struct http_request {
     const char *method;
     const char *path;
+    const char *rest;         /* of the path, behind the route's */
     const char *content_type; /* NULL when there is none */
     kur_bytes body;
+    kur_arena *arena; /* for what the handler makes; released after it */
 };
 
 /* What the handler fills in; the server adds the headers. A status of 0 is answered 500. */
@@ -33,11 +35,18 @@ struct http_answer {
 
 typedef void http_handler(const struct http_request *request, struct http_answer *answer, void *user);
 
+/* What answers where. An array of them ends with a path of NULL; what is not in it is answered 404 or 405. */
+struct http_route {
+    const char *method;
+    const char *path; /* with a slash at its end: everything below it */
+    http_handler *handler;
+};
+
 struct http_options {
     const char *address; /* "PORT" on 127.0.0.1, or "HOST:PORT"; port 0 is any free one */
     const char *flag;    /* the flag that the address came from, for the error's text */
     bool threads;        /* a thread for each connection; else one for all, one request at a time */
-    http_handler *handler;
+    const struct http_route *routes;
     void *user;
 };
 

@@ -195,43 +195,32 @@ struct desk {
 static void on_request(const struct http_request *request, struct http_answer *answer, void *user)
 {
     const struct desk *desk = user;
-    if (strcmp(request->path, "/work") != 0) {
-        http_problem(answer, 404, "there is only /work");
-        return;
-    }
-    if (strcmp(request->method, "POST") != 0) {
-        answer->allow = "POST";
-        http_problem(answer, 405, "/work takes POST only");
-        return;
-    }
     kur_error error = {0};
     struct order_created order;
-    kur_arena *arena = kur_arena_new();
-    kur_status status = arena != NULL ? order_created_from_json(request->body, arena, &order, &error)
-                                      : kur_error_set(&error, KUR_ERROR_NO_MEMORY, "out of memory");
-    if (status != KUR_OK)
+    if (order_created_from_json(request->body, request->arena, &order, &error) != KUR_OK) {
         http_problem(answer, error.retriable ? 503 : 400, "%s", error.message);
-    else
-        switch (desk->handler(NULL, &order, desk->user)) {
-        case KUR_DONE:
-            answer->status = 200;
-            break;
-        case KUR_REJECT:
-            http_problem(answer, 422, "rejected");
-            break;
-        default:
-            answer->retry_after_s = 1;
-            http_problem(answer, 503, "not now");
-        }
-    kur_arena_free(arena);
+        return;
+    }
+    switch (desk->handler(NULL, &order, desk->user)) {
+    case KUR_DONE:
+        answer->status = 200;
+        break;
+    case KUR_REJECT:
+        http_problem(answer, 422, "rejected");
+        break;
+    default:
+        answer->retry_after_s = 1;
+        http_problem(answer, 503, "not now");
+    }
 }
 
 int service_answer(const struct service *service, order_created_handler *handler, void *user)
 {
     struct desk desk = {handler, user};
     kur_error error = {0};
+    const struct http_route routes[] = {{"POST", "/work", on_request}, {0}};
     http_server *server = http_start(
-        &(struct http_options){.address = service->http, .flag = "http", .handler = on_request, .user = &desk}, &error);
+        &(struct http_options){.address = service->http, .flag = "http", .routes = routes, .user = &desk}, &error);
     if (server == NULL)
         return service_end(service, error.code, &error);
     service_say(service, "", "answers at %s", http_url(server));
