@@ -70,11 +70,10 @@ struct kur_delivery {
     size_t output_count;
     int attempts;
     char cause[64];
-    char reason[256];
+    char reason[512];
 };
 
-static void say(kur_log_level level, const char *format, ...) KUR_PRINTF(2, 3);
-
+KUR_PRINTF(2, 3)
 static void say(kur_log_level level, const char *format, ...)
 {
     char text[600];
@@ -96,11 +95,10 @@ static void note(kur_delivery *delivery, const char *cause, const char *format, 
 {
     if (delivery == NULL)
         return;
-    /* Cut at a character's boundary, as the error does it: these become headers. */
     char text[512];
-    kur_error cut;
+    kur_error cut; /* at a character's boundary: this becomes a header */
     vsnprintf(text, sizeof text, format, arguments);
-    kur_error_set(&cut, KUR_ERROR_CANCELLED, "%.200s", text);
+    kur_error_set(&cut, KUR_ERROR_CANCELLED, "%s", text);
     snprintf(delivery->cause, sizeof delivery->cause, "%s", cause);
     snprintf(delivery->reason, sizeof delivery->reason, "%s", cut.message);
 }
@@ -163,19 +161,15 @@ kur_status kur_delivery_emit(kur_delivery *delivery, const kur_type *type, const
 /* Waits for an attempt's turn; false when stopped. */
 static bool back_off(kur_listener *listener, int attempt)
 {
-    int64_t delay_ms = listener->options.delay_ms;
-    for (int i = 1; i < attempt && delay_ms < listener->options.delay_max_ms; i++)
+    int64_t delay_ms = listener->options.delay_ms, most_ms = listener->options.delay_max_ms;
+    for (int i = 1; i < attempt && delay_ms < most_ms; i++)
         delay_ms *= 2;
-    if (delay_ms > listener->options.delay_max_ms)
-        delay_ms = listener->options.delay_max_ms;
+    delay_ms = delay_ms < most_ms ? delay_ms : most_ms;
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += delay_ms / 1000;
-    until.tv_nsec += delay_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    int64_t ns = until.tv_nsec + delay_ms * 1000000;
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
     while (!atomic_load(&listener->stopping))
         if (sem_timedwait(&listener->wake, &until) != 0 && errno == ETIMEDOUT)
             return true;
@@ -309,7 +303,7 @@ static kur_outcome attempt(kur_delivery *delivery)
     kur_listener *listener = delivery->listener;
     kur_error error = {0};
     kur_arena_reset(listener->arena);
-    delivery->event = (kur_event_view)KUR_EVENT_VIEW();
+    delivery->event = KUR_EVENT_VIEW();
     if (kur_event_read(delivery->record, listener->arena, &delivery->event, &error) != KUR_OK)
         return failed(delivery, "kurier.not_an_event", &error);
     if (delivery->event.mode == KUR_EVENT_PLAIN)

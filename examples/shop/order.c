@@ -21,7 +21,7 @@ enum {
 struct shop {
     const struct service *service;
     kur_producer *producer;
-    orders *orders;
+    struct orders *orders;
 };
 
 /* What the customer hears of an order that the log has not acknowledged. */

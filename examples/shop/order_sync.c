@@ -15,7 +15,7 @@
 struct shop {
     const struct service *service;
     struct chain chain;
-    orders *orders;
+    struct orders *orders;
 };
 
 static void post_order(const struct http_request *request, struct http_answer *answer, void *user)

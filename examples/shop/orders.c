@@ -11,9 +11,10 @@
 #include <kurier/sys/clock.h>
 #include <pthread.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-struct entry {
+struct kept {
     char *order_id;
     kur_buffer json;
     enum order_state state;
@@ -24,11 +25,13 @@ struct orders {
     pthread_mutex_t lock; /* guards all below */
     void *tree;
     size_t next;
-    struct entry *ring[ORDERS_MAX];
+    struct kept *ring[ORDERS_MAX];
 };
 
-kur_status order_make(const struct order_request *request, kur_arena *arena, struct order_created *order,
-                      kur_error *error)
+/* ---- Requests and answers ---- */
+
+static kur_status make(const struct order_request *request, kur_arena *arena, struct order_created *order,
+                       kur_error *error)
 {
     kur_uuid id;
     char *text = kur_arena_alloc(arena, KUR_UUID_TEXT_SIZE);
@@ -47,35 +50,61 @@ kur_status order_make(const struct order_request *request, kur_arena *arena, str
     return KUR_OK;
 }
 
-static int compare(const void *a, const void *b)
+bool orders_read(const struct http_request *request, struct order_created *order, struct http_answer *answer)
 {
-    return strcmp(((const struct entry *)a)->order_id, ((const struct entry *)b)->order_id);
+    kur_error error = {0};
+    struct order_request wish;
+    if (!http_is_json(request)) {
+        http_problem(answer, 415, "say that it is JSON: content-type: application/json");
+        return false;
+    }
+    kur_status status = order_request_from_json(request->body, request->arena, &wish, &error);
+    if (status == KUR_OK)
+        status = make(&wish, request->arena, order, &error);
+    if (status != KUR_OK)
+        http_problem(answer, error.retriable ? 503 : 400, "%s", error.message);
+    return status == KUR_OK;
 }
 
-static struct entry *find(orders *orders, const char *order_id)
+void orders_receipt(struct http_answer *answer, int status, const char *order_id, enum order_state state)
 {
-    struct entry key = {.order_id = (char *)(uintptr_t)order_id};
-    struct entry **found = tfind(&key, &orders->tree, compare);
+    struct order_receipt receipt = {.order_id = order_id, .state = state};
+    answer->status = status;
+    snprintf(answer->location, sizeof answer->location, "/orders/%s", order_id);
+    order_receipt_to_json(&receipt, &answer->body, NULL);
+}
+
+/* ---- Memory ---- */
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(((const struct kept *)a)->order_id, ((const struct kept *)b)->order_id);
+}
+
+static struct kept *find(struct orders *orders, const char *order_id)
+{
+    struct kept key = {.order_id = (char *)(uintptr_t)order_id};
+    struct kept **found = tfind(&key, &orders->tree, compare);
     return found != NULL ? *found : NULL;
 }
 
-static void drop(orders *orders, struct entry *entry)
+static void drop(struct orders *orders, struct kept *kept)
 {
-    tdelete(entry, &orders->tree, compare);
-    kur_buffer_done(&entry->json);
-    free(entry->order_id);
-    free(entry);
+    tdelete(kept, &orders->tree, compare);
+    kur_buffer_done(&kept->json);
+    free(kept->order_id);
+    free(kept);
 }
 
-orders *orders_new(void)
+struct orders *orders_new(void)
 {
-    orders *made = calloc(1, sizeof *made);
+    struct orders *made = calloc(1, sizeof *made);
     if (made != NULL)
         pthread_mutex_init(&made->lock, NULL);
     return made;
 }
 
-void orders_free(orders *orders)
+void orders_free(struct orders *orders)
 {
     if (orders == NULL)
         return;
@@ -86,69 +115,76 @@ void orders_free(orders *orders)
     free(orders);
 }
 
-kur_status orders_put(orders *orders, const struct order_created *order, kur_error *error)
+kur_status orders_put(struct orders *orders, const struct order_created *order, kur_error *error)
 {
-    struct entry *entry = calloc(1, sizeof *entry);
+    struct kept *kept = calloc(1, sizeof *kept);
     kur_status status = KUR_ERROR_NO_MEMORY;
-    if (entry != NULL && (entry->order_id = strdup(order->order_id)) != NULL)
-        status = order_created_to_json(order, &entry->json, error);
+    if (kept != NULL && (kept->order_id = strdup(order->order_id)) != NULL)
+        status = order_created_to_json(order, &kept->json, error);
     else
         kur_error_set(error, status, "out of memory");
     if (status != KUR_OK)
         goto out;
-    entry->state = order_state_unknown;
+    kept->state = order_state_unknown;
 
     pthread_mutex_lock(&orders->lock);
-    entry->place = orders->next++ % ORDERS_MAX;
-    struct entry **place = &orders->ring[entry->place];
+    kept->place = orders->next++ % ORDERS_MAX;
+    struct kept **place = &orders->ring[kept->place];
     if (*place != NULL)
         drop(orders, *place);
     *place = NULL;
-    if (tsearch(entry, &orders->tree, compare) != NULL)
-        *place = entry;
+    if (tsearch(kept, &orders->tree, compare) != NULL)
+        *place = kept;
     else
         status = kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");
     pthread_mutex_unlock(&orders->lock);
 out:
-    if (status != KUR_OK && entry != NULL) {
-        kur_buffer_done(&entry->json);
-        free(entry->order_id);
-        free(entry);
+    if (status != KUR_OK && kept != NULL) {
+        kur_buffer_done(&kept->json);
+        free(kept->order_id);
+        free(kept);
     }
     return status;
 }
 
-void orders_advance(orders *orders, const char *order_id, enum order_state state)
+void orders_advance(struct orders *orders, const char *order_id, enum order_state state)
 {
     pthread_mutex_lock(&orders->lock);
-    struct entry *entry = find(orders, order_id);
-    if (entry != NULL && entry->state < state)
-        entry->state = state;
+    struct kept *kept = find(orders, order_id);
+    if (kept != NULL && kept->state < state)
+        kept->state = state;
     pthread_mutex_unlock(&orders->lock);
 }
 
-void orders_forget(orders *orders, const char *order_id)
+void orders_forget(struct orders *orders, const char *order_id)
 {
     pthread_mutex_lock(&orders->lock);
-    struct entry *entry = find(orders, order_id);
-    if (entry != NULL) {
-        orders->ring[entry->place] = NULL;
-        drop(orders, entry);
+    struct kept *kept = find(orders, order_id);
+    if (kept != NULL) {
+        orders->ring[kept->place] = NULL;
+        drop(orders, kept);
     }
     pthread_mutex_unlock(&orders->lock);
 }
 
-kur_status orders_get(orders *orders, const char *order_id, kur_arena *arena, struct order_view *view, kur_error *error)
+void orders_show(struct orders *orders, const struct http_request *request, struct http_answer *answer)
 {
+    kur_error error = {0};
+    struct order_view view = {0};
+    kur_status status = KUR_ERROR_STALE;
     pthread_mutex_lock(&orders->lock);
-    const struct entry *entry = find(orders, order_id);
-    kur_status status = entry != NULL ? KUR_OK : KUR_ERROR_STALE;
-    if (entry == NULL)
-        kur_error_set(error, status, "no such order here: it was never taken, or long ago");
-    else {
-        view->state = entry->state;
-        status = order_created_from_json(kur_bytes_of(entry->json.data, entry->json.size), arena, &view->order, error);
+    const struct kept *kept = find(orders, request->rest);
+    if (kept != NULL) {
+        kur_bytes json = kur_bytes_of(kept->json.data, kept->json.size);
+        view.state = kept->state;
+        status = order_created_from_json(json, request->arena, &view.order, &error);
     }
     pthread_mutex_unlock(&orders->lock);
-    return status;
+    if (status == KUR_OK)
+        status = order_view_to_json(&view, &answer->body, &error);
+    answer->status = 200;
+    if (status == KUR_ERROR_STALE)
+        http_problem(answer, 404, "no such order here: it was never taken, or long ago");
+    else if (status != KUR_OK)
+        http_problem(answer, 503, "%s", error.message);
 }

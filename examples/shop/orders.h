@@ -1,37 +1,41 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * What the order service remembers for GET /orders/{id}: the last ORDERS_MAX orders since it started. Any thread.
+ * Orders as HTTP sees them: reading one from a request, and remembering the last ORDERS_MAX since the service started,
+ * for GET /orders/{id}. Any thread.
  */
 #ifndef KURIER_SHOP_ORDERS_H
 #define KURIER_SHOP_ORDERS_H
 
 #include "events.h"
+#include "http.h"
 #include <kurier/kurier.h>
 
 #define ORDERS_MAX 10000
 
-typedef struct orders orders;
+struct orders;
 
-/* The order that a request asks for, with an id of its own, in `arena`. */
-kur_status order_make(const struct order_request *request, kur_arena *arena, struct order_created *order,
-                      kur_error *error);
+/* The order that a request asks for, with an id of its own. False when the answer already says what is wrong with it.
+ */
+bool orders_read(const struct http_request *request, struct order_created *order, struct http_answer *answer);
+
+/* Answers an order that was taken: its id, its state, and where to ask for it. */
+void orders_receipt(struct http_answer *answer, int status, const char *order_id, enum order_state state);
 
 /* NULL when there is no memory. Released by orders_free. */
-orders *orders_new(void);
-void orders_free(orders *orders);
+struct orders *orders_new(void);
+void orders_free(struct orders *orders);
 
 /* Remembers an order, in the state `unknown`; forgets the oldest one when there are too many. */
-kur_status orders_put(orders *orders, const struct order_created *order, kur_error *error);
+kur_status orders_put(struct orders *orders, const struct order_created *order, kur_error *error);
 
 /* Moves an order's state forward, never back; does nothing when the order is not remembered. */
-void orders_advance(orders *orders, const char *order_id, enum order_state state);
+void orders_advance(struct orders *orders, const char *order_id, enum order_state state);
 
 /* Forgets an order, which was not taken after all. */
-void orders_forget(orders *orders, const char *order_id);
+void orders_forget(struct orders *orders, const char *order_id);
 
-/* The order, in `arena`; KUR_ERROR_STALE when it is not remembered, KUR_ERROR_NO_MEMORY. */
-kur_status orders_get(orders *orders, const char *order_id, kur_arena *arena, struct order_view *view,
-                      kur_error *error);
+/* Answers GET /orders/{id}. */
+void orders_show(struct orders *orders, const struct http_request *request, struct http_answer *answer);
 
 #endif
