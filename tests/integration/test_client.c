@@ -13,6 +13,7 @@ struct heard {
     pthread_mutex_t lock; /* guards what stands below but `warnings` */
     char last[1024];
     kur_log_level worst;
+    int64_t at_us[8];    /* when they came, by the library's clock */
     atomic_int warnings; /* that no broker has answered */
 };
 
@@ -23,6 +24,7 @@ static void hear(kur_log_level level, const char *message, void *user)
     if (heard->worst == 0 || level < heard->worst)
         heard->worst = level;
     if (strstr(message, "no broker has answered yet") != NULL) {
+        heard->at_us[atomic_load(&heard->warnings) % 8] = kur_clock_monotonic_us();
         strncpy(heard->last, message, sizeof heard->last - 1);
         atomic_fetch_add(&heard->warnings, 1);
     }
@@ -66,6 +68,10 @@ START_TEST(test_client__warns_while_no_broker_answers)
     }
     kur_client_unref(client);
     kur_clock_set(NULL);
+    for (int i = 1; i < 4; i++) {
+        ck_assert_int_ge(heard.at_us[i] - heard.at_us[i - 1], 10 * 1000000);
+        ck_assert_int_lt(heard.at_us[i] - heard.at_us[i - 1], 20 * 1000000);
+    }
     ck_assert_msg(strstr(heard.last, "127.0.0.1:1") != NULL && strstr(heard.last, "refused") != NULL, "%s", heard.last);
     ck_assert_int_eq(heard.worst, KUR_LOG_WARNING);
 }
