@@ -205,10 +205,10 @@ static bool send_output(kur_delivery *delivery, const struct output *output)
 
 static bool send_outputs(kur_delivery *delivery)
 {
-    bool sent = true;
-    for (size_t i = 0; i < delivery->output_count && sent; i++)
-        sent = send_output(delivery, &delivery->outputs[i]);
-    return sent;
+    size_t i = 0;
+    while (i < delivery->output_count && send_output(delivery, &delivery->outputs[i]))
+        i++;
+    return i == delivery->output_count;
 }
 
 /* Where the record came from and why it is here, behind the headers that it has. */
@@ -461,13 +461,11 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *o
     listener->arena = kur_arena_new();
     if (listener->group == NULL || listener->arena == NULL)
         kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");
-    else {
+    else
         listener->consumer =
             kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = listener->group, .start = options->start), error);
-        listener->producer = listener->consumer == NULL
-                                 ? NULL
-                                 : kur_producer_new(client, &KUR_PRODUCER_OPTIONS(.linger_ms = KUR_NONE), error);
-    }
+    if (listener->consumer != NULL)
+        listener->producer = kur_producer_new(client, &KUR_PRODUCER_OPTIONS(.linger_ms = KUR_NONE), error);
     if (listener->producer != NULL)
         return listener;
     kur_listener_free(listener);
@@ -477,9 +475,9 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *o
 kur_status kur_listener_on(kur_listener *listener, const kur_type *type, kur_handler_invoke *invoke,
                            kur_function *handler, void *user)
 {
+    kur_error error = {0};
     if (listener == NULL)
         return KUR_ERROR_INVALID_ARGUMENT;
-    kur_error error = {0};
     if (handler == NULL)
         kur_error_set(&error, KUR_ERROR_INVALID_ARGUMENT, "handler is NULL");
     else if (listener->handler_count == HANDLERS_MAX)

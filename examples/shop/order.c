@@ -114,8 +114,10 @@ int main(int argc, char **argv)
         {"port", "[HOST:]PORT", "where it takes orders; port 0 is any free one (default: 8080)", &port},
         {"queue", "N", "orders that may wait for Kafka before others get 503 (default: 256)", &queue_text},
         {0}};
-    struct service service = {
-        .name = "order", .purpose = "Takes orders by POST /orders and publishes them.", .flags = flags};
+    struct service service = {.name = "order",
+                              .purpose = "Takes orders by POST /orders and publishes them.",
+                              .flags = flags,
+                              .kind = SERVICE_FRONT};
     if (!service_begin(&service, argc, argv))
         return service.status;
     if (!service_number(&service, "queue", queue_text, 1, 100000, &queue))

@@ -56,7 +56,8 @@ int main(int argc, char **argv)
         {0}};
     struct service service = {.name = "order-sync",
                               .purpose = "Takes orders by POST /orders and calls each service before it answers.",
-                              .flags = flags};
+                              .flags = flags,
+                              .kind = SERVICE_CALLER};
     if (!service_begin(&service, argc, argv))
         return service.status;
 

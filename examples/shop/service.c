@@ -99,22 +99,19 @@ bool service_begin(struct service *service, int argc, char **argv)
 {
     sigset_t held;
     signals(&held);
-    pthread_sigmask(SIG_BLOCK, &held, NULL);
+    if (service->kind != SERVICE_TOOL)
+        pthread_sigmask(SIG_BLOCK, &held, NULL);
     signal(SIGPIPE, SIG_IGN);
     const char *slow = "0";
     const struct service_flag shared[] = {
+        {"http", "[HOST:]PORT", "no Kafka: do the same work on POST /work; port 0 is any free one", &service->http},
+        {"slow-ms", "N", "pretend that each piece of work takes so long (default: 0)", &slow},
         {"bootstrap", "HOST:PORT", "Kafka's address (default: KAFKA_BOOTSTRAP_SERVERS)", &service->bootstrap},
         {"properties", "FILE", "properties of librdkafka, a `name = value` a line", &service->properties_file},
         {"group", "NAME", "the group to be a member of (default: the service's name)", &service->group},
-        {"http", "[HOST:]PORT", "no Kafka: do the same work on POST /work; port 0 is any free one", &service->http},
-        {"slow-ms", "N", "pretend that each piece of work takes so long (default: 0)", &slow},
         {0}};
-    /* The order service has an HTTP of its own. */
-    struct service_flag known[sizeof shared / sizeof *shared];
-    size_t count = 0;
-    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
-        if (shared[i].name == NULL || find_flag(service->flags, shared[i].name, strlen(shared[i].name)) == NULL)
-            known[count++] = shared[i];
+    static const size_t first[] = {[SERVICE_WORKER] = 0, [SERVICE_FRONT] = 2, [SERVICE_CALLER] = 5, [SERVICE_TOOL] = 5};
+    const struct service_flag *known = shared + first[service->kind];
     service->group = service->name;
     if (!read_flags(service, known, argc, argv))
         return false;

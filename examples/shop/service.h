@@ -17,10 +17,19 @@ struct service_flag {
     const char **into; /* gets the value; what it holds before is the default */
 };
 
+/* Which of the shared flags it has. */
+enum service_kind {
+    SERVICE_WORKER = 0, /* all */
+    SERVICE_FRONT,      /* those of Kafka */
+    SERVICE_CALLER,     /* none */
+    SERVICE_TOOL        /* none, and signals end it as they end any program */
+};
+
 struct service {
     const char *name; /* "email"; the group's name as well, unless --group gives another */
     const char *purpose;
     const struct service_flag *flags;
+    enum service_kind kind;
     /* From the command line: */
     const char *bootstrap; /* NULL: KAFKA_BOOTSTRAP_SERVERS */
     const char *properties_file;
