@@ -375,14 +375,10 @@ static kur_status work(kur_listener *listener, kur_error *error)
         size_t count = 0;
         kur_error why = {0};
         kur_status status = kur_consumer_poll_batch(listener->consumer, POLL_MS, records, BATCH, &count, &why);
-        if (status == KUR_ERROR_UNKNOWN_TOPIC)
-            say(KUR_LOG_WARNING, "group %s: %s; make the topic, or wait until it is first written to", listener->group,
-                why.message);
-        else if (status != KUR_OK) {
-            if (error != NULL)
-                *error = why;
-            return status;
-        }
+        if (status != KUR_OK)
+            say(KUR_LOG_WARNING, "group %s: %s", listener->group, why.message);
+        if (status != KUR_OK && status != KUR_ERROR_UNKNOWN_TOPIC) /* that one may come to be */
+            return kur_error_set(error, status, "%s", why.message);
         step(listener, records, count);
         kur_consumer_free_records(listener->consumer, records, count);
     }
@@ -400,9 +396,9 @@ static void on_signal(int number)
 kur_status kur_listener_run(kur_listener *listener, kur_error *error)
 {
     if (listener == NULL) {
-        if (error != NULL && error->code != KUR_OK)
-            return error->code;
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "listener is NULL");
+        if (error == NULL || error->code == KUR_OK)
+            kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "listener is NULL");
+        return error != NULL ? error->code : KUR_ERROR_INVALID_ARGUMENT;
     }
     if (listener->failed.code != KUR_OK) {
         if (error != NULL)

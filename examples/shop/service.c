@@ -28,10 +28,9 @@ static void print_help(const struct service *service, const struct service_flag 
         print_flag(flag->name, flag->value, flag->help);
     for (; shared->name != NULL; shared++)
         print_flag(shared->name, shared->value, shared->help);
-    printf("  %-24s  %s\n\nRuns until SIGINT or SIGTERM. Exit status: 0 after a signal or --help, 1 when something "
-           "failed,\n"
-           "2 when the command line is wrong.\n",
-           "--help", "print this");
+    print_flag("help", "", "print this");
+    printf("\n%s0 done, 1 something failed, 2 the command line is wrong.\n",
+           service->kind == SERVICE_TOOL ? "Exit status: " : "Runs until SIGINT or SIGTERM. Exit status: ");
 }
 
 static const char **find_flag(const struct service_flag *flags, const char *name, size_t size)
