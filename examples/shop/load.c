@@ -24,7 +24,7 @@ enum {
 struct load {
     char url[256];
     struct purchases purchases; /* empty: made up */
-    int skip, count, customers, pause_ms;
+    int skip, count, customers, pause_ms, warm_up;
     atomic_int next;
     atomic_int good;       /* answered 201 or 202 */
     int64_t *waited_us;    /* of each order; -1 when it was refused */
@@ -71,38 +71,42 @@ static kur_status from_file(const struct purchase *purchase, kur_buffer *json, k
 
 static size_t take_answer(char *data, size_t size, size_t count, void *user)
 {
-    char *answer = user; /* of 200 bytes; the beginning will do */
-    size_t have = strlen(answer), more = size * count < 199 - have ? size * count : 199 - have;
+    char *answer = user; /* its beginning will do */
+    size_t have = strlen(answer), room = ANSWER_SIZE - 1 - have, more = size * count < room ? size * count : room;
     memcpy(answer + have, data, more);
     answer[have + more] = '\0';
     return size * count;
 }
 
-static void send_one(struct load *load, CURL *curl, int number)
+/* Posts an order and waits for the answer; NULL when it was taken, else what was wrong, which may be in `answer`. */
+static const char *post(struct load *load, CURL *curl, int number, char (*answer)[ANSWER_SIZE])
 {
     kur_buffer json = {0};
-    kur_error error = {0};
-    char answer[200] = "";
     long code = 0;
     int index = load->skip + number;
-    kur_status status = load->purchases.count > 0 ? from_file(&load->purchases.items[index], &json, &error)
-                                                  : made_up(index, &json, &error);
+    kur_status status =
+        load->purchases.count > 0 ? from_file(&load->purchases.items[index], &json, NULL) : made_up(index, &json, NULL);
+    (*answer)[0] = '\0';
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, json.data);
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)json.size);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, (void *)answer);
-    int64_t begun_us = kur_clock_monotonic_us();
-    CURLcode result = status == KUR_OK ? curl_easy_perform(curl) : CURLE_ABORTED_BY_CALLBACK;
-    int64_t waited_us = kur_clock_monotonic_us() - begun_us;
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, (void *)*answer);
+    CURLcode result = status == KUR_OK ? curl_easy_perform(curl) : CURLE_OUT_OF_MEMORY;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
-    bool good = result == CURLE_OK && (code == 201 || code == 202);
-    load->waited_us[number] = good ? waited_us : -1;
-    atomic_fetch_add(&load->good, good);
-    if (!good && !atomic_exchange(&load->has_fault, true))
-        snprintf(load->first_fault, sizeof load->first_fault, "%s",
-                 status != KUR_OK     ? error.message
-                 : result != CURLE_OK ? curl_easy_strerror(result)
-                                      : answer);
     kur_buffer_done(&json);
+    if (result != CURLE_OK)
+        return curl_easy_strerror(result);
+    return code == 201 || code == 202 ? NULL : *answer;
+}
+
+static void send_one(struct load *load, CURL *curl, int number)
+{
+    char answer[ANSWER_SIZE];
+    int64_t begun_us = kur_clock_monotonic_us();
+    const char *fault = post(load, curl, number, &answer);
+    load->waited_us[number] = fault == NULL ? kur_clock_monotonic_us() - begun_us : -1;
+    atomic_fetch_add(&load->good, fault == NULL);
+    if (fault != NULL && !atomic_exchange(&load->has_fault, true))
+        snprintf(load->first_fault, sizeof load->first_fault, "%s", fault);
 }
 
 static void *be_a_customer(void *user)
@@ -112,7 +116,7 @@ static void *be_a_customer(void *user)
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
     if (curl == NULL || headers == NULL)
         goto out;
-    char answer[200] = "", greeting[300];
+    char answer[ANSWER_SIZE] = "", greeting[300];
     snprintf(greeting, sizeof greeting, "%s/nobody", load->url);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, (void *)answer);
@@ -123,6 +127,8 @@ static void *be_a_customer(void *user)
     curl_easy_perform(curl); /* opens the connection */
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_URL, load->url);
+    for (int i = 0; i < load->warm_up; i++)
+        post(load, curl, 0, &answer);
     int number;
     while ((number = atomic_fetch_add(&load->next, 1)) < load->count) {
         send_one(load, curl, number);
@@ -181,13 +187,14 @@ static int run(struct load *load)
 
 int main(int argc, char **argv)
 {
-    const char *url = NULL, *file = NULL, *count = "0", *skip = "0", *customers = "1", *pause = "0";
+    const char *url = NULL, *file = NULL, *count = "0", *skip = "0", *customers = "1", *pause = "0", *warm_up = "0";
     const struct service_flag flags[] = {
         {"url", "URL", "where to order, such as http://127.0.0.1:8080/orders; without it FILE is only checked", &url},
         {"orders", "FILE.csv", "purchases: customer,date,quantity,amount (default: made up)", &file},
         {"count", "N", "so many orders (default: all of FILE, or 100)", &count},
         {"skip", "N", "begin behind the first N", &skip},
         {"customers", "N", "so many at a time, 1 to 64 (default: 1)", &customers},
+        {"warm-up", "N", "orders of each that are not measured, before the others (default: 0)", &warm_up},
         {"pause-ms", "N", "each waits so long between two orders (default: 0)", &pause},
         {0}};
     struct service service = {.name = "load",
@@ -201,6 +208,7 @@ int main(int argc, char **argv)
     if (!service_number(&service, "count", count, 0, 100000000, &load.count) ||
         !service_number(&service, "skip", skip, 0, 100000000, &load.skip) ||
         !service_number(&service, "customers", customers, 1, CUSTOMERS_MAX, &load.customers) ||
+        !service_number(&service, "warm-up", warm_up, 0, 1000, &load.warm_up) ||
         !service_number(&service, "pause-ms", pause, 0, 60000, &load.pause_ms))
         return 2;
     if (file != NULL && purchases_read(&load.purchases, file, &error) != KUR_OK)

@@ -28,7 +28,7 @@ static kur_outcome on_reserved(kur_delivery *delivery, const struct inventory_re
 static kur_outcome on_rejected(kur_delivery *delivery, const struct inventory_rejected *rejected, void *user)
 {
     (void)delivery;
-    service_say(user, rejected->order_id, "label torn up: no %s", rejected->sku);
+    service_say(user, rejected->order_id, "stays here: not enough %s", rejected->sku);
     return KUR_DONE;
 }
 
