@@ -18,7 +18,8 @@
 
 enum {
     CUSTOMERS_MAX = 64,
-    WAIT_MS = 30000
+    WAIT_MS = 30000,
+    ANSWER_SIZE = 300
 };
 
 struct load {

@@ -53,7 +53,7 @@ typedef struct kur_consumer_options {
     size_t size;
     const char *group;
     kur_start start;
-    int session_timeout_ms;   /**< default 45,000 */
+    int session_timeout_ms;   /**< default: the property of that name, else 45,000 */
     int max_poll_interval_ms; /**< a member that does not poll for so long is thrown out; default 300,000 */
     kur_rebalance_callback *on_rebalance;
     void *user; /**< handed to on_rebalance */

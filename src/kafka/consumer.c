@@ -11,6 +11,7 @@
 #include <kurier/librdkafka.h>
 #include <kurier/sys/memory.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/deadline.h"
@@ -28,24 +29,40 @@ enum {
 
 /* ---- New, close, free ---- */
 
+static kur_status set_number(rd_kafka_conf_t *conf, const char *name, int number, kur_error *error)
+{
+    char value[16], why[256];
+    snprintf(value, sizeof value, "%d", number);
+    if (rd_kafka_conf_set(conf, name, value, why, sizeof why) != RD_KAFKA_CONF_OK)
+        return kur_error_set(error, KUR_ERROR_CONFIG, "%s: %s", name, why);
+    return KUR_OK;
+}
+
+static int get_number(const rd_kafka_conf_t *conf, const char *name)
+{
+    char value[32];
+    size_t size = sizeof value;
+    return rd_kafka_conf_get(conf, name, value, &size) == RD_KAFKA_CONF_OK ? atoi(value) : 0;
+}
+
+/* What the options leave out is the client's properties', or librdkafka's own. */
 static kur_status configure(rd_kafka_conf_t *conf, const kur_consumer_options *options, kur_error *error)
 {
-    char why[256], session[16], interval[16];
-    int session_ms = options->session_timeout_ms != 0 ? options->session_timeout_ms : 45000;
-    int interval_ms = options->max_poll_interval_ms != 0 ? options->max_poll_interval_ms : 300000;
-    snprintf(session, sizeof session, "%d", session_ms);
-    snprintf(interval, sizeof interval, "%d", interval_ms > session_ms ? interval_ms : session_ms);
-    const char *const properties[][2] = {
-        {"group.id", options->group}, {"session.timeout.ms", session}, {"max.poll.interval.ms", interval}};
-    for (size_t i = 0; i < sizeof properties / sizeof *properties; i++)
-        if (rd_kafka_conf_set(conf, properties[i][0], properties[i][1], why, sizeof why) != RD_KAFKA_CONF_OK)
-            return kur_error_set(error, KUR_ERROR_CONFIG, "%s: %s", properties[i][0], why);
-    /* A member that is to be missed soon has to be heard of often; librdkafka's own interval is 3 s. */
-    snprintf(interval, sizeof interval, "%d", session_ms / 3 > 0 ? session_ms / 3 : 1);
-    if (session_ms < 9000 &&
-        rd_kafka_conf_set(conf, "heartbeat.interval.ms", interval, why, sizeof why) != RD_KAFKA_CONF_OK)
-        return kur_error_set(error, KUR_ERROR_CONFIG, "heartbeat.interval.ms: %s", why);
-    return KUR_OK;
+    char why[256];
+    if (rd_kafka_conf_set(conf, "group.id", options->group, why, sizeof why) != RD_KAFKA_CONF_OK)
+        return kur_error_set(error, KUR_ERROR_CONFIG, "group.id: %s", why);
+    kur_status status = KUR_OK;
+    if (options->session_timeout_ms != 0)
+        status = set_number(conf, "session.timeout.ms", options->session_timeout_ms, error);
+    if (status == KUR_OK && options->max_poll_interval_ms != 0)
+        status = set_number(conf, "max.poll.interval.ms", options->max_poll_interval_ms, error);
+    /* A member that is to be missed soon has to be heard of often, and may not be asked to poll sooner than that. */
+    int session_ms = get_number(conf, "session.timeout.ms");
+    if (status == KUR_OK && get_number(conf, "heartbeat.interval.ms") > session_ms / 3)
+        status = set_number(conf, "heartbeat.interval.ms", session_ms / 3 > 0 ? session_ms / 3 : 1, error);
+    if (status == KUR_OK && get_number(conf, "max.poll.interval.ms") < session_ms)
+        status = set_number(conf, "max.poll.interval.ms", session_ms, error);
+    return status;
 }
 
 static kur_status open_handle(kur_consumer *consumer, const kur_consumer_options *options, kur_error *error)
