@@ -270,6 +270,7 @@ size_t kur_producer_free(kur_producer *producer)
         pthread_join(producer->thread, NULL);
     }
     if (producer->rk != NULL) {
+        kur__topics_done(&producer->topics);
         rd_kafka_destroy(producer->rk);
         kur__connection_done(&producer->connection);
     }

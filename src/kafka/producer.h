@@ -14,9 +14,11 @@
 #include <time.h>
 
 #include "kafka/connection.h"
+#include "kafka/topic.h"
 
 enum {
-    KUR__SLOTS_IN_CHUNK = 512
+    KUR__SLOTS_IN_CHUNK = 512,
+    KUR__APART = 128 /* bytes: two cache lines, for processors fetch them in pairs */
 };
 
 /* Who wants to know of a record: the opaque of its delivery report. */
@@ -48,13 +50,17 @@ struct kur_producer {
     pthread_mutex_t lock; /* guards only the sleep on `changed` */
     pthread_cond_t changed;
 
-    atomic_size_t accepted; /* records taken over */
-    atomic_size_t decided;  /* of these, those whose callback has returned */
-    atomic_size_t undelivered;
-
+    /* What senders write, away from what the serving thread writes: both do it for each record. */
+    char apart_from_above[KUR__APART];
+    kur__topics topics;
+    atomic_size_t accepted;     /* records taken over */
     pthread_mutex_t slots_lock; /* guards free_slots and chunks */
     struct kur__slot *free_slots;
     struct kur__slot_chunk *chunks;
+
+    char apart_from_senders[KUR__APART];
+    atomic_size_t decided; /* of the accepted, those whose callback has returned */
+    atomic_size_t undelivered;
     _Atomic(struct kur__slot *) returned_slots;
 
     /* Of the serving thread alone. */

@@ -103,12 +103,17 @@ void kur__producer_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, 
     kur__connection *connection = opaque;
     kur_producer *producer = (kur_producer *)((char *)connection - offsetof(struct kur_producer, connection));
     struct kur__slot *slot = message->_private;
-    kur_result result = {.size = sizeof result,
-                         .status = KUR_DELIVERED,
-                         .topic = rd_kafka_topic_name(message->rkt),
-                         .partition = message->partition,
-                         .offset = -1,
-                         .timestamp_us = -1};
+    kur_result result; /* member by member: to clear the whole text of an error takes longer than the rest */
+    result.size = sizeof result;
+    result.status = KUR_DELIVERED;
+    result.topic = rd_kafka_topic_name(message->rkt);
+    result.partition = message->partition;
+    result.offset = -1;
+    result.timestamp_us = -1;
+    result.error.code = KUR_OK;
+    result.error.kafka_code = 0;
+    result.error.retriable = result.error.fatal = false;
+    result.error.message[0] = '\0';
     (void)rk;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         describe_failure(producer, message, &result);

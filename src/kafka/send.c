@@ -17,9 +17,10 @@ enum {
     HEADERS_MAX = 1000
 };
 
-static kur_status check_message(const kur_message *message, kur_error *error)
+/* `topic` is the handle of a name that has been found valid before, or NULL. */
+static kur_status check_message(const kur_message *message, const rd_kafka_topic_t *topic, kur_error *error)
 {
-    if (!kur__topic_is_valid(message->topic))
+    if (topic == NULL && !kur__topic_is_valid(message->topic))
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                              ".topic is not 1 to 249 characters of A-Z a-z 0-9 . _ -: \"%.40s\"",
                              message->topic != NULL ? message->topic : "NULL");
@@ -69,40 +70,42 @@ static rd_kafka_headers_t *make_headers(const kur_message *message, const kur__h
     return headers;
 }
 
-static rd_kafka_resp_err_t produce(kur_producer *producer, const kur_message *message, rd_kafka_headers_t *headers,
-                                   struct kur__slot *slot)
+static rd_kafka_resp_err_t produce(kur_producer *producer, rd_kafka_topic_t *topic, const kur_message *message,
+                                   rd_kafka_headers_t *headers, struct kur__slot *slot)
 {
     /* librdkafka takes a NULL value for a null one, and any pointer with size 0 for an empty one. */
     int32_t partition = message->partition == 0 ? RD_KAFKA_PARTITION_UA : message->partition - 1;
     int64_t timestamp_ms = message->timestamp_us / 1000;
     if (headers == NULL)
-        return rd_kafka_producev(producer->rk, RD_KAFKA_V_TOPIC(message->topic), RD_KAFKA_V_PARTITION(partition),
+        return rd_kafka_producev(producer->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition),
                                  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                                  RD_KAFKA_V_KEY((void *)message->key.data, message->key.size),
                                  RD_KAFKA_V_VALUE((void *)message->value.data, message->value.size),
                                  RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_OPAQUE(slot), RD_KAFKA_V_END);
     return rd_kafka_producev(
-        producer->rk, RD_KAFKA_V_TOPIC(message->topic), RD_KAFKA_V_PARTITION(partition),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY((void *)message->key.data, message->key.size),
+        producer->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_KEY((void *)message->key.data, message->key.size),
         RD_KAFKA_V_VALUE((void *)message->value.data, message->value.size), RD_KAFKA_V_TIMESTAMP(timestamp_ms),
         RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(slot), RD_KAFKA_V_END);
 }
 
 /* Produces; while the queue is full, waits for room as long as it may. Counted before, for the report can come first.
  */
-static rd_kafka_resp_err_t produce_waiting(kur_producer *producer, const kur_message *message,
+static rd_kafka_resp_err_t produce_waiting(kur_producer *producer, rd_kafka_topic_t *topic, const kur_message *message,
                                            rd_kafka_headers_t *headers, struct kur__slot *slot)
 {
     atomic_fetch_add_explicit(&producer->accepted, 1, memory_order_relaxed);
-    size_t decided = atomic_load_explicit(&producer->decided, memory_order_acquire);
-    rd_kafka_resp_err_t code = produce(producer, message, headers, slot);
+    rd_kafka_resp_err_t code = produce(producer, topic, message, headers, slot);
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && producer->queue_wait_ms > 0 && producer->has_thread &&
         !kur__producer_is_own_thread(producer)) {
         struct timespec deadline = kur__deadline_after(producer->queue_wait_ms);
-        while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && !kur__deadline_is_over(&deadline)) {
+        while (!kur__deadline_is_over(&deadline)) {
+            /* Noted before the attempt, so that room made after it is not slept through. */
+            size_t decided = atomic_load(&producer->decided);
+            code = produce(producer, topic, message, headers, slot);
+            if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+                break;
             kur__producer_wait(producer, decided, &deadline);
-            decided = atomic_load(&producer->decided);
-            code = produce(producer, message, headers, slot);
         }
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -134,12 +137,9 @@ static kur_status refused(kur_producer *producer, const kur_message *message, rd
     return kur__error_of_kafka(error, code, "%s", message->topic);
 }
 
-kur_status kur__producer_send(kur_producer *producer, const kur_message *message, const kur__header_parts *parts,
-                              kur_error *error)
+static kur_status send_to(kur_producer *producer, rd_kafka_topic_t *topic, const kur_message *message,
+                          const kur__header_parts *parts, kur_error *error)
 {
-    kur_status status = check_message(message, error);
-    if (status != KUR_OK)
-        return status;
     struct kur__slot *slot = NULL;
     if (message->on_result != NULL) {
         slot = kur__slot_take(producer);
@@ -149,7 +149,7 @@ kur_status kur__producer_send(kur_producer *producer, const kur_message *message
         slot->user = message->user;
     }
     rd_kafka_headers_t *headers = make_headers(message, parts);
-    rd_kafka_resp_err_t code = produce_waiting(producer, message, headers, slot);
+    rd_kafka_resp_err_t code = produce_waiting(producer, topic, message, headers, slot);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return KUR_OK;
     if (headers != NULL)
@@ -159,11 +159,29 @@ kur_status kur__producer_send(kur_producer *producer, const kur_message *message
     return refused(producer, message, code, error);
 }
 
+kur_status kur__producer_send(kur_producer *producer, const kur_message *message, const kur__header_parts *parts,
+                              kur_error *error)
+{
+    rd_kafka_topic_t *topic = kur__topics_find(&producer->topics, message->topic);
+    bool is_kept = topic != NULL;
+    kur_status status = check_message(message, topic, error);
+    if (status == KUR_OK && topic == NULL)
+        status = kur__topics_add(&producer->topics, producer->rk, message->topic, &topic, &is_kept, error);
+    if (status != KUR_OK)
+        return status;
+    status = send_to(producer, topic, message, parts, error);
+    if (!is_kept)
+        rd_kafka_topic_destroy(topic);
+    return status;
+}
+
 kur_status kur_producer_send(kur_producer *producer, const kur_message *given, kur_error *error)
 {
     kur_message message;
     if (producer == NULL || given == NULL)
         return kur__error_null(error, producer == NULL ? "producer" : "message");
+    if (given->size == sizeof message) /* compiled with these headers: no copy is needed */
+        return kur__producer_send(producer, given, NULL, error);
     kur_status status = kur__options_take(&message, sizeof message, given, "kur_message", error);
     return status == KUR_OK ? kur__producer_send(producer, &message, NULL, error) : status;
 }

@@ -414,6 +414,47 @@ START_TEST(test_producer__is_shared_by_threads)
 }
 END_TEST
 
+struct named {
+    const char *topic;
+    int delivered;
+};
+
+static void on_named_result(const kur_result *result, void *user)
+{
+    struct named *named = user;
+    named->delivered += result->status == KUR_DELIVERED && strcmp(result->topic, named->topic) == 0;
+}
+
+/* More than it keeps handles of, and each more than once. */
+START_TEST(test_producer__sends_to_many_topics)
+{
+    enum {
+        TOPICS = 24,
+        TIMES = 3
+    };
+    kur_error error = {0};
+    kur_client *client = support_client();
+    kur_producer *producer = kur_producer_new(client, NULL, &error);
+    ck_assert_msg(producer != NULL, "%s", error.message);
+    struct named named[TOPICS] = {{0}};
+    for (int i = 0; i < TOPICS; i++)
+        named[i].topic = support_topic(1);
+    for (int i = 0; i < TOPICS * TIMES; i++) {
+        kur_message message = to(named[i % TOPICS].topic, "value");
+        message.on_result = on_named_result;
+        message.user = &named[i % TOPICS];
+        ck_ok(kur_producer_send(producer, &message, &error), error);
+    }
+    kur_message wrong = to("no/topic", "value");
+    ck_status(kur_producer_send(producer, &wrong, &error), KUR_ERROR_INVALID_ARGUMENT, error);
+    ck_ok(kur_producer_flush(producer, 30000, &error), error);
+    for (int i = 0; i < TOPICS; i++)
+        ck_assert_int_eq(named[i].delivered, TIMES);
+    ck_assert_uint_eq(kur_producer_free(producer), 0);
+    kur_client_unref(client);
+}
+END_TEST
+
 START_TEST(test_producer__publishes_events)
 {
     kur_error error = {0};
@@ -464,6 +505,7 @@ int main(void)
                                   test_producer__callbacks_may_send_but_not_wait,
                                   test_producer__dispatch_on_the_callers_thread,
                                   test_producer__is_shared_by_threads,
+                                  test_producer__sends_to_many_topics,
                                   test_producer__publishes_events,
                                   NULL};
     int status = check_main("producer", tests);
