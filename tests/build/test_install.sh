@@ -14,6 +14,7 @@ check "the version" test "$(pkg-config --modversion kurier)" = "$(meson introspe
 check "the soname" sh -c "readelf -d '$prefix/lib/libkurier.so' | grep -q 'SONAME.*\[libkurier\.so\.0\]'"
 check "every header is installed" diff <(cd "$SOURCE/include" && find kurier -name '*.h' | sort) \
     <(cd "$prefix/include" && find . -name '*.h' | sed 's,^\./,,' | sort)
+check "the guide is installed" test -f "$prefix/share/doc/kurier/docs/guide/getting-started.md"
 # The user's own code asks for no more than the headers of kurier; librdkafka's are for <kurier/librdkafka.h> alone.
 cp "$SOURCE"/tests/build/macros/*.[ch]* "$work"
 read -ra shared < <(pkg-config --cflags --libs kurier)
