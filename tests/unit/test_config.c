@@ -115,7 +115,7 @@ START_TEST(test_config__options_are_checked)
     memset(long_text, 'a', 100000);
     const kur_property unknown[] = {{"no.such.thing", "1"}, {NULL, NULL}},
                        no_value[] = {{"linger.ms", NULL}, {NULL, NULL}},
-                       secret[] = {{"ssl.key.password", CANARY "\n"}, {"linger.ms", CANARY}, {NULL, NULL}};
+                       secret[] = {{"sasl.password", CANARY "\n"}, {"linger.ms", CANARY}, {NULL, NULL}};
     const struct {
         kur_client_options options;
         const char *says;
