@@ -24,6 +24,7 @@
 
 enum {
     CLOSE_MS = 10000,
+    FETCH_AHEAD = 6,    /* records: a batch is larger than the nearest cache, and is walked twice */
     POLL_SLICE_MS = 500 /* so that a long poll still warns every 10 s */
 };
 
@@ -238,6 +239,8 @@ static size_t sort_out(kur_consumer *consumer, rd_kafka_message_t **messages, si
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         rd_kafka_message_t *message = messages[i];
+        if (i + FETCH_AHEAD < count)
+            __builtin_prefetch(messages[i + FETCH_AHEAD]);
         bool keep = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
         if (!keep)
             take_error(consumer, message);
@@ -313,11 +316,14 @@ void kur_consumer_free_records(kur_consumer *consumer, kur_record *const *record
     size_t freed = 0;
     if (consumer == NULL || records == NULL)
         return;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (i + FETCH_AHEAD < count)
+            __builtin_prefetch(records[i + FETCH_AHEAD]);
         if (records[i] != NULL) {
             rd_kafka_message_destroy(kur__record_message(records[i]));
             freed++;
         }
+    }
     if (freed > 0)
         release(consumer, freed);
 }
