@@ -302,7 +302,7 @@ static kur_status finish_structured(kur__envelope_reader *reader, kur_arena *are
         return wrong(error, "a structured event", "has a null value");
 
     json_t *tree = NULL;
-    kur_status status = kur__json_parse(view->data, &tree, error);
+    kur_status status = kur__json_parse(view->data, 0, &tree, error);
     if (status != KUR_OK)
         return status;
     kur__envelope_reader inner = {.traceparent = reader->traceparent};

@@ -1,4 +1,5 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
+#include <kurier/json.h>
 #include <kurier/sys/clock.h>
 
 #include "base/base64.h"
@@ -202,7 +203,7 @@ static kur_status write_structured(kur__envelope *envelope, const struct attribu
     kur_status status = KUR_OK;
     if (data.data != NULL && is_nested(a->content_type)) {
         /* What is nested as JSON must be JSON, or the whole event is broken. */
-        status = kur__json_parse(data, &tree, error);
+        status = kur__json_parse(data, 1, &tree, error);
         if (status != KUR_OK)
             return status;
         json_decref(tree);
@@ -229,6 +230,10 @@ static kur_status write_structured(kur__envelope *envelope, const struct attribu
         status = kur_buffer_append(json, "}", 1);
     if (status != KUR_OK)
         return kur__error_no_memory(error);
+    if (json->size > KUR_JSON_SIZE_MAX)
+        return kur_error_set(error, KUR_ERROR_TOO_LARGE,
+                             "the structured event has %zu bytes, at most %d are read: use .mode = KUR_EVENT_BINARY",
+                             json->size, KUR_JSON_SIZE_MAX);
     add(envelope, "content-type", KUR__STRUCTURED_TYPE "+json; charset=UTF-8");
     envelope->value = kur_bytes_of(json->data, json->size);
     return KUR_OK;

@@ -14,9 +14,10 @@ kur_status kur__json_write_string(kur_buffer *json, const char *text, size_t siz
 
 /*
  * Parses behind our caps (size, depth, no name twice, no NUL in strings). The tree is the caller's (json_decref).
- * Errors give line and column and nothing of the text itself, which may be anybody's data.
+ * Errors give line and column and nothing of the text itself, which may be anybody's data. `around` brackets that the
+ * text will stand in count as its own.
  */
-kur_status kur__json_parse(kur_bytes json, json_t **tree, kur_error *error);
+kur_status kur__json_parse(kur_bytes json, size_t around, json_t **tree, kur_error *error);
 
 /* Whether the text is JSON by its grammar, of brackets that nest no deeper than KUR_DEPTH_MAX. */
 bool kur__json_is_well_formed(kur_bytes json);

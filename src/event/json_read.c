@@ -102,7 +102,7 @@ static kur_status not_parsed(kur_bytes json, size_t pad, const json_error_t *why
                          reason);
 }
 
-kur_status kur__json_parse(kur_bytes json, json_t **tree, kur_error *error)
+kur_status kur__json_parse(kur_bytes json, size_t around, json_t **tree, kur_error *error)
 {
     if (json.data == NULL)
         return kur__error_null(error, "json");
@@ -111,7 +111,7 @@ kur_status kur__json_parse(kur_bytes json, json_t **tree, kur_error *error)
                              KUR_JSON_SIZE_MAX);
     size_t deepest = 0, longest = 0;
     measure(json.data, json.size, &deepest, &longest);
-    if (deepest > KUR_DEPTH_MAX)
+    if (deepest + around > KUR_DEPTH_MAX)
         return kur_error_set(error, KUR_ERROR_TOO_LARGE, "the JSON nests deeper than %d", KUR_DEPTH_MAX);
     padded text = {.parts = {kur_bytes_text("[\""), {0}, kur_bytes_text("\","), json, kur_bytes_text("]")},
                    .pad = longest};
@@ -369,7 +369,7 @@ kur_status kur_json_read(const kur_type *type, kur_bytes json, kur_arena *arena,
     if (arena == NULL || record == NULL)
         return kur__error_null(error, arena == NULL ? "arena" : "record");
     json_t *tree;
-    status = kur__json_parse(json, &tree, error);
+    status = kur__json_parse(json, 0, &tree, error);
     if (status != KUR_OK)
         return status;
     /* Results stay untouched on failure: read into the arena first. */

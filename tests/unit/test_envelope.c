@@ -337,6 +337,34 @@ START_TEST(test_envelope__wrong_options_are_named)
 }
 END_TEST
 
+/* What is written can be read: the event around the data counts as well. */
+START_TEST(test_envelope__structured_is_written_within_the_caps)
+{
+    kur_event_view view;
+    kur_error error;
+    const kur_publish_options options = KUR_PUBLISH_OPTIONS(.mode = KUR_EVENT_STRUCTURED);
+    char nested[2 * KUR_DEPTH_MAX + 1] = "";
+    memset(nested, '[', KUR_DEPTH_MAX - 1);
+    memset(nested + KUR_DEPTH_MAX - 1, ']', KUR_DEPTH_MAX - 1);
+    ck_ok(write_and_read(options, nested, &view, &error), error);
+    ck_assert(kur_bytes_equal(view.data, kur_bytes_text(nested)));
+    memset(nested, '[', KUR_DEPTH_MAX);
+    memset(nested + KUR_DEPTH_MAX, ']', KUR_DEPTH_MAX);
+    ck_status(write_and_read(options, nested, &view, &error), KUR_ERROR_TOO_LARGE, error);
+    ck_says(error, "nests deeper");
+
+    char *large = calloc(1, KUR_JSON_SIZE_MAX + 1);
+    memset(large, ' ', KUR_JSON_SIZE_MAX);
+    large[0] = '7';
+    ck_status(write_and_read(options, large, &view, &error), KUR_ERROR_TOO_LARGE, error);
+    ck_says(error, "KUR_EVENT_BINARY");
+    large[KUR_JSON_SIZE_MAX - 1000] = '\0';
+    ck_ok(write_and_read(options, large, &view, &error), error);
+    ck_assert(kur_bytes_equal(view.data, kur_bytes_text("7")));
+    free(large);
+}
+END_TEST
+
 START_TEST(test_envelope__decodes_by_content_type)
 {
     static const char json[] =
@@ -373,6 +401,7 @@ int main(void)
                                   test_envelope__defaults,
                                   test_envelope__the_parent_gives_what_is_not_said,
                                   test_envelope__wrong_options_are_named,
+                                  test_envelope__structured_is_written_within_the_caps,
                                   test_envelope__decodes_by_content_type,
                                   NULL};
     arena = kur_arena_new();
