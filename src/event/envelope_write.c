@@ -46,12 +46,21 @@ static kur_status check_headers(const kur_publish_options *options, kur_error *e
         (options->header_count > 0 && options->headers == NULL))
         return wrong(error, "extensions or headers", "are counted but NULL");
     kur_status status = KUR_OK;
-    for (size_t i = 0; i < options->extension_count && status == KUR_OK; i++)
+    for (size_t i = 0; i < options->extension_count && status == KUR_OK; i++) {
         status = check_extension(&options->extensions[i], error);
+        for (size_t j = 0; j < i && status == KUR_OK; j++)
+            if (strcmp(options->extensions[i].name, options->extensions[j].name) == 0)
+                status = kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "the extension %s is there twice",
+                                       options->extensions[i].name);
+    }
     for (size_t i = 0; i < options->header_count && status == KUR_OK; i++) {
         const char *name = options->headers[i].name;
         if (name == NULL || name[0] == '\0')
             return wrong(error, "a header's name", "is empty");
+        if (!kur_bytes_is_utf8(kur_bytes_text(name)))
+            return wrong(error, "a header's name", "is not UTF-8");
+        if (options->headers[i].value.data == NULL && options->headers[i].value.size > 0)
+            return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "the header %.40s has a size but no data", name);
         if (strncasecmp(name, "ce_", 3) == 0 || strcasecmp(name, "content-type") == 0)
             return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                                  "the header %.40s belongs to the envelope: it has an option, or is an extension",
@@ -140,6 +149,9 @@ static kur_status check_attributes(const struct attributes *a, kur_error *error)
     kur_status status = KUR_OK;
     for (size_t i = 0; i < sizeof texts / sizeof *texts && status == KUR_OK; i++)
         status = check_text(texts[i][0], texts[i][1], error);
+    if (status == KUR_OK && a->content_type != NULL &&
+        strncasecmp(a->content_type, KUR__STRUCTURED_TYPE, sizeof KUR__STRUCTURED_TYPE - 1) == 0)
+        return wrong(error, ".content_type", "is that of a structured event: it is asked for by .mode");
     return status;
 }
 

@@ -299,7 +299,10 @@ START_TEST(test_envelope__wrong_options_are_named)
 {
     const kur_header bad_name = {"Tenant", kur_bytes_text("x")}, own = {"id", kur_bytes_text("x")},
                      bad_value = {"tenant", kur_bytes_text("\n")}, ce = {"ce_x", kur_bytes_text("x")},
-                     nameless = {NULL, kur_bytes_text("x")};
+                     nameless = {NULL, kur_bytes_text("x")}, no_text = {"\xff", kur_bytes_text("x")},
+                     no_data = {"hollow", kur_bytes_of(NULL, 3)}, no_value = {"tenant", kur_bytes_text(NULL)};
+    const kur_header twice[] = {
+        {"tenant", kur_bytes_text("a")}, {"region", kur_bytes_text("b")}, {"tenant", kur_bytes_text("c")}};
     const struct {
         kur_publish_options options;
         const char *says;
@@ -323,6 +326,12 @@ START_TEST(test_envelope__wrong_options_are_named)
         {KUR_PUBLISH_OPTIONS(.extensions = &bad_value, .extension_count = 1), "extension tenant"},
         {KUR_PUBLISH_OPTIONS(.headers = &ce, .header_count = 1), "ce_x"},
         {KUR_PUBLISH_OPTIONS(.headers = &nameless, .header_count = 1), "header's name"},
+        {KUR_PUBLISH_OPTIONS(.headers = &no_text, .header_count = 1), "header's name is not UTF-8"},
+        {KUR_PUBLISH_OPTIONS(.headers = &no_data, .header_count = 1), "header hollow"},
+        {KUR_PUBLISH_OPTIONS(.header_count = 1), "headers"},
+        {KUR_PUBLISH_OPTIONS(.extensions = &no_value, .extension_count = 1), "extension tenant"},
+        {KUR_PUBLISH_OPTIONS(.extensions = twice, .extension_count = 3), "extension tenant is there twice"},
+        {KUR_PUBLISH_OPTIONS(.content_type = "Application/CloudEvents+json"), ".content_type"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         kur_event_view view;
