@@ -375,8 +375,11 @@ bool kur_event_is(const kur_event_view *view, const kur_type *type)
 kur_status kur_event_decode(const kur_event_view *view, const kur_type *type, kur_arena *arena, void *event,
                             kur_error *error)
 {
-    if (view == NULL)
-        return kur__error_null(error, "view");
+    if (view == NULL || type == NULL || arena == NULL || event == NULL)
+        return kur__error_null(error, view == NULL    ? "view"
+                                      : type == NULL  ? "type"
+                                      : arena == NULL ? "arena"
+                                                      : "event");
     if (view->data.data == NULL)
         return kur_error_set(error, KUR_ERROR_MISMATCH, "the event has no data: a tombstone");
     if (view->content_type != NULL && !kur__content_type_is_json(view->content_type))

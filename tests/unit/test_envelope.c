@@ -392,9 +392,14 @@ START_TEST(test_envelope__decodes_by_content_type)
     ck_says(error, "application/avro");
     view = KUR_EVENT_VIEW();
     ck_status(order_created_read(&view, arena, &order, &error), KUR_ERROR_MISMATCH, error);
-    error = (kur_error){0};
-    ck_status(order_created_read(NULL, arena, &order, &error), KUR_ERROR_INVALID_ARGUMENT, error);
-    ck_says(error, "view");
+    for (int i = 0; i < 4; i++) {
+        static const char *const messages[] = {"view is NULL", "type is NULL", "arena is NULL", "event is NULL"};
+        error = (kur_error){0};
+        ck_status(kur_event_decode(i == 0 ? NULL : &view, i == 1 ? NULL : &order_created_type, i == 2 ? NULL : arena,
+                                   i == 3 ? NULL : &order, &error),
+                  KUR_ERROR_INVALID_ARGUMENT, error);
+        ck_assert_str_eq(error.message, messages[i]);
+    }
 }
 END_TEST
 
