@@ -22,8 +22,8 @@ typedef struct kur_property {
 } kur_property;
 
 /**
- * Where settings come from, the later ones first: `properties`, `bootstrap_servers`, the properties file, the
- * environment (KAFKA_BOOTSTRAP_SERVERS), the library's own defaults.
+ * Where settings come from, the later ones first: `properties`, `bootstrap_servers` and `client_id`, the
+ * properties file, the environment (KAFKA_BOOTSTRAP_SERVERS), the library's own defaults.
  */
 typedef struct kur_client_options {
     size_t size;

@@ -85,10 +85,10 @@ const char *kur__client_source(const kur_client *client)
 static kur_status collect(kur_client *client, const kur_client_options *options, kur_error *error)
 {
     const char *environment = getenv("KAFKA_BOOTSTRAP_SERVERS");
-    const char *client_id = options->client_id != NULL ? options->client_id : program_invocation_short_name;
+    const char *program = program_invocation_short_name;
     kur_status status = KUR_OK;
-    if (client_id != NULL && client_id[0] != '\0')
-        status = kur__config_set(&client->config, "client.id", client_id, error);
+    if (program != NULL && program[0] != '\0' && kur_bytes_is_utf8(kur_bytes_text(program)))
+        status = kur__config_set(&client->config, "client.id", program, error);
     if (status == KUR_OK && environment != NULL && environment[0] != '\0') {
         status = kur__config_set(&client->config, "bootstrap.servers", environment, error);
         if (status != KUR_OK)
@@ -98,6 +98,8 @@ static kur_status collect(kur_client *client, const kur_client_options *options,
         status = kur__config_load(&client->config, options->properties_file, error);
     if (status == KUR_OK && options->bootstrap_servers != NULL)
         status = kur__config_set(&client->config, "bootstrap.servers", options->bootstrap_servers, error);
+    if (status == KUR_OK && options->client_id != NULL)
+        status = kur__config_set(&client->config, "client.id", options->client_id, error);
     for (const kur_property *p = options->properties; status == KUR_OK && p != NULL && p->name != NULL; p++)
         status = kur__config_set(&client->config, p->name, p->value, error);
     if (status != KUR_OK)
@@ -123,6 +125,12 @@ kur_client *kur_client_new(const kur_client_options *given, kur_error *error)
         kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                       ".source is empty, longer than %d bytes, or not UTF-8 without control characters",
                       SOURCE_SIZE_MAX);
+        return NULL;
+    }
+    if ((options.properties_file != NULL && options.properties_file[0] == '\0') ||
+        (options.client_id != NULL && options.client_id[0] == '\0')) {
+        kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is empty",
+                      options.client_id != NULL && options.client_id[0] == '\0' ? ".client_id" : ".properties_file");
         return NULL;
     }
     if (options.log_level < 0 || options.log_level > KUR_LOG_DEBUG) {

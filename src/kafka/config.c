@@ -196,9 +196,10 @@ kur_status kur__config_set(kur__config *config, const char *name, const char *va
     size_t size = strlen(name);
     HASH_FIND(hh, config->settings, name, size, setting);
     if (setting != NULL) {
+        /* To the end: librdkafka has names for the same thing, and of those the one that is applied last counts. */
+        HASH_DEL(config->settings, setting);
         kur_free(setting->value);
-        setting->value = copy;
-        return KUR_OK;
+        kur_free(setting);
     }
     setting = kur_calloc(1, sizeof *setting + size + 1);
     if (setting != NULL) {
