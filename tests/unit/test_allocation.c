@@ -123,6 +123,33 @@ START_TEST(test_allocation__json)
 }
 END_TEST
 
+/* Keys are sorted to find one that is there twice: many of them in memory of their own. */
+static kur_status map_of_many(kur_error *error)
+{
+    static KUR_ITEM(kinds, weights) weights[100];
+    static char keys[100][4];
+    static const char symbols[] = "0123456789";
+    struct kinds record = {.text = "", .shade = colour_red, .weights = {(void *)weights, 100}};
+    for (int i = 0; i < 100; i++) {
+        keys[i][0] = symbols[i / 10];
+        keys[i][1] = symbols[i % 10];
+        weights[i].key = keys[i];
+    }
+    kur_status status = kinds_validate(&record, error);
+    kur_buffer json = {0};
+    if (status == KUR_OK)
+        status = kinds_to_json(&record, &json, error);
+    ck_assert(status == KUR_OK || json.size == 0);
+    kur_buffer_done(&json);
+    return status;
+}
+
+START_TEST(test_allocation__map_of_many)
+{
+    fail_each("a map of many keys", map_of_many);
+}
+END_TEST
+
 static kur_status envelope_both_ways(kur_error *error)
 {
     kur_status status = KUR_ERROR_NO_MEMORY;
@@ -198,6 +225,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_allocation__json, test_allocation__envelope, test_allocation__client, NULL};
+    const TTest *const tests[] = {test_allocation__json, test_allocation__map_of_many, test_allocation__envelope,
+                                  test_allocation__client, NULL};
     return check_main("allocation", tests);
 }
