@@ -129,7 +129,8 @@ typedef struct kur_publish_options {
     const char *traceparent;      /**< default: the parent's */
     const char *tracestate;
     const char *baggage;
-    const kur_header *extensions; /**< CloudEvents extensions: names [a-z0-9]{1,20} without ce_, none twice, values UTF-8 */
+    const kur_header
+        *extensions; /**< CloudEvents extensions: names [a-z0-9]{1,20} without ce_, none twice, values UTF-8 */
     size_t extension_count;
     const kur_header *headers; /**< further headers as they are; none that begin with ce_ */
     size_t header_count;
