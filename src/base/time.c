@@ -5,7 +5,7 @@
  * conversions are written out, in the proleptic Gregorian calendar with years that begin in March: then the leap day
  * is the last of its year and no table is needed.
  */
-#include <kurier/time.h>
+#include "base/time.h"
 
 #include "base/error.h"
 
@@ -51,10 +51,20 @@ static char *put_digits(char *text, int64_t number, int digits)
     return text + digits;
 }
 
+bool kur__date_has_text(int64_t days)
+{
+    return days >= first_day && days <= last_day;
+}
+
+bool kur__time_has_text(int64_t time_us)
+{
+    return time_us >= first_day * DAY_US && time_us < (last_day + 1) * DAY_US;
+}
+
 size_t kur_date_format(int32_t days, char text[KUR_DATE_TEXT_SIZE])
 {
     text[0] = '\0';
-    if (days < first_day || days > last_day)
+    if (!kur__date_has_text(days))
         return 0;
     int year, month, day;
     date_from_days(days, &year, &month, &day);
@@ -71,7 +81,7 @@ size_t kur_time_format(int64_t time_us, char text[KUR_TIME_TEXT_SIZE])
 {
     int64_t days = time_us / DAY_US - (time_us % DAY_US < 0);
     text[0] = '\0';
-    if (days < first_day || days > last_day)
+    if (!kur__time_has_text(time_us))
         return 0;
     int64_t rest = time_us - days * DAY_US;
     int64_t seconds = rest / SECOND_US;
@@ -190,7 +200,7 @@ static bool read_time(struct reader *reader, int64_t *time_us)
         return false;
     int64_t seconds = (hour * 60 + minute) * 60 + second;
     int64_t time = days * DAY_US + seconds * SECOND_US + fraction - offset;
-    if (time < first_day * DAY_US || time >= (last_day + 1) * DAY_US)
+    if (!kur__time_has_text(time))
         return false;
     *time_us = time;
     return true;

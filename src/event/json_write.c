@@ -26,10 +26,24 @@ static kur_status put_char(writer *w, char c)
     return kur__buffer_put_char(w->json, c) == KUR_OK ? KUR_OK : kur__error_no_memory(w->error);
 }
 
+/* Whether one of eight bytes needs an escape; never wrongly no. */
+static bool word_needs_escape(uint64_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+    uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
+    uint64_t found = ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash);
+    return (found & tops) != 0;
+}
+
 /* How many bytes from the start need no escape. */
 static size_t count_plain(const char *text, size_t size)
 {
     size_t i = 0;
+    for (uint64_t word; i + sizeof word <= size; i += sizeof word) {
+        memcpy(&word, text + i, sizeof word);
+        if (word_needs_escape(word))
+            break;
+    }
     while (i < size && (unsigned char)text[i] >= 0x20 && text[i] != '"' && text[i] != '\\')
         i++;
     return i;
@@ -68,6 +82,19 @@ static kur_status put_string(writer *w, const char *text)
     return kur__json_write_string(w->json, text, strlen(text)) == KUR_OK ? KUR_OK : kur__error_no_memory(w->error);
 }
 
+/* A name of C, in whatever case, needs no escapes. */
+static kur_status put_name(writer *w, const kur_type *type, const kur_field *field)
+{
+    char storage[KUR__NAME_MAX];
+    const char *name = kur__field_name(type, field, storage);
+    if (field->json != NULL)
+        return put_string(w, name);
+    kur_status status = put_char(w, '"');
+    if (status == KUR_OK)
+        status = put(w, name, strlen(name));
+    return status == KUR_OK ? put_char(w, '"') : status;
+}
+
 static kur_status write_value(writer *w, const kur_type *type, const kur_field *field, const char *value,
                               const kur__path *path, size_t depth);
 
@@ -80,12 +107,11 @@ static kur_status write_record(writer *w, const kur_type *type, const char *reco
         const char *value = record + field->offset;
         if (field->type->kind == KUR_KIND_IS_OPTIONAL && !kur__optional_has(value))
             continue;
-        char storage[KUR__NAME_MAX];
         kur__path at = {.up = path, .name = field->name};
         status = first ? KUR_OK : put_char(w, ',');
         first = false;
         if (status == KUR_OK)
-            status = put_string(w, kur__field_name(type, field, storage));
+            status = put_name(w, type, field);
         if (status == KUR_OK)
             status = put_char(w, ':');
         if (status == KUR_OK)

@@ -15,6 +15,7 @@
 #include <kurier/time.h>
 
 #include "base/error.h"
+#include "base/time.h"
 #include "event/value.h"
 
 /* ---- Names and paths ---- */
@@ -199,10 +200,8 @@ static kur_status check_number(const kur_type *type, const kur_field *field, con
     load_number(type, value, &loaded);
     if (loaded.is_real && !isfinite(loaded.real))
         return kur__error_at(error, KUR_ERROR_MISMATCH, path, "is not a finite number");
-    char text[KUR_TIME_TEXT_SIZE];
-    if (type->kind == KUR_KIND_IS_TIMESTAMP && kur_time_format(loaded.integer, text) == 0)
-        return kur__error_at(error, KUR_ERROR_MISMATCH, path, "the year is outside 0001 to 9999");
-    if (type->kind == KUR_KIND_IS_DATE && kur_date_format((int32_t)loaded.integer, text) == 0)
+    if ((type->kind == KUR_KIND_IS_TIMESTAMP && !kur__time_has_text(loaded.integer)) ||
+        (type->kind == KUR_KIND_IS_DATE && !kur__date_has_text(loaded.integer)))
         return kur__error_at(error, KUR_ERROR_MISMATCH, path, "the year is outside 0001 to 9999");
     if (type->kind == KUR_KIND_IS_DECIMAL) {
         if (type->precision < 1 || type->precision > 18 || type->scale < 0 || type->scale > type->precision)
@@ -222,9 +221,13 @@ static kur_status check_string(const kur_field *field, const char *text, const k
 {
     if (text == NULL)
         return kur__error_at(error, KUR_ERROR_MISMATCH, path, "is NULL");
-    if (!kur_bytes_is_utf8(kur_bytes_text(text)))
+    size_t size = strlen(text);
+    if (!kur_bytes_is_utf8(kur_bytes_of(text, size)))
         return kur__error_at(error, KUR_ERROR_MISMATCH, path, "is not UTF-8");
     if (field == NULL || (field->min_length == 0 && field->max_length == 0))
+        return KUR_OK;
+    /* A character has one to four bytes: mostly that says enough. */
+    if (size / 4 >= field->min_length && (field->max_length == 0 || size <= field->max_length))
         return KUR_OK;
     return check_length(field, count_characters(text), "characters", path, error);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/time.h"
 #include "event/attribute.h"
 #include "event/json.h"
 #include "event/value.h"
@@ -41,16 +42,22 @@ END_TEST
 
 START_TEST(test_text__strings_are_escaped_as_jansson_reads_them)
 {
-    for (int c = 1; c < 128; c++) {
-        char text[] = {'a', (char)c, (char)c, 'b', '\0'};
-        kur_buffer json = {0};
-        ck_assert_int_eq(kur__json_write_string(&json, text, strlen(text)), KUR_OK);
-        json_t *read = json_loadb(json.data, json.size, JSON_DECODE_ANY, NULL);
-        ck_assert_msg(read != NULL, "%s is not JSON", json.data);
-        ck_assert_str_eq(json_string_value(read), text);
-        json_decref(read);
-        kur_buffer_done(&json);
-    }
+    /* Each character at each place, in texts whose sizes leave every rest behind the words that are looked at. */
+    for (int c = 1; c < 128; c++)
+        for (size_t size = 1; size <= 20; size++)
+            for (size_t place = 0; place < size; place++) {
+                char text[21];
+                memset(text, c % 2 == 0 ? 'x' : '~', size);
+                text[place] = (char)c;
+                text[size] = '\0';
+                kur_buffer json = {0};
+                ck_assert_int_eq(kur__json_write_string(&json, text, size), KUR_OK);
+                json_t *read = json_loadb(json.data, json.size, JSON_DECODE_ANY, NULL);
+                ck_assert_msg(read != NULL, "%s is not JSON", json.data);
+                ck_assert_str_eq(json_string_value(read), text);
+                json_decref(read);
+                kur_buffer_done(&json);
+            }
     static const char *const pairs[][2] = {{"", "\"\""},
                                            {"\"", "\"\\\"\""},
                                            {"\\", "\"\\\\\""},
@@ -160,12 +167,64 @@ START_TEST(test_text__topics_byte_by_byte)
 }
 END_TEST
 
+/* Lengths count characters, whether or not the bytes say enough. */
+START_TEST(test_text__lengths_of_strings_at_their_bounds)
+{
+    const kur_type type = {.abi = KUR_TYPE_ABI, .kind = KUR_KIND_IS_STRING, .size = sizeof(char *)};
+    const kur_field field = {.name = "f", .type = &type, .min_length = 2, .max_length = 5};
+    static const struct {
+        const char *text;
+        bool fits;
+    } cases[] = {{"", false},
+                 {"a", false},
+                 {"\xc3\xa9", false},
+                 {"\xf0\x9f\x98\x80", false},
+                 {"ab", true},
+                 {"\xc3\xa9\xc3\xa9", true},
+                 {"\xf0\x9f\x98\x80\xf0\x9f\x98\x80", true},
+                 {"abcde", true},
+                 {"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", true},
+                 {"abcdef", false},
+                 {"abcdefgh", false},
+                 {"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kur_error error = {0};
+        ck_status(kur__value_check(&type, &field, &cases[i].text, NULL, &error),
+                  cases[i].fits ? KUR_OK : KUR_ERROR_CONSTRAINT, error);
+    }
+}
+END_TEST
+
+/* What can be written and what is valid are one. */
+START_TEST(test_text__times_at_their_bounds)
+{
+    static const int64_t first_us = INT64_C(-62135596800000000), last_us = INT64_C(253402300799999999);
+    const struct {
+        int64_t time_us;
+        bool has_text;
+    } cases[] = {{first_us - 1, false}, {first_us, true},     {-1, true},         {0, true},
+                 {last_us, true},       {last_us + 1, false}, {INT64_MIN, false}, {INT64_MAX, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[KUR_TIME_TEXT_SIZE];
+        ck_assert_int_eq(kur__time_has_text(cases[i].time_us), cases[i].has_text);
+        ck_assert_int_eq(kur_time_format(cases[i].time_us, text) > 0, cases[i].has_text);
+    }
+    char text[KUR_DATE_TEXT_SIZE];
+    for (int32_t days = -719163; days <= -719161; days++)
+        ck_assert_int_eq(kur_date_format(days, text) > 0, kur__date_has_text(days));
+    ck_assert(!kur__date_has_text(-719163) && kur__date_has_text(-719162));
+    ck_assert(kur__date_has_text(2932896) && !kur__date_has_text(2932897));
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_text__buffer_put_grows_as_append_does,
                                   test_text__strings_are_escaped_as_jansson_reads_them,
                                   test_text__decimals_of_every_scale,
                                   test_text__a_decimal_of_no_such_form_is_refused,
+                                  test_text__lengths_of_strings_at_their_bounds,
+                                  test_text__times_at_their_bounds,
                                   test_text__attributes_byte_by_byte,
                                   test_text__topics_byte_by_byte,
                                   NULL};
