@@ -172,6 +172,8 @@ static bench_sample publish_ours(struct side *side, int events)
                                 .on_result = on_result, .user = side);
         if (order_created_publish(side->producer, &all[i % ORDERS], &options, &error) != KUR_OK)
             bench_fail("publish: %s", error.message);
+        if (i % POLL_EVERY == 0)
+            poll_results(side, 0);
     }
     return wait_for_all(side, start);
 }
@@ -333,14 +335,17 @@ void bench_publish(const bench_options *options)
     struct sample samples[ORDERS];
     capture(options, samples);
     bench_pair pair = {.bench = "publish",
-                       .name = "order, eight ce_",
-                       .baseline = "producev, same bytes",
+                       .name = "own thread",
+                       .baseline = "producev, polling thread",
                        .ours = round_publish_ours,
                        .bare = round_publish_bare,
                        .records = EVENTS,
                        .least_ratio = 0.75,
                        .runs = 30};
     run(options, pair, KUR_DISPATCH_THREAD, true, samples, ORDERS);
+    pair.name = "caller";
+    pair.baseline = "producev and poll";
+    run(options, pair, KUR_DISPATCH_CALLER, false, samples, ORDERS);
     for (int i = 0; i < ORDERS; i++) {
         free(samples[i].key);
         free(samples[i].value);
