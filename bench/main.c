@@ -69,6 +69,7 @@ static bool run_bench(int number, const bench_options *options)
     pid_t parent = getpid();
     int status;
     fflush(stdout);
+    fprintf(stderr, "bench: %s…\n", benches[number].name);
     pid_t child = fork();
     if (child == 0) {
         end_with_parent(parent);
