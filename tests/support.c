@@ -65,15 +65,20 @@ static void create_topic(const char *name, int partitions)
     rd_kafka_destroy(rk);
 }
 
-const char *support_topic(int partitions)
+void support_create(const char *name, int partitions)
 {
-    const char *name = support_name("t");
     kur_error error = {0};
     support_bootstrap();
     if (support_is_real())
         create_topic(name, partitions);
     else
         ck_assert_msg(kur_embedded_broker_topic(embedded, name, partitions, &error) == KUR_OK, "%s", error.message);
+}
+
+const char *support_topic(int partitions)
+{
+    const char *name = support_name("t");
+    support_create(name, partitions);
     return name;
 }
 

@@ -17,6 +17,9 @@ void support_stop(void);
 /* A topic of this test's own with `partitions` partitions, made; the name is valid until the program ends. */
 const char *support_topic(int partitions);
 
+/* Makes a topic of that name. */
+void support_create(const char *name, int partitions);
+
 /* A name that no other run uses, for groups. */
 const char *support_name(const char *prefix);
 

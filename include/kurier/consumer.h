@@ -67,7 +67,10 @@ typedef struct kur_consumer_options {
  */
 KUR_API kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_options *options, kur_error *error);
 
-/** Replaces the subscription; `topics` ends with NULL. KUR_ERROR_INVALID_ARGUMENT names the wrong one. Does not wait.
+/**
+ * Replaces the subscription; `topics` ends with NULL. A topic need not be there yet: it is found within 10 s of its
+ * making (topic.metadata.refresh.interval.ms), and a poll may say KUR_ERROR_UNKNOWN_TOPIC until then.
+ * KUR_ERROR_INVALID_ARGUMENT names the wrong one. Does not wait.
  */
 KUR_API kur_status kur_consumer_subscribe(kur_consumer *consumer, const char *const *topics, kur_error *error);
 

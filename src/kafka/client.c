@@ -42,6 +42,8 @@ static const kur_property consumer_defaults[] = {
     {"enable.auto.offset.store", "false"},
     {"auto.offset.reset", "error"},
     {"partition.assignment.strategy", "range"},
+    /* A topic that is made after the subscription is found by then; librdkafka's own five minutes look like a hang. */
+    {"topic.metadata.refresh.interval.ms", "10000"},
 };
 
 static kur_status set_defaults(rd_kafka_conf_t *conf, const kur_property *defaults, size_t count, kur_error *error)

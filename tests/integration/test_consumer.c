@@ -286,6 +286,37 @@ START_TEST(test_consumer__starts_at_the_end_when_asked)
 }
 END_TEST
 
+START_TEST(test_consumer__finds_a_topic_that_is_made_later)
+{
+    skip_unless(support_is_real(), "the embedded broker makes every topic on first sight");
+    kur_error error = {0};
+    const char *topics[] = {support_topic(1), support_name("later"), NULL};
+    struct watched watched = {.commit_at_revoke = -1};
+    kur_consumer *consumer = kur_consumer_new(
+        client, &KUR_CONSUMER_OPTIONS(.group = support_name("g"), .on_rebalance = on_rebalance, .user = &watched),
+        &error);
+    ck_ok(kur_consumer_subscribe(consumer, topics, &error), error);
+    kur_record *record = NULL;
+    int64_t deadline = kur_clock_monotonic_us() + PATIENCE_US;
+    while (watched.assigned == 0 && kur_clock_monotonic_us() < deadline) {
+        kur_status status = kur_consumer_poll(consumer, 100, &record, &error);
+        ck_assert(status == KUR_OK || status == KUR_ERROR_UNKNOWN_TOPIC);
+    }
+    ck_assert_int_eq(watched.assigned, 1);
+    support_create(topics[1], 1);
+    produce(topics[1], 0, 7, 1);
+    deadline = kur_clock_monotonic_us() + PATIENCE_US;
+    while (record == NULL && kur_clock_monotonic_us() < deadline) {
+        kur_status status = kur_consumer_poll(consumer, 1000, &record, &error);
+        ck_assert(status == KUR_OK || status == KUR_ERROR_UNKNOWN_TOPIC);
+    }
+    ck_assert_ptr_nonnull(record);
+    ck_assert_int_eq(number(record), 7);
+    drop(consumer, record);
+    kur_consumer_free(consumer);
+}
+END_TEST
+
 START_TEST(test_consumer__a_position_that_is_gone_is_a_gap)
 {
     kur_error error = {0};
@@ -478,6 +509,7 @@ int main(void)
                                   test_consumer__goes_on_where_the_group_has_committed,
                                   test_consumer__tells_of_rebalances,
                                   test_consumer__starts_at_the_end_when_asked,
+                                  test_consumer__finds_a_topic_that_is_made_later,
                                   test_consumer__a_position_that_is_gone_is_a_gap,
                                   test_consumer__records_outlive_it,
                                   test_consumer__reads_typed_events,
