@@ -23,9 +23,11 @@ enum {
 
 /* Who wants to know of a record: the opaque of its delivery report. */
 struct kur__slot {
-    kur_result_callback *callback;
+    union {
+        kur_result_callback *callback;
+        struct kur__slot *next; /* while it is free */
+    };
     void *user;
-    struct kur__slot *next;
 };
 
 struct kur__slot_chunk {

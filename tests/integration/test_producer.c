@@ -1,5 +1,6 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include <kurier/kurier.h>
+#include <kurier/librdkafka.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -414,6 +415,29 @@ START_TEST(test_producer__is_shared_by_threads)
 }
 END_TEST
 
+/* Each of the three ways to librdkafka refuses alike: plain, with a time, with headers. */
+START_TEST(test_producer__a_fenced_one_sends_no_more)
+{
+    static const kur_header header = {"name", {"value", 5}};
+    kur_error error = {0};
+    kur_client *client = support_client();
+    kur_producer *producer = kur_producer_new(client, NULL, &error);
+    ck_assert_msg(producer != NULL, "%s", error.message);
+    kur_message message = to(support_topic(1), "value");
+    rd_kafka_test_fatal_error(kur_producer_librdkafka(producer), RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, "another");
+    ck_status(kur_producer_send(producer, &message, &error), KUR_ERROR_FENCED, error);
+    message.timestamp_us = INT64_C(1780000000123456);
+    ck_status(kur_producer_send(producer, &message, &error), KUR_ERROR_FENCED, error);
+    message.headers = &header;
+    message.header_count = 1;
+    ck_status(kur_producer_send(producer, &message, &error), KUR_ERROR_FENCED, error);
+    ck_assert(error.fatal);
+    ck_assert_uint_eq(kur_producer_pending(producer), 0);
+    kur_producer_free(producer);
+    kur_client_unref(client);
+}
+END_TEST
+
 struct named {
     const char *topic;
     int delivered;
@@ -505,6 +529,7 @@ int main(void)
                                   test_producer__callbacks_may_send_but_not_wait,
                                   test_producer__dispatch_on_the_callers_thread,
                                   test_producer__is_shared_by_threads,
+                                  test_producer__a_fenced_one_sends_no_more,
                                   test_producer__sends_to_many_topics,
                                   test_producer__publishes_events,
                                   NULL};
