@@ -269,7 +269,7 @@ void bench_produce(const bench_options *options)
                        .bare = round_bare,
                        .records = RECORDS,
                        .least_ratio = 0.95,
-                       .runs = 30};
+                       .runs = 60};
     run(options, pair, KUR_DISPATCH_THREAD, true, &sample, 1);
     pair.name = "caller";
     pair.baseline = "producev and poll";
