@@ -52,7 +52,9 @@ static void help(void)
            "partitions\n"
            "  - look up offsets by time\n"
            "  - listen on a port of your choice, or on another address\n"
-           "The first rebalance of a group takes 3 s. For the real thing: script/kafka start.\n",
+           "The first rebalance of a group takes 3 s; later ones take a second less than its session time-out, 44 s by "
+           "default.\n"
+           "For the real thing: script/kafka start.\n",
            PARTITIONS_DEFAULT);
 }
 
