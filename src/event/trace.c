@@ -14,6 +14,18 @@ static bool is_zero(const char *text, size_t size)
     return strspn(text, "0") >= size;
 }
 
+/* Printable ASCII; with tabs in between, where `has_tabs`. */
+static bool is_printable(kur_bytes value, size_t size_max, bool has_tabs)
+{
+    const unsigned char *text = value.data;
+    if (text == NULL || value.size == 0 || value.size > size_max)
+        return false;
+    for (size_t i = 0; i < value.size; i++)
+        if ((text[i] < 0x20 && !(has_tabs && text[i] == '\t')) || text[i] > 0x7e)
+            return false;
+    return true;
+}
+
 bool kur__traceparent_is_valid(kur_bytes value)
 {
     enum {
@@ -27,26 +39,16 @@ bool kur__traceparent_is_valid(kur_bytes value)
     if (is_zero(text + 3, 32) || is_zero(text + 36, 16) || memcmp(text, "ff", 2) == 0)
         return false;
     bool is_first_version = memcmp(text, "00", 2) == 0;
-    return value.size == SIZE || (!is_first_version && value.size <= 512 && text[SIZE] == '-');
-}
-
-static bool is_printable(kur_bytes value, size_t size_max)
-{
-    const unsigned char *text = value.data;
-    if (text == NULL || value.size == 0 || value.size > size_max)
-        return false;
-    for (size_t i = 0; i < value.size; i++)
-        if ((text[i] < 0x20 && text[i] != '\t') || text[i] > 0x7e)
-            return false;
-    return true;
+    /* A later version may say more, in words that nobody knows yet: printable ones, for they travel on. */
+    return value.size == SIZE || (!is_first_version && text[SIZE] == '-' && is_printable(value, 512, false));
 }
 
 bool kur__tracestate_is_valid(kur_bytes text)
 {
-    return is_printable(text, 512);
+    return is_printable(text, 512, true);
 }
 
 bool kur__baggage_is_valid(kur_bytes text)
 {
-    return is_printable(text, 8192);
+    return is_printable(text, 8192, true);
 }

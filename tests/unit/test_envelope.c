@@ -9,6 +9,7 @@
 #include "event/envelope.h"
 
 #define TRACEPARENT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+#define LATER_TRACEPARENT "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 #define BINARY                                                                                                         \
     {"ce_specversion", "1.0"}, {"ce_id", "i-1"}, {"ce_source", "/s"},                                                  \
     {                                                                                                                  \
@@ -145,6 +146,9 @@ START_TEST(test_envelope__traces_that_are_not_valid_are_not_there)
                                         "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
                                         "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
                                         TRACEPARENT "-more",
+                                        LATER_TRACEPARENT "-m\x01re",
+                                        LATER_TRACEPARENT "-m\tre",
+                                        LATER_TRACEPARENT "-m\xff",
                                         "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"};
     kur_event_view view;
     kur_error error;
@@ -154,9 +158,7 @@ START_TEST(test_envelope__traces_that_are_not_valid_are_not_there)
         ck_assert_ptr_null(view.tracestate);
     }
     /* A later version may have more behind it. */
-    ck_ok(READ(&view, &error, "{}", BINARY,
-               {"traceparent", "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"}),
-          error);
+    ck_ok(READ(&view, &error, "{}", BINARY, {"traceparent", LATER_TRACEPARENT "-more"}), error);
     ck_assert_ptr_nonnull(view.traceparent);
 }
 END_TEST
