@@ -76,9 +76,17 @@ bool kur_record_header(const kur_record *record, size_t index, kur_header *heade
 
 bool kur_record_header_last(const kur_record *record, const char *name, kur_bytes *value)
 {
-    rd_kafka_headers_t *headers = headers_of(record);
-    return headers != NULL && name != NULL && value != NULL &&
-           rd_kafka_header_get_last(headers, name, &value->data, &value->size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (name == NULL || value == NULL)
+        return false;
+    /* Not by rd_kafka_header_get_last: that does not find a name which a NUL cuts, and which by its index is the name.
+     */
+    kur_header header;
+    for (size_t i = kur_record_header_count(record); i > 0; i--)
+        if (kur_record_header(record, i - 1, &header) && strcmp(header.name, name) == 0) {
+            *value = header.value;
+            return true;
+        }
+    return false;
 }
 
 /* ---- Events ---- */

@@ -16,13 +16,10 @@ static rd_kafka_queue_t *queue;
 static rd_kafka_event_t *event; /* holds the record */
 static kur_arena *arena;
 
-/* A record of these headers, up to one without a name; valid until the next one. */
-static const kur_record *make_record(const kur_header *headers, const char *value)
+/* A record of these headers, which it takes; valid until the next one. */
+static const kur_record *make_record_of(rd_kafka_headers_t *list, const char *value)
 {
     size_t size = value != NULL ? strlen(value) : 0;
-    rd_kafka_headers_t *list = rd_kafka_headers_new(4);
-    for (; headers->name != NULL; headers++)
-        rd_kafka_header_add(list, headers->name, -1, headers->value.data, (ssize_t)headers->value.size);
     rd_kafka_resp_err_t code =
         rd_kafka_producev(rk, RD_KAFKA_V_TOPIC("orders"), RD_KAFKA_V_PARTITION(3),
                           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY("k", 1),
@@ -35,6 +32,15 @@ static const kur_record *make_record(const kur_header *headers, const char *valu
     } while (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR); /* nobody listens */
     ck_assert_int_eq(rd_kafka_event_type(event), RD_KAFKA_EVENT_DR);
     return kur_record_of_librdkafka(rd_kafka_event_message_next(event));
+}
+
+/* Likewise, of headers up to one without a name. */
+static const kur_record *make_record(const kur_header *headers, const char *value)
+{
+    rd_kafka_headers_t *list = rd_kafka_headers_new(4);
+    for (; headers->name != NULL; headers++)
+        rd_kafka_header_add(list, headers->name, -1, headers->value.data, (ssize_t)headers->value.size);
+    return make_record_of(list, value);
 }
 #define RECORD(value, ...) make_record((const kur_header[]){__VA_ARGS__, {NULL, {0}}}, value)
 #define TEXT(name, text)                                                                                               \
@@ -147,6 +153,26 @@ START_TEST(test_record__wrong_leaves_the_view)
 }
 END_TEST
 
+/* A NUL cuts a header's name; what it is called then, it is called in every way of looking. */
+START_TEST(test_record__name_with_nul)
+{
+    rd_kafka_headers_t *list = rd_kafka_headers_new(2);
+    rd_kafka_header_add(list, "x-a", -1, "first", -1);
+    rd_kafka_header_add(list, "x-a\0b", 5, "second", -1);
+    rd_kafka_header_add(list, "", 0, "third", -1);
+    const kur_record *record = make_record_of(list, "{}");
+    kur_header header;
+    kur_bytes value;
+    ck_assert_uint_eq(kur_record_header_count(record), 3);
+    ck_assert(kur_record_header(record, 1, &header));
+    ck_assert_str_eq(header.name, "x-a");
+    ck_assert(kur_record_header_last(record, "x-a", &value));
+    ck_assert(kur_bytes_equal(value, kur_bytes_text("second")));
+    ck_assert(kur_record_header_last(record, "", &value));
+    ck_assert(kur_bytes_equal(value, kur_bytes_text("third")));
+}
+END_TEST
+
 /* A program that knows fewer members than the library gets no more. */
 START_TEST(test_record__view_of_an_older_program)
 {
@@ -182,13 +208,10 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_record__binary,
-                                  test_record__structured,
-                                  test_record__plain_tombstone,
-                                  test_record__wrong_leaves_the_view,
-                                  test_record__view_of_an_older_program,
-                                  test_record__null_has_nothing,
-                                  NULL};
+    const TTest *const tests[] = {test_record__binary,           test_record__structured,
+                                  test_record__plain_tombstone,  test_record__wrong_leaves_the_view,
+                                  test_record__name_with_nul,    test_record__view_of_an_older_program,
+                                  test_record__null_has_nothing, NULL};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set(conf, "bootstrap.servers", SUPPORT_NOBODY, NULL, 0);
     rd_kafka_conf_set(conf, "log_level", "0", NULL, 0);
