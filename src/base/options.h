@@ -32,4 +32,10 @@ static inline kur_status kur__options_take(void *to, size_t size, const void *fr
     return KUR_OK;
 }
 
+/* An array of such structs is walked by the size of its first, as the caller compiled it. */
+static inline const void *kur__options_at(const void *first, size_t index)
+{
+    return (const char *)first + index * *(const size_t *)first;
+}
+
 #endif

@@ -9,26 +9,19 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/options.h"
 #include "kafka/consumer.h"
+#include "kafka/partition.h"
 #include "kafka/topic.h"
-
-enum {
-    METADATA_SIZE_MAX = 4096
-};
-
-static const kur_position *position_at(const kur_position *positions, size_t index)
-{
-    return (const kur_position *)(const void *)((const char *)positions + index * positions->size);
-}
 
 static kur_status check_commit(kur_consumer *consumer, const kur_position *position, size_t index, kur_error *error)
 {
     if (!kur__topic_is_valid(position->topic) || position->partition < 0 || position->offset < 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                              "positions[%zu]: topic, partition or offset is not valid", index);
-    if (position->metadata != NULL && strnlen(position->metadata, METADATA_SIZE_MAX + 1) > METADATA_SIZE_MAX)
+    if (position->metadata != NULL && strnlen(position->metadata, KUR__METADATA_SIZE_MAX + 1) > KUR__METADATA_SIZE_MAX)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "positions[%zu]: metadata is longer than %d bytes",
-                             index, METADATA_SIZE_MAX);
+                             index, KUR__METADATA_SIZE_MAX);
     rd_kafka_topic_partition_t *assigned = kur__consumer_find_assigned(consumer, position->topic, position->partition);
     if (assigned == NULL)
         return kur_error_set(error, KUR_ERROR_NOT_COMMITTED, "%s [%" PRId32 "] is not assigned", position->topic,
@@ -44,19 +37,14 @@ static kur_status make_commit(kur_consumer *consumer, const kur_position *positi
                               rd_kafka_topic_partition_list_t *list, kur_error *error)
 {
     for (size_t i = 0; i < count; i++) {
-        const kur_position *position = position_at(positions, i);
+        const kur_position *position = kur__options_at(positions, i);
         kur_status status = check_commit(consumer, position, i, error);
         if (status != KUR_OK)
             return status;
         rd_kafka_topic_partition_t *to = rd_kafka_topic_partition_list_add(list, position->topic, position->partition);
         to->offset = position->offset;
-        if (position->metadata != NULL && position->metadata[0] != '\0') {
-            /* Freed with the list by librdkafka, with the C library's free. */
-            to->metadata = strdup(position->metadata);
-            if (to->metadata == NULL)
-                return kur__error_no_memory(error);
-            to->metadata_size = strlen(position->metadata);
-        }
+        if (!kur__partition_set_metadata(to, position->metadata))
+            return kur__error_no_memory(error);
     }
     return KUR_OK;
 }
