@@ -18,16 +18,17 @@ typedef enum kur_dispatch {
     KUR_DISPATCH_CALLER = 1  /**< results come in kur_producer_dispatch, on the caller's thread */
 } kur_dispatch;
 
+/** What is 0 is the client's property of the name given, else the default. */
 typedef struct kur_producer_options {
     size_t size;
     kur_dispatch dispatch;
-    int queue_records;       /**< records not yet decided, at most; default 100,000 */
-    int queue_kbytes;        /**< their size in KiB, at most; default 65,536 */
-    int linger_ms;           /**< waits so long for a batch to fill; default 5; KUR_NONE: not at all */
+    int queue_records;       /**< records not yet decided, at most (queue.buffering.max.messages); default 100,000 */
+    int queue_kbytes;        /**< their size in KiB, at most (queue.buffering.max.kbytes); default 65,536 */
+    int linger_ms;           /**< waits so long for a batch to fill (linger.ms); default 5; KUR_NONE: not at all */
     int queue_wait_ms;       /**< a full queue is waited for so long; default 1,000; KUR_NONE: not at all */
-    int delivery_timeout_ms; /**< a record not acknowledged by then is failed or unknown; default 120,000; KUR_NONE:
-                                never */
-    const char *compression; /**< none, gzip, snappy, lz4, zstd; default none */
+    int delivery_timeout_ms; /**< a record not acknowledged by then is failed or unknown (message.timeout.ms); default
+                                120,000; KUR_NONE: never */
+    const char *compression; /**< none, gzip, snappy, lz4, zstd (compression.type); default none */
 } kur_producer_options;
 
 #define KUR_PRODUCER_OPTIONS(...) KUR__OPTIONS(kur_producer_options, __VA_ARGS__)
@@ -57,8 +58,9 @@ typedef struct kur_message {
 KUR_API kur_producer *kur_producer_new(kur_client *client, const kur_producer_options *options, kur_error *error);
 
 /**
- * Sends what it still holds, for 5 s at most, gives the rest up, and frees the producer. Callbacks run for all. Returns
- * how many records were not delivered. NULL gives 0. Not from callbacks, not while other threads use the producer.
+ * Sends what it still holds, for 5 s at most, gives the rest up, and frees the producer. Callbacks run for all; what
+ * they send once the rest is given up is refused with KUR_ERROR_CLOSED. Returns how many records were not delivered.
+ * NULL gives 0. Not from callbacks, not while other threads use the producer.
  */
 KUR_API size_t kur_producer_free(kur_producer *producer);
 
@@ -105,8 +107,9 @@ KUR_API kur_status kur_producer_publish_raw_wait(kur_producer *producer, const c
                                                  kur_error *error);
 
 /**
- * Sends without lingering and waits until everything taken over before has its result and the callbacks have run.
- * KUR_ERROR_TIMEOUT says how many are left, and names host and reason when no broker answered. Not from callbacks.
+ * Sends without lingering and waits until everything taken over has its result and the callbacks have run; what other
+ * threads go on sending is waited for as well. KUR_ERROR_TIMEOUT says how many are left, and names host and reason when
+ * no broker answered. Not from callbacks.
  */
 KUR_API kur_status kur_producer_flush(kur_producer *producer, int timeout_ms, kur_error *error);
 

@@ -36,6 +36,11 @@ static const kur_property producer_defaults[] = {
     {"enable.idempotence", "true"},
     {"acks", "all"},
     {"partitioner", "murmur2_random"},
+    /* What kur_producer_options names as defaults; here, so that the client's properties can set them. */
+    {"queue.buffering.max.messages", "100000"},
+    {"queue.buffering.max.kbytes", "65536"},
+    {"linger.ms", "5"},
+    {"message.timeout.ms", "120000"},
 };
 static const kur_property consumer_defaults[] = {
     {"enable.auto.commit", "false"},

@@ -8,7 +8,7 @@
  * With KUR_DISPATCH_CALLER there is no thread, and only kur_producer_dispatch and those who wait for a result serve
  * reports.
  *
- * End. Flush with a deadline, purge, serve the reports of what was purged, stop the thread, destroy.
+ * End. Flush with a deadline, take no more, purge, serve the reports of what was purged, stop the thread, destroy.
  */
 #include "kafka/producer.h"
 
@@ -79,36 +79,39 @@ static void *run_thread(void *user)
 
 /* ---- New and free ---- */
 
-static kur_status set_number(rd_kafka_conf_t *conf, const char *name, int given, int standard, int none,
+/* 0 leaves what the client's properties say, else the default that the client sets beneath them. */
+static kur_status set_number(rd_kafka_conf_t *conf, const char *option, const char *property, int given, int none,
                              kur_error *error)
 {
+    if (given == 0)
+        return KUR_OK;
     if (given < 0 && (given != KUR_NONE || none < 0))
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s: %d is not valid", name, given);
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s: %d is not valid", option, given);
     char value[16], why[256];
-    snprintf(value, sizeof value, "%d", given == 0 ? standard : given == KUR_NONE ? none : given);
-    if (rd_kafka_conf_set(conf, name, value, why, sizeof why) != RD_KAFKA_CONF_OK)
-        return kur_error_set(error, KUR_ERROR_CONFIG, "%s: %s", name, why);
+    snprintf(value, sizeof value, "%d", given == KUR_NONE ? none : given);
+    if (rd_kafka_conf_set(conf, property, value, why, sizeof why) != RD_KAFKA_CONF_OK)
+        return kur_error_set(error, KUR_ERROR_CONFIG, "%s: %s", option, why);
     return KUR_OK;
 }
 
 static kur_status configure(rd_kafka_conf_t *conf, const kur_producer_options *options, kur_error *error)
 {
     const struct {
-        const char *name;
-        int given, standard, none;
+        const char *option, *property;
+        int given, none;
     } numbers[] = {
-        {"queue.buffering.max.messages", options->queue_records, 100000, -1},
-        {"queue.buffering.max.kbytes", options->queue_kbytes, 65536, -1},
-        {"linger.ms", options->linger_ms, 5, 0},
-        {"message.timeout.ms", options->delivery_timeout_ms, 120000, 0},
+        {".queue_records", "queue.buffering.max.messages", options->queue_records, -1},
+        {".queue_kbytes", "queue.buffering.max.kbytes", options->queue_kbytes, -1},
+        {".linger_ms", "linger.ms", options->linger_ms, 0},
+        {".delivery_timeout_ms", "message.timeout.ms", options->delivery_timeout_ms, 0},
     };
     kur_status status = KUR_OK;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && status == KUR_OK; i++)
-        status = set_number(conf, numbers[i].name, numbers[i].given, numbers[i].standard, numbers[i].none, error);
+        status = set_number(conf, numbers[i].option, numbers[i].property, numbers[i].given, numbers[i].none, error);
     char why[256];
     if (status == KUR_OK && options->compression != NULL &&
         rd_kafka_conf_set(conf, "compression.type", options->compression, why, sizeof why) != RD_KAFKA_CONF_OK)
-        status = kur_error_set(error, KUR_ERROR_CONFIG, "compression: %s", why);
+        status = kur_error_set(error, KUR_ERROR_CONFIG, ".compression: %s", why);
     return status;
 }
 
@@ -259,6 +262,8 @@ size_t kur_producer_free(kur_producer *producer)
         size_t before = atomic_load(&producer->undelivered);
         atomic_fetch_add(&producer->flushes, 1);
         if (!wait_until_empty(producer, FREE_FLUSH_MS)) {
+            /* Or a callback that sends again what failed would go on for ever, and the last would have no result. */
+            atomic_store(&producer->closing, true);
             rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
             wait_until_empty(producer, FREE_PURGE_MS);
         }

@@ -47,6 +47,7 @@ struct kur_producer {
     pthread_t thread;
     bool has_thread;
     atomic_bool stopping;
+    atomic_bool closing;  /* what is left is being given up: callbacks send no more */
     atomic_int flushes;   /* requests under way */
     atomic_int waiters;   /* threads that sleep on `changed` */
     pthread_mutex_t lock; /* guards only the sleep on `changed` */

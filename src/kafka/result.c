@@ -122,7 +122,9 @@ void kur__producer_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, 
         rd_kafka_timestamp_type_t type;
         int64_t timestamp_ms = rd_kafka_message_timestamp(message, &type);
         result.offset = message->offset;
-        result.timestamp_us = type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? timestamp_ms * 1000 : -1;
+        /* The broker's word, which can be any number. */
+        if (type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && timestamp_ms >= 0 && timestamp_ms <= INT64_MAX / 1000)
+            result.timestamp_us = timestamp_ms * 1000;
     }
     if (slot != NULL) {
         kur_result_callback *callback = slot->callback;

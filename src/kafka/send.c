@@ -17,6 +17,12 @@ enum {
     HEADERS_MAX = 1000
 };
 
+static bool header_is_valid(const kur_header *header)
+{
+    return header->name != NULL && header->name[0] != '\0' && kur_bytes_is_utf8(kur_bytes_text(header->name)) &&
+           (header->value.data != NULL || header->value.size == 0);
+}
+
 /* `topic` is the handle of a name that has been found valid before, or NULL. */
 static kur_status check_message(const kur_message *message, const rd_kafka_topic_t *topic, kur_error *error)
 {
@@ -40,8 +46,10 @@ static kur_status check_message(const kur_message *message, const rd_kafka_topic
                              "than %d headers",
                              HEADERS_MAX);
     for (size_t i = 0; i < message->header_count; i++)
-        if (message->headers[i].name == NULL || message->headers[i].name[0] == '\0')
-            return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".headers[%zu].name is empty", i);
+        if (!header_is_valid(&message->headers[i]))
+            return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                                 ".headers[%zu]: the name is empty or not UTF-8, or the value is NULL but has a size",
+                                 i);
     return KUR_OK;
 }
 
@@ -170,6 +178,8 @@ kur_status kur__producer_send(kur_producer *producer, const kur_message *message
 {
     rd_kafka_topic_t *topic = kur__topics_find(&producer->topics, message->topic);
     bool is_kept = topic != NULL;
+    if (atomic_load_explicit(&producer->closing, memory_order_relaxed))
+        return kur_error_set(error, KUR_ERROR_CLOSED, "the producer is being freed");
     kur_status status = check_message(message, topic, error);
     if (status == KUR_OK && topic == NULL)
         status = kur__topics_add(&producer->topics, producer->rk, message->topic, &topic, &is_kept, error);

@@ -122,6 +122,8 @@ START_TEST(test_producer__refuses_with_a_name)
     kur_client *client = support_client();
     kur_producer *producer = kur_client_producer(client, &error);
     const kur_header nameless = {NULL, kur_bytes_text("v")};
+    const kur_header mangled = {"\xff", kur_bytes_text("v")};
+    const kur_header hollow = {"h", kur_bytes_of(NULL, 1)};
     char long_topic[300];
     memset(long_topic, 'a', sizeof long_topic - 1);
     long_topic[sizeof long_topic - 1] = '\0';
@@ -142,6 +144,9 @@ START_TEST(test_producer__refuses_with_a_name)
         {KUR_MESSAGE(.topic = "t", .value = kur_bytes_text("v"), .header_count = 1), ".headers"},
         {KUR_MESSAGE(.topic = "t", .value = kur_bytes_text("v"), .headers = &nameless, .header_count = 1),
          ".headers[0]"},
+        {KUR_MESSAGE(.topic = "t", .value = kur_bytes_text("v"), .headers = &mangled, .header_count = 1),
+         ".headers[0]"},
+        {KUR_MESSAGE(.topic = "t", .value = kur_bytes_text("v"), .headers = &hollow, .header_count = 1), ".headers[0]"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ck_status(kur_producer_send(producer, &wrong[i].message, &error), KUR_ERROR_INVALID_ARGUMENT, error);
@@ -181,12 +186,13 @@ START_TEST(test_producer__refuses_options)
         const char *says;
     } wrong[] = {
         {KUR_PRODUCER_OPTIONS(.dispatch = (kur_dispatch)7), ".dispatch"},
-        {KUR_PRODUCER_OPTIONS(.queue_records = -2), "queue"},
-        {KUR_PRODUCER_OPTIONS(.queue_kbytes = KUR_NONE), "queue"},
-        {KUR_PRODUCER_OPTIONS(.linger_ms = -5), "linger"},
+        {KUR_PRODUCER_OPTIONS(.queue_records = -2), ".queue_records"},
+        {KUR_PRODUCER_OPTIONS(.queue_kbytes = KUR_NONE), ".queue_kbytes"},
+        {KUR_PRODUCER_OPTIONS(.linger_ms = INT32_MAX), ".linger_ms"},
+        {KUR_PRODUCER_OPTIONS(.linger_ms = -5), ".linger_ms"},
         {KUR_PRODUCER_OPTIONS(.queue_wait_ms = -5), ".queue_wait_ms"},
-        {KUR_PRODUCER_OPTIONS(.delivery_timeout_ms = -5), "timeout"},
-        {KUR_PRODUCER_OPTIONS(.compression = "zip"), "compression"},
+        {KUR_PRODUCER_OPTIONS(.delivery_timeout_ms = -5), ".delivery_timeout_ms"},
+        {KUR_PRODUCER_OPTIONS(.compression = "zip"), ".compression"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         kur_error error = {0};
@@ -197,6 +203,31 @@ START_TEST(test_producer__refuses_options)
     kur_error error = {0};
     ck_assert_ptr_null(kur_producer_new(NULL, NULL, &error));
     ck_says(error, "client");
+    kur_client_unref(client);
+}
+END_TEST
+
+/* An option that is not set leaves the client's property as it is; one that is set counts. */
+START_TEST(test_producer__options_stand_above_properties)
+{
+    const kur_property properties[] = {{"queue.buffering.max.messages", "3"}, {"linger.ms", "7"}, {0}};
+    kur_error error = {0};
+    kur_client *client =
+        kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = SUPPORT_NOBODY, .properties = properties), &error);
+    const struct {
+        kur_producer_options options;
+        int room;
+    } known[] = {{KUR_PRODUCER_OPTIONS(.queue_wait_ms = KUR_NONE), 3},
+                 {KUR_PRODUCER_OPTIONS(.queue_wait_ms = KUR_NONE, .queue_records = 5), 5}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        kur_producer *producer = kur_producer_new(client, &known[i].options, &error);
+        kur_message message = to("t", "v");
+        for (int j = 0; j < known[i].room; j++)
+            ck_ok(kur_producer_send(producer, &message, &error), error);
+        ck_status(kur_producer_send(producer, &message, &error), KUR_ERROR_QUEUE_FULL, error);
+        rd_kafka_purge(kur_producer_librdkafka(producer), RD_KAFKA_PURGE_F_QUEUE); /* or freeing it takes 5 s */
+        kur_producer_free(producer);
+    }
     kur_client_unref(client);
 }
 END_TEST
@@ -229,14 +260,25 @@ static kur_producer *absent_producer(kur_client **client, const kur_producer_opt
     return producer;
 }
 
+/* What people write who want nothing lost. */
+static void send_again(const kur_result *result, void *user)
+{
+    struct results *results = user;
+    kur_message message = to("t", "again");
+    message.on_result = send_again;
+    message.user = user;
+    on_result(result, user);
+    results->inside = kur_producer_send(results->producer, &message, NULL);
+}
+
 START_TEST(test_producer__full_queue_says_so)
 {
     kur_error error = {0};
     kur_client *client;
     kur_producer *producer = absent_producer(&client, &KUR_PRODUCER_OPTIONS(.queue_records = 10, .queue_wait_ms = 50));
-    struct results results = {0};
+    struct results results = {.producer = producer};
     kur_message message = to("t", "v");
-    message.on_result = on_result;
+    message.on_result = send_again;
     message.user = &results;
     for (int i = 0; i < 10; i++)
         ck_ok(kur_producer_send(producer, &message, &error), error);
@@ -251,6 +293,7 @@ START_TEST(test_producer__full_queue_says_so)
     ck_assert_int_eq(atomic_load(&results.all), 10);
     ck_assert_int_eq(atomic_load(&results.failed), 10);
     ck_assert_int_eq(results.last, KUR_ERROR_CANCELLED);
+    ck_assert_int_eq(results.inside, KUR_ERROR_CLOSED);
     kur_client_unref(client);
 }
 END_TEST
@@ -521,6 +564,7 @@ int main(void)
                                   test_producer__keys_go_where_java_puts_them,
                                   test_producer__refuses_with_a_name,
                                   test_producer__refuses_options,
+                                  test_producer__options_stand_above_properties,
                                   test_producer__too_large_and_unknown_partition,
                                   test_producer__full_queue_says_so,
                                   test_producer__room_in_the_queue_is_waited_for,
