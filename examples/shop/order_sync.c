@@ -52,7 +52,7 @@ int main(int argc, char **argv)
     const char *port = "8080", *urls = "";
     const struct service_flag flags[] = {
         {"port", "[HOST:]PORT", "where it takes orders; port 0 is any free one (default: 8080)", &port},
-        {"call", "URL,URL,…", "the services to call, started with --http", &urls},
+        {"call", "URL[,URL]", "the services to call, started with --http", &urls},
         {0}};
     struct service service = {.name = "order-sync",
                               .purpose = "Takes orders by POST /orders and calls each service before it answers.",

@@ -101,7 +101,7 @@ static bool read_amount(const char *text, int64_t *amount)
 static const char *read_line(char *const *fields, size_t count, const size_t at[COLUMNS], struct purchase *purchase,
                              const char **field)
 {
-    *field = "";
+    *field = fields[0];
     for (size_t column = 0; column < COLUMNS; column++)
         if (at[column] >= count)
             return "customer, date, quantity and amount are not all there";

@@ -113,7 +113,9 @@ static kur_embedded_broker *start(const struct plan *plan, kur_error *error)
         &KUR_EMBEDDED_BROKER_OPTIONS(.brokers = plan->brokers, .log = plan->is_verbose ? kur_log_stderr : NULL), error);
     for (size_t i = 0; i < plan->topic_count && broker != NULL; i++) {
         const struct topic *topic = &plan->topics[i];
-        if (kur_embedded_broker_topic(broker, topic->name, topic->partitions, error) != KUR_OK) {
+        kur_error why = {0};
+        if (kur_embedded_broker_topic(broker, topic->name, topic->partitions, &why) != KUR_OK) {
+            kur_error_set(error, why.code, "--topic \"%.60s\": %s", topic->name, why.message);
             kur_embedded_broker_free(broker);
             return NULL;
         }
