@@ -20,12 +20,13 @@ typedef struct kur_uuid {
 
 /**
  * A new UUID of version 7: 48 bits of milliseconds, then 12 bits that count within the millisecond, so that those of
- * one process ascend, then 62 random bits (RFC 9562, section 5.7, and 6.2, method 1). Any thread.
+ * one process ascend, then 62 random bits (RFC 9562, section 5.7, and 6.2, method 1). Any thread; after a fork the two
+ * processes go their own ways.
  * KUR_ERROR_SYSTEM when the system has no randomness to give.
  */
 KUR_API kur_status kur_uuid_new(kur_uuid *uuid, kur_error *error);
 
-/** Writes the 36 characters in lower case and a NUL. Any thread. */
+/** Writes the 36 characters in lower case and a NUL; an empty text for NULL. Any thread. */
 KUR_API void kur_uuid_format(const kur_uuid *uuid, char text[KUR_UUID_TEXT_SIZE]);
 
 /**

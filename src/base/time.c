@@ -63,6 +63,8 @@ bool kur__time_has_text(int64_t time_us)
 
 size_t kur_date_format(int32_t days, char text[KUR_DATE_TEXT_SIZE])
 {
+    if (text == NULL)
+        return 0;
     text[0] = '\0';
     if (!kur__date_has_text(days))
         return 0;
@@ -80,6 +82,8 @@ size_t kur_date_format(int32_t days, char text[KUR_DATE_TEXT_SIZE])
 size_t kur_time_format(int64_t time_us, char text[KUR_TIME_TEXT_SIZE])
 {
     int64_t days = time_us / DAY_US - (time_us % DAY_US < 0);
+    if (text == NULL)
+        return 0;
     text[0] = '\0';
     if (!kur__time_has_text(time_us))
         return 0;

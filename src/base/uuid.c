@@ -2,7 +2,8 @@
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
  * Design notes: random bytes are fetched from the kernel for 32 UUIDs at a time, for a system call apiece would be
- * most of the cost. A generator's state is the process's, under one mutex that is held for some nanoseconds.
+ * most of the cost. A generator's state is the process's, under one mutex that is held for some nanoseconds. A process
+ * that forks takes the mutex first, and the child throws its copy of the random bytes away: they are the parent's.
  */
 #include <kurier/uuid.h>
 
@@ -27,6 +28,27 @@ static struct {
     size_t used;
     uint8_t pool[POOL_SIZE];
 } generator = {.lock = PTHREAD_MUTEX_INITIALIZER, .used = POOL_SIZE};
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&generator.lock);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&generator.lock);
+}
+
+static void after_fork_in_child(void)
+{
+    generator.used = POOL_SIZE;
+    pthread_mutex_unlock(&generator.lock);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(before_fork, after_fork, after_fork_in_child);
+}
 
 static bool take_random(uint8_t random[RANDOM_SIZE])
 {
@@ -70,6 +92,8 @@ kur_status kur_uuid_new(kur_uuid *uuid, kur_error *error)
     int64_t ms = 0;
     unsigned counter = 0;
     int64_t now_ms = kur_clock_now_us() / 1000;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
 
     pthread_mutex_lock(&generator.lock);
     bool taken = take_random(random);
@@ -96,6 +120,10 @@ static bool dash_before(int byte)
 void kur_uuid_format(const kur_uuid *uuid, char text[KUR_UUID_TEXT_SIZE])
 {
     static const char digits[] = "0123456789abcdef";
+    if (text != NULL)
+        text[0] = '\0';
+    if (uuid == NULL || text == NULL)
+        return;
     for (int i = 0; i < 16; i++) {
         if (dash_before(i))
             *text++ = '-';

@@ -35,6 +35,8 @@ START_TEST(test_time__formats_as_many_digits_as_needed)
     ck_assert_uint_eq(kur_time_format(INT64_C(-62135596800000001), text), 0);
     ck_assert_uint_eq(kur_time_format(INT64_MIN, text), 0);
     ck_assert_uint_eq(kur_time_format(INT64_MAX, text), 0);
+    ck_assert_uint_eq(kur_time_format(0, NULL), 0);
+    ck_assert_uint_eq(kur_date_format(0, NULL), 0);
 }
 END_TEST
 

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum {
     THREADS = 4,
@@ -99,12 +101,39 @@ START_TEST(test_uuid__text_both_ways)
     error = (kur_error){0};
     ck_status(kur_uuid_new(NULL, &error), KUR_ERROR_INVALID_ARGUMENT, error);
     ck_assert_str_eq(error.message, "uuid is NULL");
+    kur_uuid_format(NULL, text);
+    ck_assert_str_eq(text, "");
+    kur_uuid_format(&uuid, NULL);
+}
+END_TEST
+
+/* Bytes drawn from the system in advance must not be given out twice, by the parent and by the child. */
+START_TEST(test_uuid__differ_after_a_fork)
+{
+    kur_uuid mine, childs;
+    int ends[2], status;
+    kur_error error = {0};
+    ck_ok(kur_uuid_new(&mine, &error), error);
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        bool done = kur_uuid_new(&childs, NULL) == KUR_OK && write(ends[1], &childs, sizeof childs) == sizeof childs;
+        _exit(done ? 0 : 1);
+    }
+    ck_assert_int_gt(child, 0);
+    ck_ok(kur_uuid_new(&mine, &error), error);
+    ck_assert_int_eq(read(ends[0], &childs, sizeof childs), sizeof childs);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    ck_assert_int_ne(memcmp(mine.bytes + 8, childs.bytes + 8, 8), 0);
+    close(ends[0]);
+    close(ends[1]);
 }
 END_TEST
 
 int main(void)
 {
     const TTest *const tests[] = {test_uuid__unique_and_ascending_from_many_threads, test_uuid__text_both_ways,
-                                  test_uuid__holds_time_version_and_variant, NULL};
+                                  test_uuid__holds_time_version_and_variant, test_uuid__differ_after_a_fork, NULL};
     return check_main("uuid", tests);
 }
