@@ -128,8 +128,11 @@ KUR_API void kur_consumer_free(kur_consumer *consumer);
 
 /* ---- Records: all borrowed from the record; one thread at a time for headers and events ---- */
 
+/** Where the record stands. */
 KUR_API const char *kur_record_topic(const kur_record *record);
+/** Its partition, from 0 on. */
 KUR_API int32_t kur_record_partition(const kur_record *record);
+/** Its offset in the partition; the position behind it, which a commit names, is one more. */
 KUR_API int64_t kur_record_offset(const kur_record *record);
 /** data NULL: no key. */
 KUR_API kur_bytes kur_record_key(const kur_record *record);

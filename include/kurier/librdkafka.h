@@ -13,8 +13,10 @@
 
 KUR_BEGIN_DECLS
 
-/** The handle beneath; owned by the producer or consumer. Polling, closing or destroying it breaks its owner. */
+/** The handle beneath; owned by the producer. Polling, flushing or destroying it breaks its owner. Any thread. */
 KUR_API rd_kafka_t *kur_producer_librdkafka(kur_producer *producer);
+
+/** The handle beneath; owned by the consumer. Polling, closing or destroying it breaks its owner. Any thread. */
 KUR_API rd_kafka_t *kur_consumer_librdkafka(kur_consumer *consumer);
 
 /** A message as a record: for kur_event_read and kur_record_…; the message stays its owner's. */

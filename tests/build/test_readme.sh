@@ -1,46 +1,66 @@
 #!/usr/bin/env bash
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
-# The listings in the README and in the guide compile as they stand; what they point to is there.
+# The listings in the README and in the guide compile as they stand; what the pages name is there.
 . "$(dirname "$0")/lib.sh"
 
 flags=("-I$SOURCE/include" -std=c11 -Wall -Wextra -Werror)
 library=("-L$BUILD/src" -lkurier "-Wl,-rpath,$BUILD/src")
 
-# Each C listing that has a main function is a program; one without is a piece, which stands in a function behind the
-# declarations of the program before it.
+# Each C listing of a page is a program (it has a main function), declarations, or a piece of a function; it may use what
+# the listings before it on the page declare. A piece finds the names below. A program that brings its own broker is run.
+names='kur_client *client, kur_producer *producer, kur_consumer *consumer, kur_record *record, kur_arena *arena, kur_error error'
 listings() { # page
-    awk -v out="$work/$(basename "$1")" '/^```c$/ {n++; on = 1; next} /^```$/ {on = 0} on {print > (out "." n ".c")}' "$SOURCE/$1"
+    awk -v out="$work/listing" '/^```c$/ {n = sprintf("%02d", ++count); on = 1; next} /^```$/ {on = 0} on {print > (out "." n ".c")}' "$SOURCE/$1"
 }
-programs=0
-for page in README.md docs/guide/getting-started.md docs/guide/when-events.md; do
-    check "$page is there" test -f "$SOURCE/$page"
+indented_fences() { grep -nE '^[ \t]+```c' "$SOURCE/$1"; }
+programs=0 pieces=0
+while read -r page; do
+    rm -f "$work"/listing.*
     listings "$page"
-    declarations=
-    for file in "$work/$(basename "$page")".*.c; do
+    check "$page: each listing begins at the margin" test -z "$(indented_fences "$page")"
+    printf '#include <kurier/kurier.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n' >"$work/declared.c"
+    for file in "$work"/listing.*.c; do
         [ -f "$file" ] || continue
-        name="$page, listing $(basename "$file" .c | sed 's/.*\.//')"
-        if grep -q 'int main' "$file"; then
+        name="$page, listing $(basename "$file" .c | sed 's/.*\.0*//')"
+        if grep -q '^int main(' "$file"; then
             programs=$((programs + 1))
             check "$name: a program" gcc "${flags[@]}" -o "$work/program" "$file" "${library[@]}"
-            declarations=$(sed '/int main/,$d' "$file")
-        elif [ -n "$declarations" ]; then
-            { echo "$declarations"
-              echo 'void piece(kur_client *client); void piece(kur_client *client) { kur_error error = {0}; (void)client; (void)error;'
-              cat "$file"
-              echo '}'; } >"$work/piece.c"
-            check "$name: a piece" gcc "${flags[@]}" -fsyntax-only "$work/piece.c"
+            # Waits for the first rebalance of a group, so beside the others.
+            grep -q kur_embedded_broker_new "$file" && check "$name: runs" timeout 60 "$work/program"
+            sed '/^int main(/,$d' "$file" >"$work/declared.c"
+            continue
         fi
+        pieces=$((pieces + 1))
+        cat "$work/declared.c" "$file" >"$work/declarations.c"
+        if gcc "${flags[@]}" -Wno-unused -fsyntax-only "$work/declarations.c" 2>/dev/null; then
+            mv "$work/declarations.c" "$work/declared.c"
+            continue
+        fi
+        { cat "$work/declared.c"
+          echo "kur_status piece($names);"
+          echo "kur_status piece($names) {"
+          echo '(void)client, (void)producer, (void)consumer, (void)record, (void)arena, (void)error; {'
+          echo '#line 1 "the listing"'
+          cat "$file"
+          echo '} return KUR_OK; }'; } >"$work/piece.c"
+        check "$name: a piece" gcc "${flags[@]}" -Wno-unused -fsyntax-only "$work/piece.c"
     done
-done
+done < <(cd "$SOURCE" && ls README.md docs/guide/*.md)
 check "there are programs in the pages" test "$programs" -ge 2
+check "there are pieces in the pages" test "$pieces" -ge 1
 
-# Links to files, and scripts that are named.
-while read -r page target; do
-    check "$page: $target" test -e "$SOURCE/$(dirname "$page")/${target%%#*}"
-done < <(cd "$SOURCE" && grep -oE '\]\([^)#:]+(#[^)]*)?\)' README.md CONTRIBUTING.md docs/*.md docs/*/*.md | sed -E 's/^([^:]+):\]\((.*)\)$/\1 \2/')
+# What is named: scripts, and the command line's nouns in its man page.
 while read -r script; do
     check "$script is there" test -x "$SOURCE/$script"
 done < <(cd "$SOURCE" && grep -hoE '\bscript/[a-z]+' README.md CONTRIBUTING.md docs/*.md docs/*/*.md | sort -u)
 for script in "$SOURCE"/script/*; do
     check "${script##*/} --help" sh -c "'$script' --help | grep -q '^usage: script/${script##*/}'"
+done
+command=$BUILD/tools/kurier/kurier nouns=
+if [ -x "$command" ]; then
+    nouns=$("$command" --help | sed -nE 's/^  ([a-z]+)  .*/\1/p')
+    check "the command line has nouns" test -n "$nouns"
+fi
+for noun in $nouns; do
+    check "kurier.1 tells of $noun" grep -qxF ".B $noun" "$SOURCE/tools/kurier/kurier.1"
 done

@@ -11,10 +11,16 @@
 
 KUR_BEGIN_DECLS
 
-/** As malloc, calloc, realloc and free. Any thread. */
+/** As malloc. Any thread. */
 KUR_API void *kur_malloc(size_t size);
+
+/** As calloc. Any thread. */
 KUR_API void *kur_calloc(size_t count, size_t size);
+
+/** As realloc. Any thread. */
 KUR_API void *kur_realloc(void *memory, size_t size);
+
+/** As free, for what the functions above gave. Any thread. */
 KUR_API void kur_free(void *memory);
 
 /** A copy of `text`, NULL for NULL or when there is no memory; released by kur_free. Any thread. */
