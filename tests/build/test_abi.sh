@@ -32,3 +32,55 @@ for struct in $structs; do
     *) check "$struct says how it grows" false ;;
     esac
 done
+
+# A program that was built with the headers of the last release runs with this library. Before the first release it is built
+# with today's, so that it is known to work.
+soname=$(readelf -d "$BUILD/src/libkurier.so" | sed -nE 's/.*SONAME.*\[(.*)\]/\1/p')
+git -C "$SOURCE" rev-parse -q --verify HEAD >/dev/null 2>&1 && is_clone=true || is_clone=false
+tag=
+if $is_clone; then
+    # Of the releases with this soname, the newest that is not the commit at hand itself.
+    tag=$(git -C "$SOURCE" tag --list "v${soname##*.}.*" --merged HEAD --no-contains HEAD --sort=-version:refname | head -n 1)
+fi
+# The first heading of the CHANGELOG is the version at hand.
+released=$(grep -E "^## ${soname##*.}\.[0-9.]+" "$SOURCE/CHANGELOG.md" | sed -n 2p)
+then=$work/then
+mkdir "$then"
+if [ -n "$tag" ]; then
+    git -C "$SOURCE" archive "$tag" include tests/build/abi | tar -x -C "$then"
+else
+    [ -z "$released" ] || skip "earlier releases are not in this clone: git fetch --tags"
+    cp -r "$SOURCE/include" "$then"
+    mkdir -p "$then/tests/build"
+    cp -r "$SOURCE/tests/build/abi" "$then/tests/build"
+fi
+echo "# against ${tag:-the headers of today, for there is no earlier release here}"
+check "the program of ${tag:-today} compiles" gcc -std=c11 "-I$then/include" -o "$work/program" "$then/tests/build/abi/program.c" \
+    "-L$BUILD/src" -lkurier "-Wl,-rpath,$BUILD/src"
+check "runs with today's library" timeout 60 "$work/program"
+
+# What was promised then holds now: layouts, values, types of functions, symbols.
+promises() { # INCLUDE DIRECTORY
+    mkdir "$2"
+    "$SOURCE/tests/build/abi/layout.py" "$1" "$2"
+    gcc "-I$1" -o "$2/layout" "$2/layout.c"
+    "$2/layout" | sort >"$2/lines"
+}
+promises "$then/include" "$work/promised"
+promises "$SOURCE/include" "$work/kept"
+check "there are promises" test "$(wc -l <"$work/promised/lines")" -gt 200
+# A struct that says its size may have become larger; what stood in it stands where it stood.
+frozen=$(sed -nE 's/^\| `([a-z_]+)` \| [0-9]+ \| (stride|frozen).*/struct \1/p' "$SOURCE/docs/abi.md")
+grep -vE '^struct ' "$work/promised/lines" >"$work/must-be"
+grep -E '^struct ' "$work/promised/lines" | grep -wFf <(echo "$frozen") >>"$work/must-be" || true
+check "every member, value and frozen struct is where it was" test -z "$(sort "$work/must-be" | comm -23 - "$work/kept/lines" | tee "$work/moved")"
+[ ! -s "$work/moved" ] || sed 's/^/    /' "$work/moved" >&2
+while read -r _ struct size; do
+    check "$struct has not become smaller" test "$(sed -n "s/^struct $struct //p" "$work/kept/lines")" -ge "$size"
+done < <(grep -E '^struct ' "$work/promised/lines")
+{ echo '#include <kurier/kurier.h>' && cat "$work/promised/prototypes.h"; } >"$work/prototypes.c"
+check "every function has its type" gcc "-I$SOURCE/include" -std=c11 -fsyntax-only "$work/prototypes.c"
+grep -ohE '\bkur_[a-z0-9_]+\(' "$work/promised/prototypes.h" | tr -d '(' | sort -u >"$work/functions"
+nm -D --defined-only "$BUILD/src/libkurier.so" | awk '{print $3}' | sort -u >"$work/exported"
+grep -v '_callback$\|_invoke$\|_function$' "$work/functions" | comm -23 - "$work/exported" >"$work/lost"
+check "every function is exported" diff /dev/null "$work/lost"
