@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct stock {
     sqlite3 *db;
@@ -29,7 +30,9 @@ struct stock *stock_open(const char *path, int initial, kur_error *error)
         code = sqlite3_exec(stock->db, schema, NULL, NULL, NULL);
     if (code == SQLITE_OK)
         return stock;
-    kur_error_set(error, KUR_ERROR_SYSTEM, "--database %s: %s", path, sqlite3_errmsg(stock->db));
+    int why = sqlite3_system_errno(stock->db);
+    kur_error_set(error, KUR_ERROR_SYSTEM, "--database %s: %s%s%s", path, sqlite3_errmsg(stock->db),
+                  why != 0 ? ": " : "", why != 0 ? strerror(why) : "");
     stock_close(stock);
     return NULL;
 }
