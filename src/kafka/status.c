@@ -1,6 +1,7 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "kafka/connection.h"
@@ -69,6 +70,31 @@ kur_status kur__status_of_kafka(rd_kafka_resp_err_t code)
     }
 }
 
+/* What the broker gets over: who asks again later may well succeed. */
+static bool is_passing(rd_kafka_resp_err_t code)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
+    case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
+    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+    case RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION:
+    case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS:
+    case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND:
+    case RD_KAFKA_RESP_ERR_NOT_CONTROLLER:
+    case RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR:
+    case RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT:
+    case RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS:
+    case RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED:
+    case RD_KAFKA_RESP_ERR__WAIT_COORD:
+    case RD_KAFKA_RESP_ERR__RETRY:
+        return true;
+    default:
+        return false;
+    }
+}
+
 kur_status kur__error_of_kafka(kur_error *error, rd_kafka_resp_err_t code, const char *what, ...)
 {
     kur_status status = kur__status_of_kafka(code);
@@ -79,7 +105,10 @@ kur_status kur__error_of_kafka(kur_error *error, rd_kafka_resp_err_t code, const
     va_start(arguments, what);
     vsnprintf(text, sizeof text, what, arguments);
     va_end(arguments);
-    kur_error_set(error, status, "%s: %s", text, rd_kafka_err2str(code));
+    const char *why = rd_kafka_err2str(code);
+    bool is_said = strstr(text, why) != NULL; /* librdkafka's own texts end with it */
+    kur_error_set(error, status, "%s%s%s", text, is_said ? "" : ": ", is_said ? "" : why);
+    error->retriable = error->retriable || is_passing(code);
     error->kafka_code = (int32_t)code;
     return status;
 }

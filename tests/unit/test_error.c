@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include <kurier/bytes.h>
 
+#include "kafka/connection.h"
+
 START_TEST(test_error__statuses_have_names_and_texts)
 {
     ck_assert_str_eq(kur_status_name(KUR_OK), "KUR_OK");
@@ -73,11 +75,28 @@ START_TEST(test_error__null_object_keeps_the_first)
 }
 END_TEST
 
+/* What of librdkafka's own text is said once; and what passes is told from what stays. */
+START_TEST(test_error__of_kafka)
+{
+    kur_error error = {0};
+    ck_assert_int_eq(kur__error_of_kafka(&error, RD_KAFKA_RESP_ERR_NOT_COORDINATOR, "commit"), KUR_ERROR_BROKER);
+    ck_assert_str_eq(error.message, "commit: Broker: Not coordinator");
+    ck_assert_int_eq(error.kafka_code, RD_KAFKA_RESP_ERR_NOT_COORDINATOR);
+    ck_assert(error.retriable);
+    kur__error_of_kafka(&error, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "t: Broker: Unknown topic or partition");
+    ck_assert_str_eq(error.message, "t: Broker: Unknown topic or partition");
+    ck_assert(!error.retriable);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {
-        test_error__statuses_have_names_and_texts, test_error__set_fills_everything,
-        test_error__message_is_one_line_of_utf8,   test_error__arguments_may_point_into_the_error,
-        test_error__null_object_keeps_the_first,   NULL};
+    const TTest *const tests[] = {test_error__statuses_have_names_and_texts,
+                                  test_error__set_fills_everything,
+                                  test_error__message_is_one_line_of_utf8,
+                                  test_error__arguments_may_point_into_the_error,
+                                  test_error__null_object_keeps_the_first,
+                                  test_error__of_kafka,
+                                  NULL};
     return check_main("error", tests);
 }
