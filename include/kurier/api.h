@@ -27,10 +27,10 @@
 #define KUR_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
 #define KUR_WARN_UNUSED_RESULT __attribute__((warn_unused_result))
 
-/** The version of these headers; kur_version() is that of the library that runs. */
 #define KUR_VERSION_MAJOR 0
 #define KUR_VERSION_MINOR 1
 #define KUR_VERSION_PATCH 0
+/** The version of these headers; kur_version() is that of the library that runs. */
 #define KUR_VERSION_TEXT "0.1.0"
 
 /**

@@ -10,7 +10,7 @@
 
 KUR_BEGIN_DECLS
 
-/** One thread at a time. */
+/** Memory that grows until it is reset or freed. One thread at a time. */
 typedef struct kur_arena kur_arena;
 
 /** An empty arena, or NULL when there is no memory. Released by kur_arena_free. */
@@ -25,8 +25,10 @@ KUR_API void kur_arena_free(kur_arena *arena);
  */
 KUR_API void *kur_arena_alloc(kur_arena *arena, size_t size);
 
-/** Takes a copy of `size` bytes with a NUL behind them; NULL when there is no memory, or `data` is NULL and `size` is
- * not 0. */
+/**
+ * Takes a copy of `size` bytes with a NUL behind them; valid until the arena is reset or freed. NULL when there is no
+ * memory, or `data` is NULL and `size` is not 0.
+ */
 KUR_API char *kur_arena_copy(kur_arena *arena, const void *data, size_t size);
 
 /** Makes everything taken invalid and keeps the memory for what is taken next. */

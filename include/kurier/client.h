@@ -11,8 +11,10 @@
 
 KUR_BEGIN_DECLS
 
-/** Reference-counted; any thread. */
+/** One service: its configuration, its name, its log. Reference-counted; any thread. */
 typedef struct kur_client kur_client;
+
+/** Sends records (<kurier/producer.h>); any thread. */
 typedef struct kur_producer kur_producer;
 
 /** A librdkafka property. */

@@ -12,10 +12,13 @@
 
 KUR_BEGIN_DECLS
 
-/** One thread at a time, except where a function says otherwise. */
+/** A member of a group. One thread at a time, except where a function says otherwise. */
 typedef struct kur_consumer kur_consumer;
 
-/** A received record: librdkafka's own, not copied. Owned by who polled it; freed by kur_consumer_free_records. */
+/**
+ * A received record: librdkafka's own, not copied. Owned by who polled it; freed by kur_consumer_free_records. One
+ * thread at a time.
+ */
 typedef struct kur_record kur_record;
 
 /** Where a group without a committed offset starts. */
@@ -35,6 +38,7 @@ typedef struct kur_position {
 
 #define KUR_POSITION(...) KUR__OPTIONS(kur_position, __VA_ARGS__)
 
+/** What happens to partitions in a rebalance. */
 typedef enum kur_rebalance {
     KUR_ASSIGNED = 1, /**< these partitions are this member's now */
     KUR_REVOKED,      /**< they are about to go: commit what is finished */
@@ -49,6 +53,7 @@ typedef enum kur_rebalance {
 typedef void kur_rebalance_callback(kur_consumer *consumer, kur_rebalance what, const kur_position *partitions,
                                     size_t count, void *user);
 
+/** What kur_consumer_new is told; the group is not optional. */
 typedef struct kur_consumer_options {
     size_t size;
     const char *group;
@@ -126,25 +131,25 @@ KUR_API kur_status kur_consumer_close(kur_consumer *consumer, kur_error *error);
  */
 KUR_API void kur_consumer_free(kur_consumer *consumer);
 
-/* ---- Records: all borrowed from the record; one thread at a time for headers and events ---- */
+/* ---- Records: what these give is borrowed from the record ---- */
 
-/** Where the record stands. */
+/** The topic, borrowed; never NULL. */
 KUR_API const char *kur_record_topic(const kur_record *record);
 /** Its partition, from 0 on. */
 KUR_API int32_t kur_record_partition(const kur_record *record);
 /** Its offset in the partition; the position behind it, which a commit names, is one more. */
 KUR_API int64_t kur_record_offset(const kur_record *record);
-/** data NULL: no key. */
+/** The key, borrowed; data NULL: there is none. */
 KUR_API kur_bytes kur_record_key(const kur_record *record);
-/** data NULL: a null value. */
+/** The value, borrowed; data NULL: a null value, a tombstone. */
 KUR_API kur_bytes kur_record_value(const kur_record *record);
-/** Microseconds since 1970 (Kafka keeps milliseconds), or -1. */
+/** The timestamp in microseconds since 1970 (Kafka keeps milliseconds), or -1. */
 KUR_API int64_t kur_record_timestamp_us(const kur_record *record);
 /** How many headers; parsed at the first call. */
 KUR_API size_t kur_record_header_count(const kur_record *record);
-/** The header at `index`, in their order; false behind the last. */
+/** The header at `index`, in their order, borrowed; false behind the last. */
 KUR_API bool kur_record_header(const kur_record *record, size_t index, kur_header *header);
-/** The last header of that name, case and all; false when there is none. */
+/** The value of the last header of that name, case and all, borrowed; false when there is none. */
 KUR_API bool kur_record_header_last(const kur_record *record, const char *name, kur_bytes *value);
 
 KUR_END_DECLS

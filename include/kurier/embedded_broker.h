@@ -18,13 +18,14 @@
 
 KUR_BEGIN_DECLS
 
-/** Any thread. */
+/** A cluster inside the process. Any thread. */
 typedef struct kur_embedded_broker kur_embedded_broker;
 
+/** What kur_embedded_broker_new may be told. */
 typedef struct kur_embedded_broker_options {
     size_t size;
-    int brokers; /**< default 1 */
-    kur_log_callback *log;
+    int brokers;           /**< default 1 */
+    kur_log_callback *log; /**< the broker's own messages; default: they are dropped */
     void *log_user;
 } kur_embedded_broker_options;
 

@@ -21,7 +21,7 @@
 
 KUR_BEGIN_DECLS
 
-/* X(name, number, retriable, fatal, text). Numbers never change and are never given out again. */
+/** X(name, number, retriable, fatal, text). Numbers never change and are never given out again. */
 #define KUR_STATUS_LIST(X)                                                                                             \
     X(OK, 0, 0, 0, "success")                                                                                          \
     X(ERROR_INVALID_ARGUMENT, 1, 0, 0, "an argument is not valid")                                                     \

@@ -17,6 +17,7 @@ KUR_BEGIN_DECLS
 /** A record that a consumer received (<kurier/consumer.h>). */
 typedef struct kur_record kur_record;
 
+/** How an event stands in a record. */
 typedef enum kur_event_mode {
     KUR_EVENT_PLAIN = 0,     /**< a record without an envelope: it has a topic, a key, headers and bytes */
     KUR_EVENT_BINARY = 1,    /**< attributes in ce_ headers, the data as the value */
@@ -71,17 +72,17 @@ KUR_API kur_status kur_event_read(const kur_record *record, kur_arena *arena, ku
 
 /**
  * An extension attribute by its CloudEvents name ("tenant" for the header ce_tenant), or NULL. Belongs to what the view
- * belongs to.
+ * belongs to. One thread at a time per record.
  */
 KUR_API const char *kur_event_extension(const kur_event_view *view, const char *name);
 
-/** Whether the view's type is that of an event type: its name and its version. */
+/** Whether the view's type is that of an event type: its name and its version. Any thread. */
 KUR_API bool kur_event_is(const kur_event_view *view, const kur_type *type);
 
 /**
  * Decodes the data as an event of `type`, by its content type: application/json, …+json or none. Does not look at the
  * view's own type. KUR_ERROR_UNSUPPORTED for other content types, KUR_ERROR_MISMATCH for a tombstone, and what
- * kur_json_read returns. What the event points to lives in `arena`.
+ * kur_json_read returns. What the event points to lives in `arena`. Any thread.
  */
 KUR_API kur_status kur_event_decode(const kur_event_view *view, const kur_type *type, kur_arena *arena, void *event,
                                     kur_error *error);

@@ -19,7 +19,10 @@ KUR_API rd_kafka_t *kur_producer_librdkafka(kur_producer *producer);
 /** The handle beneath; owned by the consumer. Polling, closing or destroying it breaks its owner. Any thread. */
 KUR_API rd_kafka_t *kur_consumer_librdkafka(kur_consumer *consumer);
 
-/** A message as a record: for kur_event_read and kur_record_…; the message stays its owner's. */
+/**
+ * A message as a record, for kur_event_read and kur_record_…; the message stays its owner's, and the record is valid as
+ * long as the message. One thread at a time.
+ */
 KUR_API const kur_record *kur_record_of_librdkafka(const rd_kafka_message_t *message);
 
 KUR_END_DECLS

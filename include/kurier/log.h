@@ -10,6 +10,7 @@
 
 KUR_BEGIN_DECLS
 
+/** How much a message matters; the more, the lower the number. */
 typedef enum kur_log_level {
     KUR_LOG_ERROR = 1, /**< something is lost or stands still unless a person acts */
     KUR_LOG_WARNING,   /**< something is not as it should be; the library goes on by itself */

@@ -13,12 +13,14 @@
 
 KUR_BEGIN_DECLS
 
+/** Who runs the callbacks of results. */
 typedef enum kur_dispatch {
     KUR_DISPATCH_THREAD = 0, /**< results come on a thread of the producer's own */
     KUR_DISPATCH_CALLER = 1  /**< results come in kur_producer_dispatch, on the caller's thread */
 } kur_dispatch;
 
 /** What is 0 is the client's property of the name given, else the default. */
+/** What kur_producer_new may be told. */
 typedef struct kur_producer_options {
     size_t size;
     kur_dispatch dispatch;
@@ -96,12 +98,12 @@ KUR_API kur_status kur_producer_publish_wait(kur_producer *producer, const kur_t
 
 /**
  * Sends an event whose data are already encoded, with its full type ("shop.order.created.v1"). `data.data` NULL asks
- * for an event without data, a tombstone.
+ * for an event without data, a tombstone. The statuses are those of kur_producer_send and KUR_ERROR_CONFIG, as above.
  */
 KUR_API kur_status kur_producer_publish_raw(kur_producer *producer, const char *event_type, kur_bytes data,
                                             const kur_publish_options *options, kur_error *error);
 
-/** Likewise, and waits for the result. */
+/** Likewise, and waits for the result, as kur_producer_send_wait. */
 KUR_API kur_status kur_producer_publish_raw_wait(kur_producer *producer, const char *event_type, kur_bytes data,
                                                  const kur_publish_options *options, int timeout_ms, kur_result *result,
                                                  kur_error *error);

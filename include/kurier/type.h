@@ -41,6 +41,7 @@ KUR_BEGIN_DECLS
 /** How deep values may nest, in structs and on the wire. */
 #define KUR_DEPTH_MAX 64
 
+/** A kind, as it stands in descriptors; lists write it without KUR_KIND_IS_. */
 typedef enum kur_kind {
     KUR_KIND_IS_STRING = 1,
     KUR_KIND_IS_BYTES,
@@ -133,32 +134,33 @@ KUR_API void kur_type_init(const kur_type *type, void *record);
 /**
  * Checks a record against its constraints: ranges, lengths, UTF-8, no NULL strings, enum values of the list.
  * KUR_ERROR_CONSTRAINT or KUR_ERROR_MISMATCH with the path of the first wrong field, "lines[2].quantity: …".
+ * Any thread.
  */
 KUR_API kur_status kur_type_validate(const kur_type *type, const void *record, kur_error *error);
 
 /**
  * Orders two records, field by field: below, equal to or above 0. Maps compare in the order of their items; a NaN
- * equals itself and is above all other numbers.
+ * equals itself and is above all other numbers. Any thread.
  */
 KUR_API int kur_type_compare(const kur_type *type, const void *a, const void *b);
 
 /**
  * Appends a record as text for a person, `order_created{order_id="o-1", lines=[order_line{…}], coupon=none}`; strings
  * with control characters escaped. Takes records that do not validate. KUR_ERROR_NO_MEMORY, or KUR_ERROR_TOO_LARGE
- * when it nests deeper than KUR_DEPTH_MAX.
+ * when it nests deeper than KUR_DEPTH_MAX. Any thread.
  */
 KUR_API kur_status kur_type_print(const kur_type *type, const void *record, kur_buffer *text, kur_error *error);
 
 /**
  * Appends the bytes of the record's key, and says in `has_key` whether the type has one.
- * KUR_ERROR_MISMATCH, KUR_ERROR_CONSTRAINT or KUR_ERROR_NO_MEMORY.
+ * KUR_ERROR_MISMATCH, KUR_ERROR_CONSTRAINT or KUR_ERROR_NO_MEMORY. Any thread.
  */
 KUR_API kur_status kur_type_key(const kur_type *type, const void *record, kur_buffer *key, bool *has_key,
                                 kur_error *error);
 
 /**
  * Appends an event type's name on the wire, "shop.order.created.v1". KUR_ERROR_INVALID_ARGUMENT when the type is not an
- * event's.
+ * event's, KUR_ERROR_NO_MEMORY. Any thread.
  */
 KUR_API kur_status kur_type_event_name(const kur_type *type, kur_buffer *name, kur_error *error);
 

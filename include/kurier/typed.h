@@ -28,12 +28,14 @@
 
 KUR_BEGIN_DECLS
 
+/** @cond declared where they are documented */
 struct kur_event_view;
 struct kur_publish_options;
 struct kur_result;
 typedef struct kur_producer kur_producer;
 typedef struct kur_listener kur_listener;
 typedef struct kur_delivery kur_delivery;
+/** @endcond */
 
 /** Any function; called only after a cast back to its own type. */
 typedef void kur_function(void);
@@ -41,7 +43,7 @@ typedef void kur_function(void);
 /** Generated: calls `handler`, cast back, with `event` as the type that it expects. */
 typedef kur_outcome kur_handler_invoke(kur_function *handler, kur_delivery *delivery, const void *event, void *user);
 
-/* <kurier/producer.h> and <kurier/event.h> document the first three. */
+/** @cond <kurier/producer.h> and <kurier/event.h> document these. */
 KUR_API kur_status kur_producer_publish(kur_producer *producer, const kur_type *type, const void *event,
                                         const struct kur_publish_options *options, kur_error *error);
 KUR_API kur_status kur_producer_publish_wait(kur_producer *producer, const kur_type *type, const void *event,
@@ -49,13 +51,16 @@ KUR_API kur_status kur_producer_publish_wait(kur_producer *producer, const kur_t
                                              struct kur_result *result, kur_error *error);
 KUR_API kur_status kur_event_decode(const struct kur_event_view *view, const kur_type *type, kur_arena *arena,
                                     void *event, kur_error *error);
+/** @endcond */
 
-/*
- * The listener's two: the patterns layer defines them. A failed registration is kept by the listener and returned by
- * its start or run as well.
+/**
+ * Registers a handler: what order_created_on calls. The patterns layer defines it. A failed registration is kept by the
+ * listener and returned by its start or run as well.
  */
 kur_status kur_listener_on(kur_listener *listener, const kur_type *type, kur_handler_invoke *invoke,
                            kur_function *handler, void *user);
+
+/** Publishes as part of handling: what order_created_emit calls. The patterns layer defines it. */
 kur_status kur_delivery_emit(kur_delivery *delivery, const kur_type *type, const void *event, kur_error *error);
 
 KUR_END_DECLS

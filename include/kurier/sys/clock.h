@@ -26,7 +26,7 @@ KUR_API int64_t kur_clock_monotonic_us(void);
 
 /**
  * Replaces the clock of the whole process, or gives the system's back (NULL). `clock` must stay valid while it is set.
- * For tests; while nothing else of the library runs. Waits in the kernel are not affected.
+ * For tests; any thread, while nothing else of the library runs. Waits in the kernel are not affected.
  */
 KUR_API void kur_clock_set(const kur_clock *clock);
 
