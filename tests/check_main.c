@@ -1,6 +1,7 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include "check_main.h"
 
+#include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,6 +28,7 @@ int check_main(const char *name, const TTest *const *tests)
     int failed = srunner_ntests_failed(runner);
     int run = srunner_ntests_run(runner);
     srunner_free(runner);
+    printf("# librdkafka %s\n", rd_kafka_version_str());
     printf("# %s: %d passed, %d failed, %d skipped\n", name, run - failed - skips, failed, skips);
     return failed == 0 && run > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
