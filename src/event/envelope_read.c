@@ -195,6 +195,17 @@ static bool is_extension_name(const char *name)
     return size > 0 && name[size] == '\0';
 }
 
+/* Those of CloudEvents' own: strings, all of them; what an extension is, its sender knows. */
+static bool is_own_attribute(const char *name)
+{
+    static const char *const own[] = {"specversion", "id",      "source",     "type",
+                                      "time",        "subject", "dataschema", "datacontenttype"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strcmp(name, own[i]) == 0)
+            return true;
+    return false;
+}
+
 /* An attribute's value as text, in the arena. Data none when it is null. */
 static kur_status attribute_text(const char *name, const json_t *json, kur_arena *arena, kur_bytes *text,
                                  kur_error *error)
@@ -205,6 +216,8 @@ static kur_status attribute_text(const char *name, const json_t *json, kur_arena
         return KUR_OK;
     if (json_is_string(json)) {
         from = json_string_value(json);
+    } else if (is_own_attribute(name)) {
+        return wrong(error, name, "is not a string");
     } else if (json_is_integer(json)) {
         snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(json));
         from = digits;
