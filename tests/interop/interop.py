@@ -195,6 +195,11 @@ EVENTS = [
     event("nullheader", headers=[{"name": "x-null"}]),
 ]
 
+# What Java's builder would not let through.
+ONLY_OURS = [
+    event("space", source="/a b", subject=" o-1 "),
+]
+
 RECORDS = [
     {"value": b64("v")},
     {"key": b64("k")},
@@ -216,6 +221,8 @@ ODDITIES = {
     ("*", "python", "*", "null"): lambda line: without(line, "data"),
     ("*", "python", "binary", "empty"): lambda line: without(line, "data"),
     ("*", "java", "binary", "empty"): lambda line: without(line, "data"),
+    ("kurier", "java", "binary", "space"): "CloudEventRWException",
+    ("kurier", "java", "structured", "space"): "EventDeserializationException",
     ("python", "kurier", "binary", "without"): lambda line: {**line, "data": ""},
     # Ours: null for data is no data in structured mode.
     ("*", "kurier", "structured", "null"): lambda line: without(line, "data"),
@@ -298,7 +305,8 @@ def topic_of(kurier, partitions):
 def test_events(kurier, writer, readers):
     """Each case in both modes into one topic, and out of it by each reader."""
     topic = topic_of(kurier, 1)
-    lines = [{**case, "topic": topic, "mode": mode} for case in EVENTS for mode in ("binary", "structured")]
+    cases = EVENTS + (ONLY_OURS if writer is kurier else [])
+    lines = [{**case, "topic": topic, "mode": mode} for case in cases for mode in ("binary", "structured")]
     writer.produce(lines)
     for reader in readers:
         found = reader.consume(topic, len(lines))
@@ -311,13 +319,25 @@ def test_events(kurier, writer, readers):
 def test_records(kurier, writer, readers):
     topic = topic_of(kurier, 1)
     lines = [{"headers": [], **record, "topic": topic, "mode": "plain"} for record in RECORDS]
+    lines.append({"value": b64("{}"), "headers": [
+        {"name": "ce_" + name, "value": b64(value)}
+        for name, value in [("specversion", "1.0"), ("id", "i"), ("source", "/s"), ("type", "t"), ("x-y", "z")]],
+        "topic": topic, "mode": "plain"})
     writer.produce(lines)
     for reader in readers:
-        for line, got in zip(lines, reader.consume(topic, len(lines))):
+        read = reader.consume(topic, len(lines))
+        for line, got in zip(lines, read):
             expected = {name: line.get(name) for name in ("key", "value", "headers")}
             found = {name: got.get(name) for name in ("key", "value", "headers")}
             check(f"{writer.name} to {reader.name}: a record", None if expected == found
                   else f"expected {expected}, found {found}")
+        # As an event: plain to us; and an attribute's name that is none is passed over by us, and refused by the others.
+        is_event = [got.get("id") == "i" for got in read]
+        refused = ["error" in got for got in read]
+        count = len(RECORDS)
+        wanted = {"kurier": [False] * (count + 1), "python": [True] * (count + 1), "java": [True] * (count + 1)}
+        check(f"{writer.name} to {reader.name}: records as events", None if refused == wanted[reader.name]
+              and is_event[-1] == (reader is kurier) else f"refused: {refused}, is an event: {is_event}")
 
 
 def random_keys():
