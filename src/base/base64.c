@@ -1,9 +1,9 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
-#include "base/base64.h"
+#include <kurier/sys/base64.h>
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-kur_status kur__base64_write(kur_buffer *text, kur_bytes bytes)
+kur_status kur_base64_write(kur_buffer *text, kur_bytes bytes)
 {
     if (bytes.size > SIZE_MAX / 4 || kur_buffer_reserve(text, (bytes.size + 2) / 3 * 4) != KUR_OK)
         return KUR_ERROR_NO_MEMORY;
@@ -33,7 +33,7 @@ static int value_of(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-bool kur__base64_read(const char *text, size_t size, uint8_t *bytes, size_t *count)
+bool kur_base64_read(const char *text, size_t size, uint8_t *bytes, size_t *count)
 {
     if (size % 4 != 0)
         return false;

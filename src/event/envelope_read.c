@@ -9,12 +9,12 @@
 
 #include <kurier/json.h>
 
-#include "base/base64.h"
 #include "base/error.h"
 #include "event/attribute.h"
 #include "event/envelope.h"
 #include "event/json.h"
 #include "event/trace.h"
+#include <kurier/sys/base64.h>
 
 void kur__envelope_begin(kur__envelope_reader *reader)
 {
@@ -260,11 +260,11 @@ static kur_status take_base64(const json_t *json, kur_arena *arena, kur_bytes *d
     if (!json_is_string(json))
         return wrong(error, "data_base64", "is not a string");
     size_t size = json_string_length(json);
-    uint8_t *bytes = kur_arena_alloc(arena, kur__base64_room(size));
+    uint8_t *bytes = kur_arena_alloc(arena, kur_base64_room(size));
     if (bytes == NULL)
         return kur__error_no_memory(error);
     data->data = bytes;
-    if (!kur__base64_read(json_string_value(json), size, bytes, &data->size))
+    if (!kur_base64_read(json_string_value(json), size, bytes, &data->size))
         return wrong(error, "data_base64", "is not base64");
     return KUR_OK;
 }

@@ -2,12 +2,12 @@
 #include <kurier/json.h>
 #include <kurier/sys/clock.h>
 
-#include "base/base64.h"
 #include "base/error.h"
 #include "event/attribute.h"
 #include "event/envelope.h"
 #include "event/json.h"
 #include "event/trace.h"
+#include <kurier/sys/base64.h>
 
 static kur_status wrong(kur_error *error, const char *option, const char *what)
 {
@@ -204,7 +204,7 @@ static kur_status write_data(kur_buffer *json, kur_bytes data, const char *conte
     kur_status status =
         nested ? kur_buffer_append(json, ",\"data\":", 8) : kur_buffer_append(json, ",\"data_base64\":\"", 16);
     if (status == KUR_OK)
-        status = nested ? kur_buffer_append(json, data.data, data.size) : kur__base64_write(json, data);
+        status = nested ? kur_buffer_append(json, data.data, data.size) : kur_base64_write(json, data);
     return status == KUR_OK && !nested ? kur_buffer_append(json, "\"", 1) : status;
 }
 

@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/base64.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include "event/value.h"
+#include <kurier/sys/base64.h>
 
 /* ---- Numbers ---- */
 
@@ -182,7 +182,7 @@ kur_status kur__value_format(const kur_type *type, const void *value, kur_buffer
         return kur__buffer_put(text, string, strlen(string));
     }
     case KUR_KIND_IS_BYTES:
-        return kur__base64_write(text, KUR__LOAD(kur_bytes, value));
+        return kur_base64_write(text, KUR__LOAD(kur_bytes, value));
     case KUR_KIND_IS_BOOL:
         return KUR__LOAD(bool, value) ? kur__buffer_put(text, "true", 4) : kur__buffer_put(text, "false", 5);
     case KUR_KIND_IS_INT32:
@@ -236,12 +236,12 @@ static bool parse_symbol(const kur_type *type, const char *text, size_t size, in
 static kur_status parse_bytes(const char *text, size_t size, kur_arena *arena, void *value, const kur__path *path,
                               kur_error *error)
 {
-    uint8_t *data = kur_arena_alloc(arena, kur__base64_room(size));
+    uint8_t *data = kur_arena_alloc(arena, kur_base64_room(size));
     kur_bytes bytes = {data, 0};
     if (data == NULL)
         return arena != NULL ? kur__error_no_memory(error)
                              : kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "bytes have no default");
-    if (!kur__base64_read(text, size, data, &bytes.size))
+    if (!kur_base64_read(text, size, data, &bytes.size))
         return kur__error_at(error, KUR_ERROR_MISMATCH, path, "expected base64 with padding");
     memcpy(value, &bytes, sizeof bytes);
     return KUR_OK;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "base/base64.h"
+#include <kurier/sys/base64.h>
 
 START_TEST(test_base64__vectors_of_the_rfc)
 {
@@ -20,9 +20,9 @@ START_TEST(test_base64__vectors_of_the_rfc)
         kur_buffer text = {0};
         uint8_t bytes[16];
         size_t count = 99;
-        ck_assert_int_eq(kur__base64_write(&text, kur_bytes_text(vectors[i][0])), KUR_OK);
+        ck_assert_int_eq(kur_base64_write(&text, kur_bytes_text(vectors[i][0])), KUR_OK);
         ck_assert_str_eq(text.data, vectors[i][1]);
-        ck_assert(kur__base64_read(vectors[i][1], strlen(vectors[i][1]), bytes, &count));
+        ck_assert(kur_base64_read(vectors[i][1], strlen(vectors[i][1]), bytes, &count));
         ck_assert_uint_eq(count, strlen(vectors[i][0]));
         ck_assert_int_eq(memcmp(bytes, vectors[i][0], count), 0);
         kur_buffer_done(&text);
@@ -37,7 +37,7 @@ START_TEST(test_base64__one_value_has_one_text)
     uint8_t bytes[16];
     size_t count;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        ck_assert_msg(!kur__base64_read(bad[i], strlen(bad[i]), bytes, &count), "%s", bad[i]);
+        ck_assert_msg(!kur_base64_read(bad[i], strlen(bad[i]), bytes, &count), "%s", bad[i]);
 }
 END_TEST
 

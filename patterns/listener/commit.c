@@ -1,0 +1,92 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes
+ *
+ * Commits go in rounds: each source that has something new gives its offset and text, then the answers are awaited. The
+ * next round is due when the interval is over or enough has finished; every minute also what has not changed is
+ * committed again, for the late commit of a former owner may have moved the offset back.
+ *
+ * The offset of a source never goes backwards in its epoch: the first unfinished offset only goes up.
+ */
+#include "listener/machine.h"
+
+static bool is_ours(const kur__source *source)
+{
+    return source->state == KUR__ACTIVE || source->state == KUR__REVOKING;
+}
+
+bool kur__machine_commit_is_due(const kur__machine *machine, int64_t now_us)
+{
+    if (machine->commits_in_flight > 0)
+        return false;
+    return now_us >= machine->next_commit_again_us ||
+           (machine->finished_since_commit > 0 &&
+            (now_us >= machine->next_commit_us || machine->finished_since_commit >= machine->options.commit_records));
+}
+
+void kur__machine_begin_commits(kur__machine *machine, kur__source *only, int64_t now_us)
+{
+    bool again = only == NULL && now_us >= machine->next_commit_again_us;
+    for (kur__source *source = machine->oldest; source != NULL; source = source->newer)
+        if ((only == NULL || source == only) && is_ours(source) && !source->in_commit && (source->is_dirty || again))
+            source->to_commit = true;
+    if (only != NULL)
+        return;
+    machine->finished_since_commit = 0;
+    machine->next_commit_us = now_us + machine->options.commit_interval_us;
+    if (again)
+        machine->next_commit_again_us = now_us + machine->options.commit_again_us;
+}
+
+bool kur__machine_next_commit(kur__machine *machine, kur__commit *commit)
+{
+    for (kur__source *source = machine->oldest; source != NULL; source = source->newer) {
+        if (!source->to_commit)
+            continue;
+        source->to_commit = false;
+        if (!is_ours(source))
+            continue;
+        int64_t offset = kur__ledger_commit_offset(&source->ledger);
+        commit->source = source;
+        commit->offset = offset;
+        int64_t told = kur__ledger_write(&source->ledger, &source->log, machine->options.text_limit, commit->text);
+        source->untold = kur__ledger_end(&source->ledger) - told;
+        source->commit_sent = offset;
+        source->is_dirty = false;
+        source->in_commit = true;
+        machine->commits_in_flight++;
+        return true;
+    }
+    return false;
+}
+
+void kur__machine_committed(kur__machine *machine, kur__source *source, bool is_committed, int64_t now_us)
+{
+    if (!source->in_commit)
+        return;
+    source->in_commit = false;
+    machine->commits_in_flight--;
+    if (is_committed) {
+        source->committed = source->commit_sent;
+    } else {
+        source->is_dirty = true;
+        if (machine->finished_since_commit == 0)
+            machine->finished_since_commit = 1; /* so that the next interval tries again */
+        machine->next_commit_us = now_us + machine->options.commit_interval_us;
+    }
+    kur__source_free_if_over(machine, source);
+}
+
+int64_t kur__machine_wake_us(const kur__machine *machine)
+{
+    int64_t wake_us = INT64_MAX;
+    if (machine->parked_count > 0)
+        wake_us = machine->parked[0]->due_us;
+    if (machine->commits_in_flight == 0 && machine->sources > 0) {
+        int64_t commit_us =
+            machine->finished_since_commit > 0 ? machine->next_commit_us : machine->next_commit_again_us;
+        wake_us = commit_us < wake_us ? commit_us : wake_us;
+    }
+    return wake_us;
+}

@@ -1,0 +1,79 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: back pressure. Each source may hold its share of the bound, in records and in bytes; above it is
+ * paused, below half of it resumed: pausing makes librdkafka throw away what it has fetched ahead, so it must be rare.
+ * When shares have become smaller by a rebalance, the sum can be above the bound for a while: then everybody waits.
+ *
+ * A source is paused too when the text that has to stand beside its commit is three quarters full. That is looked at
+ * only when the number of runs has changed by some, and not while records come that a former owner has already told of,
+ * for they do not make it longer. A source that holds nothing is never paused for its text: there would be nothing left
+ * that could shorten it.
+ */
+#include <string.h>
+
+#include "listener/machine.h"
+
+static bool text_is_full(kur__machine *machine, kur__source *source)
+{
+    const kur__ledger *ledger = &source->ledger;
+    if (source->held == 0 || ledger->done_head < ledger->done_count)
+        return source->text_is_full = false;
+    int64_t limit = (int64_t)machine->options.text_limit;
+    int64_t step = limit / 64 + source->checked_runs / 16, apart = ledger->runs - source->checked_runs;
+    if (apart < step && -apart < step)
+        return source->text_is_full;
+    char text[KUR__LEDGER_TEXT_MAX + 1];
+    kur__ledger_write(ledger, &source->log, machine->options.text_limit, text);
+    source->checked_runs = ledger->runs;
+    return source->text_is_full = strlen(text) * 4 >= machine->options.text_limit * 3;
+}
+
+void kur__flow_update(kur__machine *machine, kur__source *source)
+{
+    const kur__machine_options *options = &machine->options;
+    size_t sources = machine->sources > 0 ? machine->sources : 1;
+    size_t share = options->hold_records / sources > 0 ? options->hold_records / sources : 1;
+    int64_t share_bytes = options->hold_bytes / (int64_t)sources;
+    bool is_over = machine->held >= options->hold_records || machine->held_bytes >= options->hold_bytes;
+    bool wants;
+    if (source->wants_pause)
+        wants = source->held > share / 2 || source->held_bytes > share_bytes / 2 || is_over;
+    else
+        wants = source->held >= share || source->held_bytes >= share_bytes || is_over;
+    machine->over_bound |= is_over && wants;
+    wants = wants || text_is_full(machine, source);
+    source->wants_pause = wants;
+    if (wants != source->is_paused && !source->is_pausing && source->state == KUR__ACTIVE) {
+        source->is_pausing = true;
+        source->next_pause = machine->first_pause;
+        machine->first_pause = source;
+    }
+    /* Others that were paused for the sum alone have nothing of their own that ends and would tell. */
+    if (!is_over && machine->over_bound)
+        kur__flow_update_all(machine);
+}
+
+void kur__flow_update_all(kur__machine *machine)
+{
+    machine->over_bound = false;
+    for (kur__source *source = machine->oldest; source != NULL; source = source->newer)
+        if (source->state == KUR__ACTIVE)
+            kur__flow_update(machine, source);
+}
+
+bool kur__machine_next_pause(kur__machine *machine, kur__source **source, bool *paused)
+{
+    while (machine->first_pause != NULL) {
+        kur__source *first = machine->first_pause;
+        machine->first_pause = first->next_pause;
+        first->is_pausing = false;
+        if (first->state != KUR__ACTIVE || first->wants_pause == first->is_paused)
+            continue;
+        first->is_paused = first->wants_pause;
+        *source = first;
+        *paused = first->is_paused;
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,44 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Lanes: the unit of order. A lane is (partition, key), or the partition; one record of it runs at a time, the others
+ * wait in the order of their offsets. Lanes live with the process and not with an assignment: what still runs for a
+ * partition that went and came back keeps its lane until it returns.
+ */
+#ifndef KURIER_PATTERNS_LISTENER_LANE_H
+#define KURIER_PATTERNS_LISTENER_LANE_H
+
+#include <kurier/bytes.h>
+
+struct kur__work;
+struct kur__partition;
+
+typedef struct kur__lane {
+    struct kur__lane *next; /* in its bucket */
+    struct kur__partition *partition;
+    struct kur__work *current;      /* ready, parked for a retry, or running */
+    struct kur__work *first, *last; /* waiting behind it */
+    uint64_t hash;
+    uint32_t key_size;
+    unsigned char key[];
+} kur__lane;
+
+/* Starts as {0}. */
+typedef struct kur__lanes {
+    kur__lane **buckets; /* a power of two of them */
+    size_t capacity, count;
+    kur__lane *spare; /* a few that are free, for short keys */
+    size_t spares;
+    uint64_t seed; /* of the hash, so that nobody outside can choose keys that collide */
+} kur__lanes;
+
+/* The lane of a key, made when it is not there; NULL without memory. A key of no bytes is a key. */
+kur__lane *kur__lanes_get(kur__lanes *lanes, struct kur__partition *partition, kur_bytes key);
+
+/* Gives a lane back in which nothing runs and nothing waits. */
+void kur__lanes_put(kur__lanes *lanes, kur__lane *lane);
+
+/* All lanes must have been given back. */
+void kur__lanes_done(kur__lanes *lanes);
+
+#endif

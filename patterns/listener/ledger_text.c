@@ -1,0 +1,355 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes
+ *
+ * The text is "kur1:" and the base64 of
+ *
+ *     bytes   what, big-endian
+ *      4      checksum: FNV-1a of all that follows
+ *      4      hash of the cluster's id, 0: not known
+ *      4      hash of the topic's id, 0: not known
+ *      4      leader epoch plus one, 0: not known
+ *      8      the committed offset that it stands beside
+ *      1, 1   Rice parameters of unfinished and of finished runs
+ *      2      pairs of runs
+ *      …      per pair: an unfinished run, a finished run, the first beginning at the committed offset
+ *
+ * A run of n is the number n - 1, coded after Rice: n - 1 >> k in ones, a zero, the k low bits. What would take more
+ * than 31 ones is 32 ones and 62 bits as they are. The parameters are those that cost least for the lengths at hand, so
+ * that one gap of any width does not make the others dear. Offsets that are not told are unfinished.
+ */
+#include <kurier/sys/base64.h>
+#include <kurier/sys/memory.h>
+#include <string.h>
+
+#include "listener/ledger.h"
+
+static const char mark[] = "kur1:";
+
+enum {
+    MARK_SIZE = sizeof mark - 1,
+    HEAD_SIZE = 28,
+    RAW_MAX = (KUR__LEDGER_TEXT_MAX - MARK_SIZE) / 4 * 3,
+    PAIRS_MAX = (RAW_MAX - HEAD_SIZE) * 8 / 2, /* a run takes at least a bit */
+    ONES_MAX = 32,
+    WIDE_BITS = 62
+};
+
+uint32_t kur__ledger_hash(const void *data, size_t size)
+{
+    const unsigned char *bytes = data;
+    uint32_t hash = UINT32_C(0x811c9dc5);
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * UINT32_C(0x01000193);
+    return hash;
+}
+
+static void put(uint8_t *at, uint64_t value, int bytes)
+{
+    for (int i = bytes - 1; i >= 0; i--, value >>= 8)
+        at[i] = (uint8_t)value;
+}
+
+static uint64_t get(const uint8_t *at, int bytes)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < bytes; i++)
+        value = value << 8 | at[i];
+    return value;
+}
+
+/* ---- The runs of a ledger ---- */
+
+struct walk {
+    const kur__ledger *ledger;
+    size_t word, done;
+    uint64_t bits;   /* of the word at hand, those not yet walked over */
+    int64_t next;    /* where the unfinished run after the one at hand begins, -1: there is none */
+    int64_t next_to; /* and ends */
+    int64_t end;     /* behind everything that the ledger knows */
+};
+
+/* Unfinished by its bits, in one word. */
+static bool next_in_words(struct walk *walk, int64_t *from, int64_t *to)
+{
+    const kur__ledger *ledger = walk->ledger;
+    while (walk->bits == 0) {
+        if (walk->word + 1 >= ledger->count)
+            return false;
+        walk->bits = ledger->words[++walk->word].bits;
+    }
+    int first = __builtin_ctzll(walk->bits);
+    uint64_t inverted = ~(walk->bits >> first);
+    int length = inverted != 0 ? __builtin_ctzll(inverted) : 64;
+    *from = ledger->words[walk->word].base + first;
+    *to = *from + length;
+    walk->bits = first + length < 64 ? walk->bits >> (first + length) << (first + length) : 0;
+    return true;
+}
+
+/* Not yet read, before what a former owner had finished. */
+static bool next_unread(struct walk *walk, int64_t *from, int64_t *to)
+{
+    const kur__ledger *ledger = walk->ledger;
+    while (walk->done < ledger->done_count) {
+        const struct kur__ledger_range *range = &ledger->done[walk->done];
+        *from = walk->done > ledger->done_head ? range[-1].to : ledger->last + 1;
+        *to = range->from;
+        walk->done++;
+        if (*from < *to)
+            return true;
+    }
+    return false;
+}
+
+static bool next_piece(struct walk *walk, int64_t *from, int64_t *to)
+{
+    return next_in_words(walk, from, to) || next_unread(walk, from, to);
+}
+
+static void walk_begin(struct walk *walk, const kur__ledger *ledger)
+{
+    *walk = (struct walk){
+        .ledger = ledger, .word = ledger->head, .done = ledger->done_head, .end = kur__ledger_end(ledger)};
+    if (ledger->head < ledger->count)
+        walk->bits = ledger->words[ledger->head].bits;
+    if (!next_piece(walk, &walk->next, &walk->next_to))
+        walk->next = -1;
+}
+
+/* The next unfinished run and the finished one behind it; false when no finished one is left. */
+static bool walk_pair(struct walk *walk, int64_t *unfinished, int64_t *finished)
+{
+    if (walk->next < 0)
+        return false;
+    int64_t from = walk->next, to = walk->next_to;
+    walk->next = -1;
+    int64_t next, next_to;
+    while (next_piece(walk, &next, &next_to)) {
+        if (next > to) {
+            walk->next = next;
+            walk->next_to = next_to;
+            break;
+        }
+        to = next_to;
+    }
+    int64_t end = walk->next >= 0 ? walk->next : walk->end;
+    *unfinished = to - from;
+    *finished = end - to;
+    return *finished > 0;
+}
+
+/* ---- Rice ---- */
+
+struct lengths {
+    uint32_t of_bits[64]; /* how many runs n have an n - 1 of so many bits */
+    int most;
+};
+
+static void count_length(struct lengths *lengths, int64_t run)
+{
+    int bits = run > 1 ? 64 - __builtin_clzll((uint64_t)run - 1) : 0;
+    lengths->of_bits[bits]++;
+    if (bits > lengths->most)
+        lengths->most = bits;
+}
+
+/* The parameter that costs least, taking each length of b bits for 1.5 × 2^(b-1). */
+static int best_parameter(const struct lengths *lengths)
+{
+    int best = 0;
+    uint64_t least = UINT64_MAX;
+    for (int k = 0; k <= lengths->most; k++) {
+        uint64_t cost = 0;
+        for (int bits = 0; bits <= lengths->most; bits++) {
+            uint64_t ones = bits <= k ? 0 : bits - k >= 6 ? ONES_MAX : (UINT64_C(3) << (bits - k)) / 4;
+            cost += lengths->of_bits[bits] * (ones < ONES_MAX ? ones + 1 + (uint64_t)k : ONES_MAX + WIDE_BITS);
+        }
+        if (cost < least) {
+            least = cost;
+            best = k;
+        }
+    }
+    return best;
+}
+
+struct bits {
+    uint8_t *bytes;
+    size_t size, capacity; /* in bits */
+};
+
+static void put_bits(struct bits *to, uint64_t value, int count)
+{
+    while (count > 0) {
+        int room = 8 - (int)(to->size & 7), take = count < room ? count : room;
+        uint8_t part = (uint8_t)(value >> (count - take) & ((1u << take) - 1));
+        if (room == 8)
+            to->bytes[to->size >> 3] = 0;
+        to->bytes[to->size >> 3] |= (uint8_t)(part << (room - take));
+        to->size += (size_t)take;
+        count -= take;
+    }
+}
+
+/* False when there is no room; what was written of it is then to be cut off. */
+static bool put_run(struct bits *to, int64_t run, int k)
+{
+    uint64_t value = (uint64_t)run - 1, ones = value >> k;
+    bool is_wide = ones >= ONES_MAX;
+    size_t size = is_wide ? ONES_MAX + WIDE_BITS : (size_t)ones + 1 + (size_t)k;
+    if (to->size + size > to->capacity)
+        return false;
+    if (is_wide) {
+        put_bits(to, UINT32_MAX, ONES_MAX);
+        put_bits(to, value, WIDE_BITS);
+    } else {
+        put_bits(to, (UINT64_C(2) << ones) - 2, (int)ones + 1);
+        put_bits(to, value & ((UINT64_C(1) << k) - 1), k);
+    }
+    return true;
+}
+
+static bool get_bits(struct bits *from, int count, uint64_t *value)
+{
+    if (from->size + (size_t)count > from->capacity)
+        return false;
+    *value = 0;
+    for (; count > 0; count--, from->size++)
+        *value = *value << 1 | (from->bytes[from->size >> 3] >> (7 - (from->size & 7)) & 1);
+    return true;
+}
+
+static bool get_run(struct bits *from, int k, int64_t *run)
+{
+    uint64_t ones = 0, bit = 0, value = 0;
+    while (ones < ONES_MAX && get_bits(from, 1, &bit) && bit == 1)
+        ones++;
+    if (ones < ONES_MAX && bit == 1)
+        return false; /* the bytes ended */
+    if (!get_bits(from, ones < ONES_MAX ? k : WIDE_BITS, &value))
+        return false;
+    if (ones < ONES_MAX)
+        value |= ones << k;
+    if (value >= (uint64_t)KUR__LEDGER_OFFSET_MAX)
+        return false;
+    *run = (int64_t)value + 1;
+    return true;
+}
+
+/* ---- Writing ---- */
+
+int64_t kur__ledger_write(const kur__ledger *ledger, const kur__ledger_log *log, size_t limit, char *text)
+{
+    uint8_t raw[RAW_MAX];
+    struct walk walk;
+    struct lengths lengths[2] = {{.most = 0}, {.most = 0}};
+    int64_t unfinished, finished, commit = kur__ledger_commit_offset(ledger), told = commit;
+    size_t pairs = 0;
+    text[0] = '\0';
+    walk_begin(&walk, ledger);
+    for (; pairs < PAIRS_MAX && walk_pair(&walk, &unfinished, &finished); pairs++) {
+        count_length(&lengths[0], unfinished);
+        count_length(&lengths[1], finished);
+    }
+    if (limit > KUR__LEDGER_TEXT_MAX)
+        limit = KUR__LEDGER_TEXT_MAX;
+    size_t room = limit > MARK_SIZE ? (limit - MARK_SIZE) / 4 * 3 : 0;
+    if (pairs == 0 || room <= HEAD_SIZE)
+        return told;
+
+    int k[2] = {best_parameter(&lengths[0]), best_parameter(&lengths[1])};
+    struct bits body = {.bytes = raw + HEAD_SIZE, .capacity = (room - HEAD_SIZE) * 8};
+    size_t size = 0, written = 0;
+    walk_begin(&walk, ledger);
+    for (; written < pairs && walk_pair(&walk, &unfinished, &finished); written++) {
+        if (!put_run(&body, unfinished, k[0]) || !put_run(&body, finished, k[1]))
+            break;
+        size = body.size;
+        told += unfinished + finished;
+    }
+    if (written == 0)
+        return commit;
+    if (written == pairs && walk.next < 0)
+        told = walk.end;
+    size_t bytes = (size + 7) / 8;
+    if (size % 8 != 0)
+        body.bytes[bytes - 1] &= (uint8_t)(0xff << (8 - size % 8)); /* the half pair that had no room */
+    put(raw + 4, log->cluster, 4);
+    put(raw + 8, log->topic, 4);
+    put(raw + 12, (uint32_t)log->epoch, 4);
+    put(raw + 16, (uint64_t)commit, 8);
+    raw[24] = (uint8_t)k[0];
+    raw[25] = (uint8_t)k[1];
+    put(raw + 26, written, 2);
+    put(raw, kur__ledger_hash(raw + 4, HEAD_SIZE - 4 + bytes), 4);
+    memcpy(text, mark, MARK_SIZE);
+    kur_buffer coded = kur_buffer_over(text + MARK_SIZE, limit - MARK_SIZE + 1);
+    (void)kur_base64_write(&coded, kur_bytes_of(raw, HEAD_SIZE + bytes)); /* it has the room: nothing can fail */
+    return told;
+}
+
+/* ---- Reading ---- */
+
+static kur_status read_ranges(kur__ledger *ledger, const uint8_t *raw, size_t size, kur_error *error)
+{
+    size_t pairs = (size_t)get(raw + 26, 2);
+    int k[2] = {raw[24], raw[25]};
+    uint8_t *bytes = (uint8_t *)(uintptr_t)(raw + HEAD_SIZE);
+    struct bits body = {.bytes = bytes, .capacity = (size - HEAD_SIZE) * 8};
+    if (k[0] >= WIDE_BITS || k[1] >= WIDE_BITS || pairs == 0 || pairs * 2 > body.capacity)
+        return kur_error_set(error, KUR_ERROR_SYNTAX, "the committed ledger is broken");
+    ledger->done = kur_malloc(pairs * sizeof *ledger->done);
+    if (ledger->done == NULL)
+        return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: the committed ledger");
+    int64_t at = ledger->start;
+    for (size_t i = 0; i < pairs; i++) {
+        int64_t unfinished, finished;
+        if (!get_run(&body, k[0], &unfinished) || !get_run(&body, k[1], &finished) ||
+            unfinished > KUR__LEDGER_OFFSET_MAX - at || finished > KUR__LEDGER_OFFSET_MAX - at - unfinished)
+            return kur_error_set(error, KUR_ERROR_SYNTAX, "the committed ledger is broken");
+        ledger->done[i] = (struct kur__ledger_range){at + unfinished, at + unfinished + finished};
+        at = ledger->done[i].to;
+    }
+    ledger->done_count = pairs;
+    return KUR_OK;
+}
+
+/* Two hashes or epochs that are both known and differ. */
+static bool differ(uint64_t written, uint64_t now)
+{
+    return written != 0 && now != 0 && written != now;
+}
+
+static kur_status check_head(const uint8_t *raw, int64_t start, const kur__ledger_log *log, kur_error *error)
+{
+    const char *what = differ(get(raw + 4, 4), log->cluster)            ? "cluster"
+                       : differ(get(raw + 8, 4), log->topic)            ? "topic"
+                       : differ(get(raw + 12, 4), (uint32_t)log->epoch) ? "leader epoch"
+                       : get(raw + 16, 8) != (uint64_t)start            ? "offset"
+                                                                        : NULL;
+    if (what == NULL)
+        return KUR_OK;
+    return kur_error_set(error, KUR_ERROR_MISMATCH, "the committed ledger is for another %s", what);
+}
+
+kur_status kur__ledger_read(kur__ledger *ledger, int64_t start, const kur__ledger_log *log, const char *text,
+                            kur_error *error)
+{
+    uint8_t raw[KUR__LEDGER_TEXT_MAX];
+    size_t size = text != NULL ? strnlen(text, KUR__LEDGER_TEXT_MAX + 1) : 0, bytes = 0;
+    kur__ledger_init(ledger, start);
+    if (size == 0)
+        return KUR_OK;
+    if (size > KUR__LEDGER_TEXT_MAX || strncmp(text, mark, MARK_SIZE) != 0)
+        return kur_error_set(error, KUR_ERROR_MISMATCH, "the commit's metadata are not ours");
+    if (!kur_base64_read(text + MARK_SIZE, size - MARK_SIZE, raw, &bytes) || bytes <= HEAD_SIZE ||
+        get(raw, 4) != kur__ledger_hash(raw + 4, bytes - 4))
+        return kur_error_set(error, KUR_ERROR_SYNTAX, "the committed ledger is broken");
+    kur_status status = check_head(raw, start, log, error);
+    if (status == KUR_OK)
+        status = read_ranges(ledger, raw, bytes, error);
+    if (status != KUR_OK)
+        kur__ledger_done(ledger);
+    return status;
+}

@@ -1,0 +1,437 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes
+ *
+ * Every record that was admitted and is not finished is a work. It stands in exactly one place: in its lane (behind
+ * the one that is current there), among the parked, in the ready queue of its source, in the hands of a worker, or in
+ * the queue of effects. All works of a source are linked as well, by offset, so that a source can end.
+ *
+ * A lane has one current record: ready, parked for a retry, or running. The lane goes on to the next when the handler's
+ * work is done, not when its effect is durable: effects keep their order by themselves, in the producer.
+ *
+ * When a source ends, what runs keeps its lane until it returns; everything else of it is gone at once. A work whose
+ * source is dead is only there to be given back.
+ *
+ * Memory is taken when a record is admitted, and never after: no outcome, no end of a partition and no commit can fail.
+ */
+#include "listener/machine.h"
+
+#include <kurier/sys/memory.h>
+#include <string.h>
+
+enum {
+    WORKS_IN_CHUNK = 256
+};
+
+struct kur__work_chunk {
+    struct kur__work_chunk *next;
+    kur__work works[WORKS_IN_CHUNK];
+};
+
+/* ---- Queues and works ---- */
+
+void kur__queue_push(kur__queue *queue, kur__work *work)
+{
+    work->next = NULL;
+    if (queue->first == NULL)
+        queue->first = work;
+    else
+        queue->last->next = work;
+    queue->last = work;
+}
+
+kur__work *kur__queue_pop(kur__queue *queue)
+{
+    kur__work *work = queue->first;
+    if (work != NULL)
+        queue->first = work->next;
+    return work;
+}
+
+static kur__work *work_new(kur__machine *machine)
+{
+    if (machine->free_works == NULL) {
+        struct kur__work_chunk *chunk = kur_malloc(sizeof *chunk);
+        if (chunk == NULL)
+            return NULL;
+        chunk->next = machine->chunks;
+        machine->chunks = chunk;
+        for (int i = WORKS_IN_CHUNK - 1; i >= 0; i--) {
+            chunk->works[i].next = machine->free_works;
+            machine->free_works = &chunk->works[i];
+        }
+    }
+    kur__work *work = machine->free_works;
+    machine->free_works = work->next;
+    return work;
+}
+
+static void work_free(kur__machine *machine, kur__work *work)
+{
+    work->next = machine->free_works;
+    machine->free_works = work;
+}
+
+bool kur__machine_next_release(kur__machine *machine, void **item)
+{
+    kur__work *work = kur__queue_pop(&machine->released);
+    if (work == NULL)
+        return false;
+    *item = work->item;
+    work_free(machine, work);
+    return true;
+}
+
+void kur__work_release(kur__machine *machine, kur__work *work)
+{
+    kur__source *source = work->source;
+    if (work->newer != NULL)
+        work->newer->older = work->older;
+    else
+        source->newest = work->older;
+    if (work->older != NULL)
+        work->older->newer = work->newer;
+    else
+        source->oldest = work->newer;
+    source->held--;
+    source->held_bytes -= work->bytes;
+    machine->held--;
+    machine->held_bytes -= work->bytes;
+    kur__queue_push(&machine->released, work);
+}
+
+/* ---- Lanes ---- */
+
+static void make_ready(kur__machine *machine, kur__work *work)
+{
+    work->state = KUR__READY;
+    kur__queue_push(&work->source->ready, work);
+    kur__turn_push(machine, work->source);
+}
+
+/* The record at the head of a lane, or one that keeps no order. */
+static void start(kur__machine *machine, kur__work *work, int64_t now_us)
+{
+    if (work->due_us > now_us) {
+        work->state = KUR__PARKED;
+        kur__park(machine, work, work->due_us);
+    } else {
+        make_ready(machine, work);
+    }
+}
+
+static void put_lane(kur__machine *machine, kur__lane *lane)
+{
+    kur__partition *partition = lane->partition;
+    kur__lanes_put(&machine->lanes, lane);
+    kur__partition_put(machine, partition);
+}
+
+void kur__lane_leave(kur__machine *machine, kur__work *work, int64_t now_us)
+{
+    kur__lane *lane = work->lane;
+    work->lane = NULL;
+    if (lane == NULL)
+        return;
+    kur__work *next = lane->first;
+    lane->current = next;
+    if (next != NULL) {
+        lane->first = next->next;
+        start(machine, next, now_us);
+        return;
+    }
+    put_lane(machine, lane);
+}
+
+/* The lane that a record belongs to; `*lane` stays NULL when it keeps no order. */
+static bool find_lane(kur__machine *machine, kur__source *source, kur_bytes key, kur__lane **lane)
+{
+    if (machine->options.order == KUR_UNORDERED || (machine->options.order == KUR_ORDER_BY_KEY && key.data == NULL))
+        return true;
+    if (machine->options.order == KUR_ORDER_BY_PARTITION)
+        key = kur_bytes_of("", 0);
+    *lane = kur__lanes_get(&machine->lanes, source->partition, key);
+    if (*lane == NULL)
+        return false;
+    if ((*lane)->current == NULL)
+        source->partition->references++; /* a new lane */
+    return true;
+}
+
+/* ---- Admission and dispatch ---- */
+
+static void link_work(kur__machine *machine, kur__source *source, kur__work *work)
+{
+    work->older = source->newest;
+    if (source->newest != NULL)
+        source->newest->newer = work;
+    else
+        source->oldest = work;
+    source->newest = work;
+    source->held++;
+    source->held_bytes += work->bytes;
+    machine->held++;
+    machine->held_bytes += work->bytes;
+}
+
+kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, const kur__polled *polled, int64_t now_us)
+{
+    if (source->state != KUR__ACTIVE || polled->offset <= source->ledger.last)
+        return KUR__ADMITTED_REPLAY;
+    if (!kur__park_reserve(machine))
+        return KUR__ADMITTED_NO_MEMORY;
+    kur__work *work = work_new(machine);
+    if (work == NULL)
+        return KUR__ADMITTED_NO_MEMORY;
+    kur__lane *lane = NULL;
+    kur__admission admission = KUR__ADMITTED_NO_MEMORY;
+    if (find_lane(machine, source, polled->key, &lane))
+        admission = kur__ledger_admit(&source->ledger, polled->offset);
+    if (admission != KUR__ADMITTED) {
+        if (lane != NULL && lane->current == NULL)
+            put_lane(machine, lane);
+        work_free(machine, work);
+        return admission;
+    }
+    *work = (kur__work){.source = source,
+                        .lane = lane,
+                        .offset = polled->offset,
+                        .due_us = polled->due_us,
+                        .item = polled->item,
+                        .bytes = polled->bytes};
+    link_work(machine, source, work);
+    if (lane != NULL && lane->current != NULL) {
+        work->state = KUR__WAITING;
+        work->next = NULL;
+        if (lane->first == NULL)
+            lane->first = work;
+        else
+            lane->last->next = work;
+        lane->last = work;
+    } else {
+        if (lane != NULL)
+            lane->current = work;
+        start(machine, work, now_us);
+    }
+    kur__flow_update(machine, source);
+    return KUR__ADMITTED;
+}
+
+/* Those whose time has come: to run, or for their effect to be tried again. */
+static void wake_parked(kur__machine *machine, int64_t now_us)
+{
+    while (machine->parked_count > 0 && machine->parked[0]->due_us <= now_us) {
+        kur__work *work = machine->parked[0];
+        kur__unpark(machine, work);
+        if (work->state == KUR__SETTLING)
+            kur__queue_push(&machine->effects, work);
+        else
+            make_ready(machine, work);
+    }
+}
+
+size_t kur__machine_take(kur__machine *machine, int64_t now_us, kur__work **works, size_t capacity)
+{
+    size_t count = 0;
+    if (machine->is_stopping)
+        return 0;
+    wake_parked(machine, now_us);
+    while (count < capacity && machine->first_turn != NULL) {
+        kur__source *source = machine->first_turn;
+        machine->first_turn = source->next_turn;
+        source->has_turn = false;
+        kur__work *work = source->state == KUR__ACTIVE ? kur__queue_pop(&source->ready) : NULL;
+        if (work == NULL)
+            continue;
+        kur__turn_push(machine, source);
+        work->state = KUR__RUNNING;
+        work->attempts++;
+        source->running++;
+        machine->running++;
+        works[count++] = work;
+    }
+    return count;
+}
+
+static void not_running(kur__machine *machine, kur__work *work)
+{
+    work->source->running--;
+    machine->running--;
+}
+
+/* A running record of an epoch that has ended has returned. */
+static void bury(kur__machine *machine, kur__work *work, int64_t now_us)
+{
+    kur__source *source = work->source;
+    kur__lane_leave(machine, work, now_us);
+    kur__work_release(machine, work);
+    kur__source_free_if_over(machine, source);
+}
+
+void kur__machine_untake(kur__machine *machine, kur__work *work)
+{
+    not_running(machine, work);
+    work->attempts--;
+    if (work->source->state == KUR__DEAD) {
+        bury(machine, work, INT64_MIN);
+        return;
+    }
+    /* In front: it was the first, and in its lane it still is. */
+    kur__queue *ready = &work->source->ready;
+    work->state = KUR__READY;
+    work->next = ready->first;
+    if (ready->first == NULL)
+        ready->last = work;
+    ready->first = work;
+    kur__turn_push(machine, work->source);
+}
+
+/* ---- Outcomes ---- */
+
+static void finish(kur__machine *machine, kur__work *work)
+{
+    kur__source *source = work->source;
+    kur__ledger_finish(&source->ledger, work->offset);
+    source->finished++;
+    source->is_dirty = true;
+    machine->finished_since_commit++;
+    kur__work_release(machine, work);
+    if (source->state == KUR__ACTIVE)
+        kur__flow_update(machine, source);
+}
+
+static void settle(kur__machine *machine, kur__work *work, kur__effect effect, int64_t now_us)
+{
+    kur__lane_leave(machine, work, now_us);
+    work->state = KUR__SETTLING;
+    work->effect = (uint8_t)effect;
+    work->source->settling++;
+    machine->settling++;
+    kur__queue_push(&machine->effects, work);
+}
+
+/* Whether the policy gives a record that has failed another attempt, and when. */
+static bool may_retry(kur__machine *machine, kur__work *work, const kur__verdict *verdict, int64_t now_us,
+                      int64_t *due_us)
+{
+    const kur__machine_options *options = &machine->options;
+    if (work->first_us == 0)
+        work->first_us = now_us;
+    if (verdict->is_hopeless || (options->attempts > 0 && work->attempts >= options->attempts))
+        return false;
+    int64_t delay_us = verdict->has_delay
+                           ? verdict->delay_us
+                           : kur__back_off_us(machine, options->delay_us, options->delay_max_us, work->attempts);
+    delay_us = delay_us > 0 ? delay_us : 0;
+    *due_us = now_us < INT64_MAX - delay_us ? now_us + delay_us : INT64_MAX;
+    return options->timeout_us == 0 || *due_us - work->first_us <= options->timeout_us;
+}
+
+kur__consequence kur__machine_outcome(kur__machine *machine, kur__work *work, const kur__verdict *verdict,
+                                      int64_t now_us)
+{
+    int64_t due_us;
+    not_running(machine, work);
+    if (work->source->state == KUR__DEAD) {
+        bury(machine, work, now_us);
+        return KUR__STALE;
+    }
+    if (verdict->outcome == KUR_DONE && !verdict->has_emits) {
+        kur__lane_leave(machine, work, now_us);
+        finish(machine, work);
+        return KUR__FINISHED;
+    }
+    if (verdict->outcome == KUR_DONE) {
+        settle(machine, work, KUR__EFFECT_EMIT, now_us);
+        return KUR__SETTLES;
+    }
+    if (verdict->outcome != KUR_REJECT && may_retry(machine, work, verdict, now_us, &due_us)) {
+        work->state = KUR__PARKED; /* and stays its lane's current one */
+        kur__park(machine, work, due_us);
+        return KUR__RETRIED;
+    }
+    settle(machine, work, KUR__EFFECT_REJECT, now_us);
+    return KUR__REJECTS;
+}
+
+kur__work *kur__machine_next_effect(kur__machine *machine, int64_t now_us)
+{
+    wake_parked(machine, now_us);
+    for (;;) {
+        kur__work *work = kur__queue_pop(&machine->effects);
+        if (work == NULL)
+            return NULL;
+        if (work->source->state != KUR__AWAY) {
+            work->issued = true;
+            return work;
+        }
+        kur__queue_push(&work->source->held_effects, work);
+    }
+}
+
+void kur__machine_effect(kur__machine *machine, kur__work *work, bool is_durable, int64_t now_us)
+{
+    kur__source *source = work->source;
+    work->issued = false;
+    if (is_durable || source->state == KUR__DEAD) {
+        source->settling--;
+        machine->settling--;
+        if (source->state != KUR__DEAD) {
+            finish(machine, work);
+            return;
+        }
+        kur__work_release(machine, work);
+        kur__source_free_if_over(machine, source);
+        return;
+    }
+    work->tries++;
+    kur__park(machine, work,
+              now_us + kur__back_off_us(machine, machine->options.effect_delay_us, machine->options.effect_delay_max_us,
+                                        work->tries));
+}
+
+/* ---- Beginning and end ---- */
+
+kur_status kur__machine_init(kur__machine *machine, const kur__machine_options *options, kur_error *error)
+{
+    if (options->text_limit > KUR__LEDGER_TEXT_MAX || options->hold_records == 0 || options->hold_bytes <= 0 ||
+        options->jitter < 0 || options->jitter > 1 || options->multiplier < 1)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "the listener's options are not valid");
+    *machine = (kur__machine){.options = *options, .random = options->seed | 1, .lanes.seed = options->seed};
+    machine->next_commit_again_us = INT64_MAX;
+    return KUR_OK;
+}
+
+void kur__machine_done(kur__machine *machine)
+{
+    while (machine->oldest != NULL) {
+        kur__source *source = machine->oldest;
+        source->in_commit = false;
+        while (source->oldest != NULL) {
+            kur__work *work = source->oldest;
+            if (work->lane != NULL && work->state != KUR__WAITING)
+                put_lane(machine, work->lane);
+            kur__work_release(machine, work);
+        }
+        atomic_store(&source->state, KUR__DEAD);
+        kur__source_free_if_over(machine, source);
+    }
+    while (machine->chunks != NULL) {
+        struct kur__work_chunk *next = machine->chunks->next;
+        kur_free(machine->chunks);
+        machine->chunks = next;
+    }
+    kur_free(machine->parked);
+    kur__lanes_done(&machine->lanes);
+}
+
+void kur__machine_stop(kur__machine *machine)
+{
+    machine->is_stopping = true;
+}
+
+bool kur__machine_is_drained(const kur__machine *machine)
+{
+    return machine->running == 0 && machine->settling == 0;
+}

@@ -1,0 +1,299 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * The listener's decisions, apart from all I/O: no threads, no Kafka, no clock of its own. What happens comes in as
+ * function calls; what is to be done is asked for afterwards: records to run, effects to make durable, offsets to
+ * commit, partitions to pause, items to release, and when to wake up. The same calls give the same answers, so that a
+ * simulation can drive it through any schedule and replay it from a seed.
+ *
+ *                  admit                    take            outcome              effect
+ *     polled ────────────▶ waiting ─▶ ready ────▶ running ──────────▶ settling ─────────▶ finished ─▶ released
+ *                            │         ▲ ▲          │  done, nothing to settle ──────────▶ │
+ *                            │  parked ┘ └──────────┘ retry: parked in its lane until due
+ *                            └─ behind its lane
+ *
+ * A source is one partition for one epoch: from its assignment (or a seek, or a reset) to its end.
+ *
+ *     active ──suspend──▶ revoking ──leave──▶ away ──assign, next generation──▶ active
+ *        └───────────────────┴────drop────────────┴──▶ dead, until what still runs has returned
+ *
+ * One thread. Times are microseconds of any one clock.
+ */
+#ifndef KURIER_PATTERNS_LISTENER_MACHINE_H
+#define KURIER_PATTERNS_LISTENER_MACHINE_H
+
+#include <kurier/error.h>
+#include <kurier/listener.h>
+#include <kurier/outcome.h>
+#include <stdatomic.h>
+
+#include "listener/lane.h"
+#include "listener/ledger.h"
+
+typedef enum kur__work_state {
+    KUR__WAITING = 1, /* behind its lane */
+    KUR__PARKED,      /* until it is due */
+    KUR__READY,
+    KUR__RUNNING,
+    KUR__SETTLING /* its outcome is known, the outcome's effect not yet durable */
+} kur__work_state;
+
+/* What has to become durable before the offset is finished. */
+typedef enum kur__effect {
+    KUR__EFFECT_NONE = 0,
+    KUR__EFFECT_EMIT,  /* what the handler has emitted */
+    KUR__EFFECT_REJECT /* the record goes where rejected ones go */
+} kur__effect;
+
+/* A record in the machine's hands. */
+typedef struct kur__work {
+    struct kur__work *next;          /* in the one queue that it stands in */
+    struct kur__work *newer, *older; /* all of its source, by offset */
+    struct kur__source *source;
+    kur__lane *lane; /* NULL: it keeps no order */
+    int64_t offset;
+    int64_t due_us;   /* of a parked one */
+    int64_t first_us; /* when it failed first; 0: not yet */
+    void *item;       /* the shell's record */
+    uint32_t bytes;
+    uint32_t place;   /* among the parked, plus one; 0: it is not there */
+    int32_t attempts; /* begun */
+    int32_t tries;    /* of its effect, failed */
+    uint8_t state;
+    uint8_t effect;
+    bool issued; /* its effect is in the shell's hands */
+} kur__work;
+
+typedef struct kur__queue {
+    kur__work *first, *last;
+} kur__queue;
+
+typedef enum kur__source_state {
+    KUR__ACTIVE = 1,
+    KUR__REVOKING, /* still ours: nothing new runs, results and commits go on */
+    KUR__AWAY,     /* not ours, but it may come back unchanged: results are taken in, nothing is done */
+    KUR__DEAD
+} kur__source_state;
+
+/* A topic's partition; there as long as a source, a lane or a handler of it is. */
+typedef struct kur__partition {
+    struct kur__partition *next;
+    struct kur__source *source; /* the one that is not dead, or NULL */
+    size_t references;          /* sources, also dead ones, and lanes */
+    int32_t number;
+    char topic[];
+} kur__partition;
+
+typedef struct kur__source {
+    struct kur__source *newer, *older; /* all sources, in the order of their assignment */
+    struct kur__source *next_turn;     /* among those with ready records */
+    struct kur__source *next_pause;    /* among those whose pause is to be changed */
+    kur__partition *partition;
+    kur__ledger ledger;
+    kur__ledger_log log;
+    kur__queue ready;
+    kur__queue held_effects; /* while it is away */
+    kur__work *newest, *oldest;
+    size_t held, running, settling;
+    int64_t held_bytes;
+    int64_t committed;    /* known to be; -1: nothing yet */
+    int64_t commit_sent;  /* the offset whose answer is awaited */
+    int64_t finished;     /* in this epoch */
+    int64_t untold;       /* finished offsets that the last text had no room for */
+    int64_t generation;   /* of the group; -1: not known */
+    int64_t checked_runs; /* when the text's size was last looked at */
+    bool text_is_full;
+    bool is_dirty;  /* there is something to commit */
+    bool to_commit; /* in the round of commits at hand */
+    bool in_commit; /* the answer is awaited */
+    bool has_turn, is_pausing;
+    bool is_paused, wants_pause;
+    _Atomic kur__source_state state;
+} kur__source;
+
+typedef struct kur__machine_options {
+    kur_order order;
+    size_t hold_records; /* held at most, a share for each source */
+    int64_t hold_bytes;
+    size_t text_limit; /* of commit metadata, at most KUR__LEDGER_TEXT_MAX */
+    int64_t commit_interval_us, commit_again_us;
+    int64_t commit_records; /* finished since the last commit: commit before the interval is over */
+    int32_t attempts;       /* counting the first; 0: no bound */
+    int64_t delay_us, delay_max_us;
+    double multiplier;
+    double jitter;      /* 0 to 1, the share of a delay that is drawn */
+    int64_t timeout_us; /* since a record first failed; 0: none */
+    int64_t effect_delay_us, effect_delay_max_us;
+    uint64_t seed;
+} kur__machine_options;
+
+typedef struct kur__machine {
+    kur__machine_options options;
+    kur__lanes lanes;
+    kur__partition *partitions;
+    kur__source *newest, *oldest; /* sources */
+    size_t sources;               /* not dead */
+    kur__source *first_turn, *last_turn;
+    kur__source *first_pause;
+    kur__work **parked; /* a heap by due time */
+    size_t parked_count, parked_capacity;
+    kur__queue effects;
+    kur__queue released;
+    kur__work *free_works;
+    struct kur__work_chunk *chunks;
+    size_t held, running, settling;
+    int64_t held_bytes;
+    int64_t finished_since_commit;
+    int64_t next_commit_us, next_commit_again_us;
+    size_t commits_in_flight;
+    uint64_t random;
+    bool is_stopping;
+    bool over_bound; /* a source was paused for the sum, not for its own share */
+} kur__machine;
+
+kur_status kur__machine_init(kur__machine *machine, const kur__machine_options *options, kur_error *error);
+
+/* What is still held is released into nothing: the shell has drained kur__machine_next_release before. */
+void kur__machine_done(kur__machine *machine);
+
+/* ---- Partitions come and go ---- */
+
+typedef struct kur__assignment {
+    const char *topic;
+    int32_t partition;
+    int64_t start;       /* the offset to begin with */
+    bool is_committed;   /* whether the group has committed it; if not, it is committed soon */
+    const char *text;    /* committed beside it, may be NULL */
+    kur__ledger_log log; /* as it is now */
+    int64_t generation;  /* of the group; -1: not known */
+} kur__assignment;
+
+/*
+ * A partition is ours. A source of it that is away and whose generation is exactly one lower goes on as if nothing had
+ * been: nobody owned it meanwhile. Any other is dropped and a new one begins. `position` is where to read from.
+ * A text that does not fit gives a warning in `warning` (its code is not KUR_OK) and is ignored. Replay of an offset
+ * that still runs from an earlier epoch waits for it in its lane. KUR_ERROR_NO_MEMORY.
+ */
+kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *assignment, kur__source **source,
+                               int64_t *position, int64_t now_us, kur_error *warning, kur_error *error);
+
+/* The source of a partition that is active, or NULL. */
+kur__source *kur__machine_find(const kur__machine *machine, const char *topic, int32_t partition);
+
+/* Nothing more of it is run; results are taken in, effects and commits go on. */
+void kur__machine_suspend(kur__machine *machine, kur__source *source);
+
+/* It is no longer ours. What is unfinished stays, should it come back. */
+void kur__machine_leave(kur__machine *machine, kur__source *source);
+
+/* The end of an epoch: lost, seek, reset, or it did not come back. Late results are ignored. */
+void kur__machine_drop(kur__machine *machine, kur__source *source);
+
+/* ---- Records ---- */
+
+typedef struct kur__polled {
+    int64_t offset;
+    kur_bytes key; /* data NULL: none */
+    uint32_t bytes;
+    int64_t due_us; /* 0: at once */
+    void *item;
+} kur__polled;
+
+/*
+ * Takes a record of an active source in. Only with KUR__ADMITTED it keeps the item; KUR__ADMITTED_NO_MEMORY leaves
+ * everything as it was: try again later.
+ */
+kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, const kur__polled *polled,
+                                  int64_t now_us);
+
+/* Records to run, in turns between sources and lanes: up to `capacity`. They are running from now on. */
+size_t kur__machine_take(kur__machine *machine, int64_t now_us, kur__work **works, size_t capacity);
+
+/* Gives a record back that was taken and not begun. */
+void kur__machine_untake(kur__machine *machine, kur__work *work);
+
+typedef struct kur__verdict {
+    kur_outcome outcome;
+    bool has_emits;   /* with KUR_DONE: they have to be durable first */
+    bool has_delay;   /* with KUR_RETRY: after delay_us, not as the policy says */
+    bool is_hopeless; /* with KUR_RETRY: a cause that is not tried again */
+    int64_t delay_us;
+} kur__verdict;
+
+typedef enum kur__consequence {
+    KUR__FINISHED = 1,
+    KUR__RETRIED,
+    KUR__SETTLES,
+    KUR__REJECTS, /* settles by KUR__EFFECT_REJECT */
+    KUR__STALE    /* of an epoch that has ended: ignored */
+} kur__consequence;
+
+/* What a handler has said of a running record. */
+kur__consequence kur__machine_outcome(kur__machine *machine, kur__work *work, const kur__verdict *verdict,
+                                      int64_t now_us);
+
+/* The next record whose effect is to be made durable, or NULL. */
+kur__work *kur__machine_next_effect(kur__machine *machine, int64_t now_us);
+
+/* What became of it. Not durable, or not known to be: it comes again after a while. */
+void kur__machine_effect(kur__machine *machine, kur__work *work, bool is_durable, int64_t now_us);
+
+/* The next item that the machine needs no more; false when there is none. */
+bool kur__machine_next_release(kur__machine *machine, void **item);
+
+/* ---- Commits, pauses, time ---- */
+
+typedef struct kur__commit {
+    kur__source *source;
+    int64_t offset;
+    char text[KUR__LEDGER_TEXT_MAX + 1];
+} kur__commit;
+
+/* Whether a round of commits is due; none while answers are awaited. */
+bool kur__machine_commit_is_due(const kur__machine *machine, int64_t now_us);
+
+/* Begins a round: of all sources that are ours and have something to commit, or of one. */
+void kur__machine_begin_commits(kur__machine *machine, kur__source *only, int64_t now_us);
+bool kur__machine_next_commit(kur__machine *machine, kur__commit *commit);
+
+/* The answer. Not committed: it stays to be done. Also for sources that have ended since. */
+void kur__machine_committed(kur__machine *machine, kur__source *source, bool is_committed, int64_t now_us);
+
+/* A partition that is to be paused or resumed; false when there is none. */
+bool kur__machine_next_pause(kur__machine *machine, kur__source **source, bool *paused);
+
+/* When something becomes due by itself; INT64_MAX: nothing does. */
+int64_t kur__machine_wake_us(const kur__machine *machine);
+
+/* Nothing more is run. Drained: nothing runs and nothing settles. */
+void kur__machine_stop(kur__machine *machine);
+bool kur__machine_is_drained(const kur__machine *machine);
+
+/* ---- Inside: what the machine's files share ---- */
+
+void kur__queue_push(kur__queue *queue, kur__work *work);
+kur__work *kur__queue_pop(kur__queue *queue);
+
+/* A record leaves its lane, and the next one in it starts. */
+void kur__lane_leave(kur__machine *machine, kur__work *work, int64_t now_us);
+
+/* Out of its source, and the item back to the shell. Its lane and its queue have let it go before. */
+void kur__work_release(kur__machine *machine, kur__work *work);
+
+/* Puts an active source with ready records in line. */
+void kur__turn_push(kur__machine *machine, kur__source *source);
+
+void kur__partition_put(kur__machine *machine, kur__partition *partition);
+void kur__source_free_if_over(kur__machine *machine, kur__source *source);
+
+/* Room for all that are held and one more, made when a record is admitted: parking itself cannot fail. */
+bool kur__park_reserve(kur__machine *machine);
+void kur__park(kur__machine *machine, kur__work *work, int64_t due_us);
+void kur__unpark(kur__machine *machine, kur__work *work);
+int64_t kur__back_off_us(kur__machine *machine, int64_t delay_us, int64_t delay_max_us, int32_t failures);
+
+/* Whether a source is to be paused or resumed now. */
+void kur__flow_update(kur__machine *machine, kur__source *source);
+void kur__flow_update_all(kur__machine *machine);
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Records that wait for their time: a binary heap by due time. Records that are due at the same time come in the order
+ * of their offsets.
+ */
+#include <kurier/sys/memory.h>
+
+#include "listener/machine.h"
+
+enum {
+    PARKED_MIN = 64
+};
+
+bool kur__park_reserve(kur__machine *machine)
+{
+    if (machine->held < machine->parked_capacity)
+        return true;
+    size_t capacity = machine->parked_capacity < PARKED_MIN ? PARKED_MIN : machine->parked_capacity * 2;
+    kur__work **larger = kur_realloc(machine->parked, capacity * sizeof(*larger));
+    if (larger == NULL)
+        return false;
+    machine->parked = larger;
+    machine->parked_capacity = capacity;
+    return true;
+}
+
+static bool is_before(const kur__work *a, const kur__work *b)
+{
+    return a->due_us != b->due_us ? a->due_us < b->due_us : a->offset < b->offset;
+}
+
+static void place(kur__machine *machine, size_t at, kur__work *work)
+{
+    machine->parked[at] = work;
+    work->place = (uint32_t)at + 1;
+}
+
+static void sift_up(kur__machine *machine, size_t at, kur__work *work)
+{
+    for (; at > 0 && is_before(work, machine->parked[(at - 1) / 2]); at = (at - 1) / 2)
+        place(machine, at, machine->parked[(at - 1) / 2]);
+    place(machine, at, work);
+}
+
+static void sift_down(kur__machine *machine, size_t at, kur__work *work)
+{
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child + 1 < machine->parked_count && is_before(machine->parked[child + 1], machine->parked[child]))
+            child++;
+        if (child >= machine->parked_count || !is_before(machine->parked[child], work))
+            break;
+        place(machine, at, machine->parked[child]);
+        at = child;
+    }
+    place(machine, at, work);
+}
+
+void kur__park(kur__machine *machine, kur__work *work, int64_t due_us)
+{
+    work->due_us = due_us;
+    sift_up(machine, machine->parked_count++, work);
+}
+
+void kur__unpark(kur__machine *machine, kur__work *work)
+{
+    if (work->place == 0)
+        return;
+    size_t at = work->place - 1;
+    kur__work *last = machine->parked[--machine->parked_count];
+    work->place = 0;
+    if (last == work)
+        return;
+    if (at > 0 && is_before(last, machine->parked[(at - 1) / 2]))
+        sift_up(machine, at, last);
+    else
+        sift_down(machine, at, last);
+}
+
+/* xorshift64*: for spreading delays, nothing more. */
+static double draw(kur__machine *machine)
+{
+    machine->random ^= machine->random >> 12;
+    machine->random ^= machine->random << 25;
+    machine->random ^= machine->random >> 27;
+    return (double)(machine->random * UINT64_C(0x2545f4914f6cdd1d) >> 11) / (double)(UINT64_C(1) << 53);
+}
+
+int64_t kur__back_off_us(kur__machine *machine, int64_t delay_us, int64_t delay_max_us, int32_t failures)
+{
+    double delay = (double)delay_us, most = (double)delay_max_us;
+    for (int32_t i = 1; i < failures && delay < most; i++)
+        delay *= machine->options.multiplier;
+    delay = delay < most ? delay : most;
+    delay -= delay * machine->options.jitter * draw(machine);
+    return (int64_t)delay;
+}

@@ -1,0 +1,234 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: partitions and their sources, from assignment to end.
+ *
+ * A partition is there as long as anything refers to it: sources, also those that have ended and wait for a handler,
+ * and lanes, which outlive sources. Of its sources at most one is not dead.
+ *
+ * Whether a partition that comes back is the same: by the group's generation. When it is exactly one higher than when
+ * it went, nobody owned the partition between, and everything goes on. Otherwise somebody may have run on: the source
+ * ends, and a new one begins at the committed offset.
+ */
+#include <kurier/sys/memory.h>
+#include <string.h>
+
+#include "listener/machine.h"
+
+void kur__partition_put(kur__machine *machine, kur__partition *partition)
+{
+    if (--partition->references > 0)
+        return;
+    kur__partition **at = &machine->partitions;
+    while (*at != partition)
+        at = &(*at)->next;
+    *at = partition->next;
+    kur_free(partition);
+}
+
+static kur__partition *partition_find(const kur__machine *machine, const char *topic, int32_t number)
+{
+    kur__partition *partition = machine->partitions;
+    while (partition != NULL && (partition->number != number || strcmp(partition->topic, topic) != 0))
+        partition = partition->next;
+    return partition;
+}
+
+static kur__partition *partition_get(kur__machine *machine, const char *topic, int32_t number)
+{
+    kur__partition *partition = partition_find(machine, topic, number);
+    if (partition == NULL) {
+        size_t size = strlen(topic) + 1;
+        partition = kur_calloc(1, sizeof *partition + size);
+        if (partition == NULL)
+            return NULL;
+        memcpy(partition->topic, topic, size);
+        partition->number = number;
+        partition->next = machine->partitions;
+        machine->partitions = partition;
+    }
+    partition->references++;
+    return partition;
+}
+
+kur__source *kur__machine_find(const kur__machine *machine, const char *topic, int32_t number)
+{
+    kur__partition *partition = partition_find(machine, topic, number);
+    return partition != NULL && partition->source != NULL && partition->source->state == KUR__ACTIVE ? partition->source
+                                                                                                     : NULL;
+}
+
+void kur__turn_push(kur__machine *machine, kur__source *source)
+{
+    if (source->has_turn || source->state != KUR__ACTIVE || source->ready.first == NULL)
+        return;
+    source->has_turn = true;
+    source->next_turn = NULL;
+    if (machine->first_turn == NULL)
+        machine->first_turn = source;
+    else
+        machine->last_turn->next_turn = source;
+    machine->last_turn = source;
+}
+
+void kur__source_free_if_over(kur__machine *machine, kur__source *source)
+{
+    if (source->state != KUR__DEAD || source->oldest != NULL || source->in_commit)
+        return;
+    for (kur__source **at = &machine->first_turn; *at != NULL; at = &(*at)->next_turn)
+        if (*at == source) {
+            *at = source->next_turn;
+            break;
+        }
+    machine->last_turn = machine->first_turn;
+    while (machine->last_turn != NULL && machine->last_turn->next_turn != NULL)
+        machine->last_turn = machine->last_turn->next_turn;
+    for (kur__source **at = &machine->first_pause; *at != NULL; at = &(*at)->next_pause)
+        if (*at == source) {
+            *at = source->next_pause;
+            break;
+        }
+    if (source->newer != NULL)
+        source->newer->older = source->older;
+    else
+        machine->newest = source->older;
+    if (source->older != NULL)
+        source->older->newer = source->newer;
+    else
+        machine->oldest = source->newer;
+    kur__ledger_done(&source->ledger);
+    kur__partition_put(machine, source->partition);
+    kur_free(source);
+}
+
+/* ---- Assignment and end ---- */
+
+static kur__source *source_new(kur__machine *machine, kur__partition *partition, const kur__assignment *assignment)
+{
+    kur__source *source = kur_calloc(1, sizeof *source);
+    if (source == NULL)
+        return NULL;
+    source->partition = partition;
+    source->log = assignment->log;
+    source->generation = assignment->generation;
+    source->committed = source->commit_sent = assignment->is_committed ? assignment->start : -1;
+    source->is_dirty = !assignment->is_committed;
+    atomic_init(&source->state, KUR__ACTIVE);
+    source->older = machine->newest;
+    if (machine->newest != NULL)
+        machine->newest->newer = source;
+    else
+        machine->oldest = source;
+    machine->newest = source;
+    return source;
+}
+
+static bool goes_on(const kur__source *source, const kur__assignment *assignment)
+{
+    return source != NULL && source->state == KUR__AWAY && source->generation >= 0 &&
+           assignment->generation == source->generation + 1;
+}
+
+static void come_back(kur__machine *machine, kur__source *source, int64_t generation)
+{
+    source->generation = generation;
+    atomic_store(&source->state, KUR__ACTIVE);
+    source->is_dirty = true;
+    while (source->held_effects.first != NULL)
+        kur__queue_push(&machine->effects, kur__queue_pop(&source->held_effects));
+    kur__turn_push(machine, source);
+}
+
+kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *assignment, kur__source **result,
+                               int64_t *position, int64_t now_us, kur_error *warning, kur_error *error)
+{
+    warning->code = KUR_OK;
+    kur__partition *partition = partition_get(machine, assignment->topic, assignment->partition);
+    if (partition == NULL)
+        return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a partition");
+    kur__source *source = partition->source;
+    if (goes_on(source, assignment)) {
+        come_back(machine, source, assignment->generation);
+        kur__partition_put(machine, partition); /* the source holds a reference of its own */
+    } else {
+        source = source_new(machine, partition, assignment);
+        if (source == NULL) {
+            kur__partition_put(machine, partition);
+            return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a partition");
+        }
+        if (partition->source != NULL)
+            kur__machine_drop(machine, partition->source);
+        partition->source = source;
+        machine->sources++;
+        kur__ledger_read(&source->ledger, assignment->start, &source->log, assignment->text, warning);
+    }
+    machine->finished_since_commit += source->is_dirty;
+    if (machine->next_commit_again_us == INT64_MAX)
+        machine->next_commit_again_us = now_us + machine->options.commit_again_us;
+    kur__flow_update_all(machine);
+    *result = source;
+    *position = source->ledger.last + 1;
+    return KUR_OK;
+}
+
+void kur__machine_suspend(kur__machine *machine, kur__source *source)
+{
+    (void)machine;
+    if (source->state == KUR__ACTIVE)
+        atomic_store(&source->state, KUR__REVOKING);
+}
+
+void kur__machine_leave(kur__machine *machine, kur__source *source)
+{
+    (void)machine;
+    if (source->state == KUR__DEAD)
+        return;
+    atomic_store(&source->state, KUR__AWAY);
+    source->to_commit = false;
+}
+
+/* What of a source is not in somebody's hands. Lanes that are taken stay so; what waits in them is of this source. */
+static void clear(kur__machine *machine, kur__source *source)
+{
+    for (kur__work *work = source->oldest; work != NULL; work = work->newer)
+        if (work->lane != NULL)
+            work->lane->first = NULL;
+    for (kur__work *work = source->oldest, *next; work != NULL; work = next) {
+        next = work->newer;
+        if (work->state == KUR__RUNNING || work->issued)
+            continue;
+        kur__unpark(machine, work);
+        if (work->state == KUR__SETTLING) {
+            source->settling--;
+            machine->settling--;
+        } else if (work->state != KUR__WAITING) {
+            kur__lane_leave(machine, work, INT64_MIN);
+        }
+        kur__work_release(machine, work);
+    }
+}
+
+/* The effects of a source that were not begun, out of the machine's queue. */
+static void forget_effects(kur__machine *machine, const kur__source *source)
+{
+    kur__queue kept = {NULL, NULL};
+    for (kur__work *work; (work = kur__queue_pop(&machine->effects)) != NULL;)
+        if (work->source != source)
+            kur__queue_push(&kept, work);
+    machine->effects = kept;
+}
+
+void kur__machine_drop(kur__machine *machine, kur__source *source)
+{
+    if (source->state == KUR__DEAD)
+        return;
+    atomic_store(&source->state, KUR__DEAD);
+    source->to_commit = false;
+    source->ready = source->held_effects = (kur__queue){NULL, NULL};
+    forget_effects(machine, source);
+    clear(machine, source);
+    source->partition->source = NULL;
+    machine->sources--;
+    kur__source_free_if_over(machine, source);
+    kur__flow_update_all(machine);
+}

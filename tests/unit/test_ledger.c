@@ -1,0 +1,364 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * The ledger against a model that is too simple to be wrong: an array of booleans.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../check_main.h"
+#include "base/memory.h"
+#include "listener/ledger.h"
+
+enum {
+    SPAN = 20000,
+    TEXT = KUR__LEDGER_TEXT_MAX + 1
+};
+
+static const kur__ledger_log the_log = {.cluster = 0x12345678, .topic = 0x9abcdef0, .epoch = 8};
+static uint64_t random_state;
+
+static uint64_t draw(uint64_t below)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state % below;
+}
+
+/* ---- Marks ---- */
+
+START_TEST(test_ledger__commits_below_the_first_unfinished)
+{
+    kur__ledger ledger;
+    kur__ledger_init(&ledger, 100);
+    ck_assert_int_eq(kur__ledger_commit_offset(&ledger), 100);
+    for (int64_t offset = 100; offset < 110; offset++)
+        ck_assert_int_eq(kur__ledger_admit(&ledger, offset), KUR__ADMITTED);
+    ck_assert_int_eq(kur__ledger_commit_offset(&ledger), 100);
+    ck_assert(kur__ledger_finish(&ledger, 101));
+    ck_assert(!kur__ledger_finish(&ledger, 101));
+    ck_assert(!kur__ledger_finish(&ledger, 110));
+    ck_assert(!kur__ledger_finish(&ledger, -1));
+    ck_assert_int_eq(kur__ledger_commit_offset(&ledger), 100);
+    ck_assert(kur__ledger_finish(&ledger, 100));
+    ck_assert_int_eq(kur__ledger_commit_offset(&ledger), 102);
+    ck_assert_int_eq(kur__ledger_admit(&ledger, 105), KUR__ADMITTED_REPLAY);
+    kur__ledger_done(&ledger);
+}
+END_TEST
+
+START_TEST(test_ledger__a_jump_of_any_width_costs_one_word)
+{
+    kur__ledger ledger;
+    kur__ledger_init(&ledger, 0);
+    ck_assert_int_eq(kur__ledger_admit(&ledger, 0), KUR__ADMITTED);
+    ck_assert_int_eq(kur__ledger_admit(&ledger, KUR__LEDGER_OFFSET_MAX), KUR__ADMITTED);
+    ck_assert_uint_eq(ledger.count, 2);
+    ck_assert_int_eq(ledger.runs, 2);
+    ck_assert(kur__ledger_finish(&ledger, 0));
+    ck_assert_int_eq(kur__ledger_commit_offset(&ledger), KUR__LEDGER_OFFSET_MAX);
+    ck_assert(kur__ledger_finish(&ledger, KUR__LEDGER_OFFSET_MAX));
+    ck_assert_int_eq(kur__ledger_commit_offset(&ledger), KUR__LEDGER_OFFSET_MAX + 1);
+    kur__ledger_done(&ledger);
+}
+END_TEST
+
+/* Random offsets with gaps, finished in random order. */
+static void play(kur__ledger *ledger, bool *unfinished, int64_t start, int gap, int finish_percent)
+{
+    kur__ledger_init(ledger, start);
+    memset(unfinished, 0, SPAN * sizeof *unfinished);
+    for (int64_t offset = start; offset < start + SPAN;
+         offset += 1 + (gap > 0 && draw(8) == 0 ? (int64_t)draw((uint64_t)gap) : 0)) {
+        ck_assert_int_eq(kur__ledger_admit(ledger, offset), KUR__ADMITTED);
+        unfinished[offset - start] = true;
+        if ((int)draw(100) < finish_percent) {
+            int64_t other = start + (int64_t)draw((uint64_t)(offset - start) + 1);
+            ck_assert(kur__ledger_finish(ledger, other) == unfinished[other - start]);
+            unfinished[other - start] = false;
+        }
+    }
+}
+
+static void check_against(const kur__ledger *ledger, const bool *unfinished, int64_t start)
+{
+    int64_t count = 0, runs = 0, first = -1;
+    for (int64_t i = 0; i < SPAN; i++) {
+        count += unfinished[i];
+        runs += unfinished[i] && (i == 0 || !unfinished[i - 1]);
+        if (unfinished[i] && first < 0)
+            first = start + i;
+    }
+    ck_assert_int_eq(ledger->unfinished, count);
+    ck_assert_int_eq(ledger->runs, runs);
+    ck_assert_int_eq(kur__ledger_commit_offset(ledger), first >= 0 ? first : ledger->last + 1);
+    ck_assert_uint_le(ledger->empty, (ledger->count - ledger->head) / 2 + 32);
+}
+
+START_TEST(test_ledger__agrees_with_a_simple_model)
+{
+    static bool unfinished[SPAN];
+    for (int i = 0; i < 60; i++) {
+        kur__ledger ledger;
+        random_state = (uint64_t)i * 7919 + 1;
+        int64_t start = (int64_t)draw(1000) * 61;
+        play(&ledger, unfinished, start, i % 3 == 0 ? 0 : 300, i % 2 == 0 ? 100 : 60);
+        check_against(&ledger, unfinished, start);
+        for (int64_t j = 0; j < SPAN; j++) {
+            if (draw(10) == 0 || !unfinished[j])
+                continue;
+            ck_assert(kur__ledger_finish(&ledger, start + j));
+            unfinished[j] = false;
+        }
+        check_against(&ledger, unfinished, start);
+        kur__ledger_done(&ledger);
+    }
+}
+END_TEST
+
+START_TEST(test_ledger__takes_at_most_32_bytes_for_an_unfinished_offset)
+{
+    enum {
+        MANY = 1000000
+    };
+    kur__ledger ledger;
+    kur__ledger_init(&ledger, 0);
+    random_state = 99;
+    int64_t offset = 0;
+    for (int i = 0; i < MANY; i++, offset += 1 + (int64_t)draw(200))
+        ck_assert_int_eq(kur__ledger_admit(&ledger, offset), KUR__ADMITTED);
+    ck_assert_uint_le(ledger.capacity * sizeof *ledger.words, (size_t)MANY * 32);
+    kur__ledger_done(&ledger);
+}
+END_TEST
+
+/* ---- Text ---- */
+
+/* What the next owner makes of the text: it reads everything again and is told what is done. */
+static void check_read(const kur__ledger *written, const bool *unfinished, int64_t start, const char *text,
+                       int64_t told)
+{
+    kur__ledger ledger;
+    kur_error error = {0};
+    int64_t commit = kur__ledger_commit_offset(written);
+    ck_ok(kur__ledger_read(&ledger, commit, &the_log, text, &error), error);
+    for (int64_t offset = commit; offset < start + SPAN; offset++) {
+        kur__admission admission = kur__ledger_admit(&ledger, offset);
+        bool is_done = offset < told && !unfinished[offset - start] && offset <= written->last;
+        ck_assert_msg(admission == (is_done ? KUR__ADMITTED_DONE : KUR__ADMITTED), "offset %ld of %ld: %d",
+                      (long)offset, (long)told, (int)admission);
+    }
+    kur__ledger_done(&ledger);
+}
+
+START_TEST(test_ledger__the_text_tells_the_next_owner_what_is_finished)
+{
+    static bool unfinished[SPAN];
+    int full = 0, cut = 0;
+    for (int i = 0; i < 120; i++) {
+        kur__ledger ledger;
+        char text[TEXT];
+        random_state = (uint64_t)i * 104729 + 5;
+        int64_t start = (int64_t)draw(1000000);
+        play(&ledger, unfinished, start, i % 4 == 0 ? 1000 : 3, 5 + i % 95);
+        for (int64_t j = 0; i % 2 == 1 && j < SPAN; j++)
+            if (draw(30) != 0 && kur__ledger_finish(&ledger, start + j))
+                unfinished[j] = false;
+        size_t limit = i % 5 == 0 ? 64 + draw(200) : KUR__LEDGER_TEXT_MAX;
+        int64_t told = kur__ledger_write(&ledger, &the_log, limit, text);
+        ck_assert_uint_le(strlen(text), limit);
+        check_read(&ledger, unfinished, start, text, told);
+        if (told == ledger.last + 1)
+            full++;
+        else
+            cut++;
+        kur__ledger_done(&ledger);
+    }
+    ck_assert_int_gt(full, 10);
+    ck_assert_int_gt(cut, 10);
+}
+END_TEST
+
+START_TEST(test_ledger__what_was_told_once_is_told_again)
+{
+    /* An owner that reads only a part and goes must not forget what it was told of the rest. */
+    kur__ledger first, second, third;
+    char text[TEXT];
+    kur_error error = {0};
+    kur__ledger_init(&first, 0);
+    for (int64_t offset = 0; offset < 1000; offset++)
+        kur__ledger_admit(&first, offset);
+    for (int64_t offset = 0; offset < 1000; offset++)
+        if (offset % 10 != 0)
+            kur__ledger_finish(&first, offset);
+    kur__ledger_write(&first, &the_log, KUR__LEDGER_TEXT_MAX, text);
+    ck_ok(kur__ledger_read(&second, 0, &the_log, text, &error), error);
+    for (int64_t offset = 0; offset <= 35; offset++)
+        kur__ledger_admit(&second, offset);
+    ck_assert(kur__ledger_finish(&second, 0) && kur__ledger_finish(&second, 10));
+    int64_t commit = kur__ledger_commit_offset(&second);
+    ck_assert_int_eq(commit, 20);
+    kur__ledger_write(&second, &the_log, KUR__LEDGER_TEXT_MAX, text);
+    ck_ok(kur__ledger_read(&third, commit, &the_log, text, &error), error);
+    for (int64_t offset = commit; offset < 1000; offset++)
+        ck_assert_int_eq(kur__ledger_admit(&third, offset), offset % 10 == 0 ? KUR__ADMITTED : KUR__ADMITTED_DONE);
+    /* All that was open at once: the offset goes to the end of what is known. */
+    for (int64_t offset = commit; offset < 1000; offset += 10)
+        ck_assert(kur__ledger_finish(&third, offset));
+    ck_assert_int_eq(kur__ledger_commit_offset(&third), 1000);
+    kur__ledger_write(&third, &the_log, KUR__LEDGER_TEXT_MAX, text);
+    ck_assert_str_eq(text, "");
+    kur__ledger_done(&first);
+    kur__ledger_done(&second);
+    kur__ledger_done(&third);
+}
+END_TEST
+
+START_TEST(test_ledger__a_wide_gap_does_not_make_other_runs_dear)
+{
+    kur__ledger ledger;
+    char text[TEXT];
+    kur__ledger_init(&ledger, 0);
+    for (int64_t i = 0; i < 2000; i++)
+        kur__ledger_admit(&ledger, i);
+    kur__ledger_admit(&ledger, INT64_C(1) << 50);
+    kur__ledger_admit(&ledger, (INT64_C(1) << 50) + 1);
+    for (int64_t i = 1; i < 2000; i += 2)
+        kur__ledger_finish(&ledger, i);
+    kur__ledger_finish(&ledger, (INT64_C(1) << 50) + 1);
+    ck_assert_int_eq(kur__ledger_write(&ledger, &the_log, KUR__LEDGER_TEXT_MAX, text), (INT64_C(1) << 50) + 2);
+    ck_assert_uint_le(strlen(text), 500);
+    kur__ledger_done(&ledger);
+}
+END_TEST
+
+START_TEST(test_ledger__refuses_a_text_for_another_log)
+{
+    kur__ledger ledger, other;
+    char text[TEXT];
+    kur_error error = {0};
+    kur__ledger_init(&ledger, 7);
+    for (int64_t offset = 7; offset < 20; offset++)
+        kur__ledger_admit(&ledger, offset);
+    kur__ledger_finish(&ledger, 9);
+    kur__ledger_write(&ledger, &the_log, KUR__LEDGER_TEXT_MAX, text);
+    const struct {
+        kur__ledger_log log;
+        int64_t start;
+        const char *says;
+    } cases[] = {
+        {{.cluster = 1, .topic = the_log.topic, .epoch = 8}, 7, "another cluster"},
+        {{.cluster = the_log.cluster, .topic = 1, .epoch = 8}, 7, "another topic"},
+        {{.cluster = the_log.cluster, .topic = the_log.topic, .epoch = 9}, 7, "another leader epoch"},
+        {the_log, 8, "another offset"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_status(kur__ledger_read(&other, cases[i].start, &cases[i].log, text, &error), KUR_ERROR_MISMATCH, error);
+        ck_says(error, cases[i].says);
+        ck_assert_int_eq(kur__ledger_admit(&other, cases[i].start + 2), KUR__ADMITTED);
+        kur__ledger_done(&other);
+    }
+    /* What one side does not know is not compared. */
+    ck_ok(kur__ledger_read(&other, 7, &(kur__ledger_log){0}, text, &error), error);
+    ck_assert_int_eq(kur__ledger_admit(&other, 9), KUR__ADMITTED_DONE);
+    kur__ledger_done(&other);
+    const char *foreign[] = {"x", "kur2:AAAA", "eyJhIjoxfQ==", "kur1"};
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        ck_status(kur__ledger_read(&other, 7, &the_log, foreign[i], &error), KUR_ERROR_MISMATCH, error);
+        kur__ledger_done(&other);
+    }
+    kur__ledger_done(&ledger);
+}
+END_TEST
+
+START_TEST(test_ledger__broken_texts_are_refused_or_harmless)
+{
+    static bool unfinished[SPAN];
+    kur__ledger ledger, other;
+    char text[TEXT];
+    random_state = 4711;
+    play(&ledger, unfinished, 50, 3, 90);
+    kur__ledger_write(&ledger, &the_log, 700, text);
+    int64_t commit = kur__ledger_commit_offset(&ledger);
+    size_t size = strlen(text);
+    for (size_t i = 0; i < size; i++) {
+        kur_error error = {0};
+        char broken[TEXT];
+        memcpy(broken, text, size + 1);
+        broken[i] = broken[i] == 'A' ? 'B' : 'A';
+        ck_assert_int_ne(kur__ledger_read(&other, commit, &the_log, broken, &error), KUR_OK);
+        kur__ledger_done(&other);
+        broken[i] = '\0';
+        if (i > 0)
+            ck_assert_int_ne(kur__ledger_read(&other, commit, &the_log, broken, &error), KUR_OK);
+        kur__ledger_done(&other);
+    }
+    kur__ledger_done(&ledger);
+}
+END_TEST
+
+/* ---- Memory that fails ---- */
+
+static long countdown;
+
+static void *failing_malloc(size_t size)
+{
+    return countdown > 0 && --countdown == 0 ? NULL : malloc(size);
+}
+
+static void *failing_realloc(void *memory, size_t size)
+{
+    return countdown > 0 && --countdown == 0 ? NULL : realloc(memory, size);
+}
+
+START_TEST(test_ledger__memory_that_fails_leaves_it_as_it_was)
+{
+    static const kur__allocator failing = {failing_malloc, failing_realloc, free};
+    int points = 0;
+    bool failed = true;
+    kur__allocator_set(&failing);
+    for (int point = 1; failed; point++) {
+        kur__ledger ledger;
+        kur__ledger_init(&ledger, 0);
+        countdown = point;
+        failed = false;
+        for (int64_t offset = 0; offset < 200000; offset += 100) {
+            kur__admission admission = kur__ledger_admit(&ledger, offset);
+            if (admission == KUR__ADMITTED_NO_MEMORY) {
+                failed = true;
+                points++;
+                ck_assert_int_eq(ledger.last, offset > 0 ? offset - 100 : -1);
+                admission = kur__ledger_admit(&ledger, offset);
+            }
+            ck_assert_int_eq(admission, KUR__ADMITTED);
+        }
+        ck_assert_int_eq(ledger.unfinished, 2000);
+        failed = failed || countdown == 0;
+        countdown = 0;
+        kur__ledger_done(&ledger);
+    }
+    kur__allocator_set(NULL);
+    printf("# allocations that were made to fail in the ledger: %d\n", points);
+    ck_assert_int_gt(points, 3);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        test_ledger__commits_below_the_first_unfinished,
+        test_ledger__a_jump_of_any_width_costs_one_word,
+        test_ledger__agrees_with_a_simple_model,
+        test_ledger__takes_at_most_32_bytes_for_an_unfinished_offset,
+        test_ledger__the_text_tells_the_next_owner_what_is_finished,
+        test_ledger__what_was_told_once_is_told_again,
+        test_ledger__a_wide_gap_does_not_make_other_runs_dear,
+        test_ledger__refuses_a_text_for_another_log,
+        test_ledger__broken_texts_are_refused_or_harmless,
+        test_ledger__memory_that_fails_leaves_it_as_it_was,
+        NULL,
+    };
+    return check_main("ledger", tests);
+}
