@@ -55,6 +55,9 @@ typedef struct kur__ledger_log {
     int32_t epoch;    /* the leader epoch at the committed offset, plus one */
 } kur__ledger_log;
 
+/* NULL when both may be the same log, else what tells that they are not: "cluster", "topic", "leader epoch". */
+const char *kur__ledger_log_differs(const kur__ledger_log *a, const kur__ledger_log *b);
+
 /* An empty ledger that starts at an offset. */
 void kur__ledger_init(kur__ledger *ledger, int64_t start);
 void kur__ledger_done(kur__ledger *ledger);

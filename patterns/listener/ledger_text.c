@@ -316,18 +316,26 @@ static kur_status read_ranges(kur__ledger *ledger, const uint8_t *raw, size_t si
 }
 
 /* Two hashes or epochs that are both known and differ. */
-static bool differ(uint64_t written, uint64_t now)
+static bool differ(uint32_t a, uint32_t b)
 {
-    return written != 0 && now != 0 && written != now;
+    return a != 0 && b != 0 && a != b;
+}
+
+const char *kur__ledger_log_differs(const kur__ledger_log *a, const kur__ledger_log *b)
+{
+    return differ(a->cluster, b->cluster)                   ? "cluster"
+           : differ(a->topic, b->topic)                     ? "topic"
+           : differ((uint32_t)a->epoch, (uint32_t)b->epoch) ? "leader epoch"
+                                                            : NULL;
 }
 
 static kur_status check_head(const uint8_t *raw, int64_t start, const kur__ledger_log *log, kur_error *error)
 {
-    const char *what = differ(get(raw + 4, 4), log->cluster)            ? "cluster"
-                       : differ(get(raw + 8, 4), log->topic)            ? "topic"
-                       : differ(get(raw + 12, 4), (uint32_t)log->epoch) ? "leader epoch"
-                       : get(raw + 16, 8) != (uint64_t)start            ? "offset"
-                                                                        : NULL;
+    kur__ledger_log written = {
+        .cluster = (uint32_t)get(raw + 4, 4), .topic = (uint32_t)get(raw + 8, 4), .epoch = (int32_t)get(raw + 12, 4)};
+    const char *what = kur__ledger_log_differs(&written, log);
+    if (what == NULL && get(raw + 16, 8) != (uint64_t)start)
+        what = "offset";
     if (what == NULL)
         return KUR_OK;
     return kur_error_set(error, KUR_ERROR_MISMATCH, "the committed ledger is for another %s", what);

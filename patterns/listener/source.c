@@ -7,8 +7,8 @@
  * and lanes, which outlive sources. Of its sources at most one is not dead.
  *
  * Whether a partition that comes back is the same: by the group's generation. When it is exactly one higher than when
- * it went, nobody owned the partition between, and everything goes on. Otherwise somebody may have run on: the source
- * ends, and a new one begins at the committed offset.
+ * it went, nobody owned the partition between, and everything goes on, unless it is another log by now. Otherwise
+ * somebody may have run on: the source ends, and a new one begins at the committed offset.
  */
 #include <kurier/sys/memory.h>
 #include <string.h>
@@ -126,7 +126,8 @@ static kur__source *source_new(kur__machine *machine, kur__partition *partition,
 static bool goes_on(const kur__source *source, const kur__assignment *assignment)
 {
     return source != NULL && source->state == KUR__AWAY && source->generation >= 0 &&
-           assignment->generation == source->generation + 1;
+           assignment->generation == source->generation + 1 &&
+           kur__ledger_log_differs(&source->log, &assignment->log) == NULL;
 }
 
 static void come_back(kur__machine *machine, kur__source *source, int64_t generation)

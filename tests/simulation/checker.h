@@ -1,0 +1,97 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * The books of the simulation: what handlers and the model broker did, and the rules that must hold. Links nothing of
+ * the listener; the text of a commit is read by a decoder of its own.
+ *
+ *     lost        at the end each record that the log holds has had its effect
+ *     commit      what lies below a committed offset, or is called finished by its text, has had its effect
+ *     order       a record does not start before those in front of it in its lane have returned for good
+ *     twice       of a lane one record runs at a time in a process
+ *     zombie      a record starts, and a commit is made, only where the partition is owned
+ *     early       no record starts before it is due
+ *     duplicate   no more records start again than crashes and rebalances explain
+ *     memory      what is held stays within the bound
+ *     backwards   the commits of an epoch only go up
+ *     liveness    when faults stop, everything is finished and committed
+ *     release     each record that was taken in is given back once, and not while it is in use
+ */
+#ifndef KURIER_TESTS_SIMULATION_CHECKER_H
+#define KURIER_TESTS_SIMULATION_CHECKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    OFFSETS_MAX = 8192,
+    PARTITIONS_MAX = 8
+};
+
+/* One offset of a log. */
+struct entry {
+    bool exists;
+    int key; /* -1: none */
+    int starts;
+    bool returned;   /* done or rejected, at least once */
+    bool durable;    /* its effect is */
+    int64_t version; /* no two records have the same, also at one offset after each other */
+};
+
+/* What is in a partition now. A log that is made anew starts from nothing. */
+struct log {
+    struct entry entries[OFFSETS_MAX];
+    int64_t start, end;
+    int incarnation;
+    int epoch;            /* of its leader */
+    int64_t truncated_to; /* at the last change of the epoch */
+};
+
+enum rule {
+    RULE_LOST = 0,
+    RULE_COMMIT,
+    RULE_ORDER,
+    RULE_TWICE,
+    RULE_ZOMBIE,
+    RULE_EARLY,
+    RULE_DUPLICATE,
+    RULE_MEMORY,
+    RULE_BACKWARDS,
+    RULE_LIVENESS,
+    RULE_RELEASE,
+    RULE_COUNT
+};
+
+extern const char *const rule_names[RULE_COUNT];
+
+struct checker {
+    int order; /* 0: by key, 1: by partition, 2: none */
+    bool failed;
+    enum rule broken;
+    char why[256];
+    int64_t duplicates, allowed; /* starts of what was durable before, and how many are explained */
+    int64_t looked[RULE_COUNT];  /* how often a rule was applied to something */
+};
+
+void checker_fail(struct checker *checker, enum rule rule, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Whether two records are in the same lane. */
+bool checker_same_lane(const struct checker *checker, const struct entry *a, const struct entry *b);
+
+/* A handler begins, `early_us` before it is due; 0: it is due. */
+void checker_start(struct checker *checker, struct log *log, int partition, int64_t offset, bool is_owner,
+                   int64_t early_us);
+
+/*
+ * The broker has taken a commit over. What is at or above `known_to` has been cut off and written anew since the member
+ * read it: that such a commit holds no more is found out by whoever begins there. `before` is what the same epoch
+ * committed last, -1: nothing.
+ */
+void checker_commit(struct checker *checker, const struct log *log, int partition, int64_t offset, const char *text,
+                    int64_t known_to, int64_t before);
+
+/* Everything is over: what the log holds must have had its effect. */
+void checker_end(struct checker *checker, const struct log *log, int partition, int64_t committed);
+
+#endif

@@ -1,0 +1,787 @@
+/* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const fault_names[FAULT_COUNT] = {
+    "crash",        "rebalance",          "cooperative",  "lost",           "bounce", "absent",
+    "commit-fails", "commit-answer-lost", "effect-fails", "effect-unknown", "retry",  "reject",
+    "recreate",     "truncate",           "retention",    "seek",           "grow",   "clock"};
+
+static uint64_t draw(struct world *world, uint64_t below)
+{
+    uint64_t z = world->random += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (z ^ z >> 31) % below;
+}
+
+static bool chance(struct world *world, int percent)
+{
+    return (int)draw(world, 100) < percent;
+}
+
+/* Whether a fault happens now; draws always, so that leaving one out changes as little as can be. */
+static bool strikes(struct world *world, enum fault fault, int percent)
+{
+    bool drawn = chance(world, percent);
+    if (!drawn || world->calm || (world->settings.without >> fault & 1) != 0)
+        return false;
+    world->happened[fault]++;
+    return true;
+}
+
+__attribute__((format(printf, 2, 3))) static void say(const struct world *world, const char *format, ...)
+{
+    if (!world->settings.trace)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    printf("%6d %10ld  ", world->step, (long)world->now_us);
+    vprintf(format, arguments);
+    printf("\n");
+    va_end(arguments);
+}
+
+/* ---- Events to come ---- */
+
+static struct event *schedule(struct world *world, enum event_kind kind, int64_t after_us)
+{
+    if (world->events_count == EVENTS_MAX)
+        abort(); /* the world's own limit: concurrency is far below it */
+    struct event *event = &world->events[world->events_count++];
+    *event = (struct event){.kind = kind, .at_us = world->now_us + after_us, .sequence = world->next_event++};
+    return event;
+}
+
+static void drop_event(struct world *world, int index)
+{
+    free(world->events[index].text);
+    world->events[index] = world->events[--world->events_count];
+}
+
+/* Whether what was read is still what the log holds. */
+static bool is_there(const struct log *log, const struct item *item)
+{
+    return item->offset < log->end && log->entries[item->offset].version == item->version;
+}
+
+/* ---- What a process does with the machine's answers ---- */
+
+static void release_all(struct world *world, struct member *member)
+{
+    void *given;
+    while (kur__machine_next_release(&member->machine, &given)) {
+        struct item *item = given;
+        world->commands[4]++;
+        world->checker.looked[RULE_RELEASE]++;
+        if (!item->is_held)
+            checker_fail(&world->checker, RULE_RELEASE, "%d@%ld is released twice", item->partition,
+                         (long)item->offset);
+        if (item->is_running)
+            checker_fail(&world->checker, RULE_RELEASE, "%d@%ld is released while it runs", item->partition,
+                         (long)item->offset);
+        item->is_held = false;
+        member->held--;
+    }
+}
+
+static void start_handlers(struct world *world, int index)
+{
+    struct member *member = &world->members[index];
+    int room = world->concurrency - (int)member->machine.running;
+    if (room <= 0)
+        return;
+    kur__work *works[64];
+    size_t count = kur__machine_take(&member->machine, world->now_us, works, (size_t)(1 + draw(world, (uint64_t)room)));
+    for (size_t i = 0; i < count; i++) {
+        struct item *item = works[i]->item;
+        struct log *log = &world->logs[item->partition];
+        world->commands[0]++;
+        if (chance(world, 3)) { /* handed over and taken back */
+            kur__machine_untake(&member->machine, works[i]);
+            continue;
+        }
+        say(world, "%c starts %d@%ld", 'A' + index, item->partition, (long)item->offset);
+        world->checker.looked[RULE_EARLY] += item->due_us > 0;
+        if (is_there(log, item))
+            checker_start(&world->checker, log, item->partition, item->offset, member->owns[item->partition],
+                          item->due_us - world->now_us);
+        for (int j = 0; j < world->items_count; j++) {
+            const struct item *other = &world->items[j];
+            if (!other->is_running || other->serial != item->serial || other->partition != item->partition ||
+                !is_there(log, other) || !is_there(log, item))
+                continue;
+            world->checker.looked[RULE_TWICE]++;
+            if (checker_same_lane(&world->checker, &log->entries[other->offset], &log->entries[item->offset]))
+                checker_fail(&world->checker, RULE_TWICE, "%d@%ld starts while %ld runs", item->partition,
+                             (long)item->offset, (long)other->offset);
+        }
+        item->is_running = true;
+        struct event *event =
+            schedule(world, EVENT_RETURN, (int64_t)draw(world, chance(world, 5) && !world->calm ? 5000000 : 20000));
+        event->member = index;
+        event->serial = member->serial;
+        event->work = works[i];
+        event->item = item;
+    }
+}
+
+static void start_effects(struct world *world, int index)
+{
+    struct member *member = &world->members[index];
+    kur__work *work;
+    while ((work = kur__machine_next_effect(&member->machine, world->now_us)) != NULL) {
+        world->commands[1]++;
+        if (work->source->state == KUR__DEAD || work->source->state == KUR__AWAY)
+            checker_fail(&world->checker, RULE_ZOMBIE, "an effect of a source that is not there");
+        bool fails = strikes(world, FAULT_EFFECT_FAILS, 15), unknown = strikes(world, FAULT_EFFECT_UNKNOWN, 10);
+        struct event *event = schedule(world, EVENT_EFFECT, (int64_t)draw(world, 50000));
+        event->member = index;
+        event->serial = member->serial;
+        event->work = work;
+        event->item = work->item;
+        event->applied = !fails;
+        event->good = !fails && !unknown;
+    }
+}
+
+static void set_pauses(struct world *world, struct member *member)
+{
+    kur__source *source;
+    bool paused;
+    while (kur__machine_next_pause(&member->machine, &source, &paused)) {
+        world->commands[3]++;
+        int partition = source->partition->number;
+        if (member->sources[partition] != source)
+            checker_fail(&world->checker, RULE_ZOMBIE, "a pause of a source that is not there");
+        member->paused[partition] = paused;
+    }
+}
+
+static void apply_commit(struct world *world, const struct event *event)
+{
+    int p = event->partition;
+    struct member *member = &world->members[event->member];
+    bool is_same = member->alive && member->serial == event->serial && member->sources[p] == event->source;
+    checker_commit(&world->checker, &world->logs[p], p, event->offset, event->text,
+                   event->epoch < world->logs[p].epoch ? world->logs[p].truncated_to : INT64_MAX,
+                   is_same ? member->last_commits[p] : -1);
+    if (is_same)
+        member->last_commits[p] = event->offset;
+    world->committed[p] = event->offset;
+    world->committed_epochs[p] = event->epoch;
+    free(world->texts[p]);
+    world->texts[p] = strdup(event->text);
+    if (member->serial == event->serial)
+        member->finished_since_commit = 0;
+}
+
+/* Sends what is to be committed; synchronously at a revoke. */
+static void commit(struct world *world, int index, kur__source *only, bool waits)
+{
+    struct member *member = &world->members[index];
+    kur__commit made;
+    kur__machine_begin_commits(&member->machine, only, world->now_us);
+    while (kur__machine_next_commit(&member->machine, &made)) {
+        int p = made.source->partition->number;
+        world->commands[2]++;
+        world->checker.looked[RULE_ZOMBIE]++;
+        if (!member->owns[p] || member->sources[p] != made.source)
+            checker_fail(&world->checker, RULE_ZOMBIE, "a commit of %d, which is not owned", p);
+        say(world, "%c commits %d@%ld %s", 'A' + index, p, (long)made.offset,
+            made.text[0] != '\0' ? "with a text" : "");
+        struct event event = {.kind = EVENT_COMMIT,
+                              .member = index,
+                              .serial = member->serial,
+                              .source = made.source,
+                              .partition = p,
+                              .incarnation = member->incarnations[p],
+                              .epoch = member->epochs[p],
+                              .offset = made.offset,
+                              .generation = member->generation,
+                              .good = true};
+        bool fails = strikes(world, FAULT_COMMIT_FAILS, 10), lost = strikes(world, FAULT_COMMIT_ANSWER_LOST, 5);
+        event.applied = !fails;
+        event.good = !fails && !lost;
+        event.text = strdup(made.text);
+        if (waits) {
+            if (event.applied && member->incarnations[p] == world->logs[p].incarnation)
+                apply_commit(world, &event);
+            kur__machine_committed(&member->machine, made.source, event.good, world->now_us);
+            free(event.text);
+        } else {
+            struct event *to = schedule(world, EVENT_COMMIT, (int64_t)draw(world, 30000));
+            event.at_us = to->at_us;
+            event.sequence = to->sequence;
+            *to = event;
+        }
+    }
+}
+
+static void pump(struct world *world, int index)
+{
+    struct member *member = &world->members[index];
+    if (!member->alive)
+        return;
+    start_handlers(world, index);
+    start_effects(world, index);
+    release_all(world, member);
+    set_pauses(world, member);
+    if (kur__machine_commit_is_due(&member->machine, world->now_us))
+        commit(world, index, NULL, false);
+    int bound = (int)world->options.hold_records + world->batch * world->partitions;
+    world->checker.looked[RULE_MEMORY]++;
+    if (member->held > bound)
+        checker_fail(&world->checker, RULE_MEMORY, "%d records are held, the bound is %d", member->held, bound);
+}
+
+/* ---- Handlers and answers ---- */
+
+static void take_return(struct world *world, const struct event *event)
+{
+    struct member *member = &world->members[event->member];
+    struct item *item = event->item;
+    struct log *log = &world->logs[item->partition];
+    struct entry *entry = &log->entries[item->offset];
+    item->is_running = false;
+    if (!member->alive || member->serial != event->serial)
+        return;
+    bool there = is_there(log, item);
+    kur__verdict verdict = {.outcome = KUR_DONE, .has_emits = chance(world, 25)};
+    if (strikes(world, FAULT_REJECT, 5))
+        verdict = (kur__verdict){.outcome = KUR_REJECT};
+    else if (strikes(world, FAULT_RETRY, 12))
+        verdict = (kur__verdict){.outcome = chance(world, 20) ? KUR_NO_OUTCOME : KUR_RETRY,
+                                 .has_delay = chance(world, 40),
+                                 .delay_us = (int64_t)draw(world, 3000000),
+                                 .is_hopeless = chance(world, 10)};
+    kur__work *work = event->work;
+    kur__consequence what = kur__machine_outcome(&member->machine, work, &verdict, world->now_us);
+    say(world, "%c returns %d@%ld: outcome %d, consequence %d", 'A' + event->member, item->partition,
+        (long)item->offset, (int)verdict.outcome, (int)what);
+    item->due_us = what == KUR__RETRIED ? work->due_us : 0;
+    if (!there)
+        return;
+    if (verdict.outcome == KUR_DONE || verdict.outcome == KUR_REJECT || what == KUR__REJECTS)
+        entry->returned = true;
+    if (verdict.outcome == KUR_DONE && !verdict.has_emits) {
+        entry->durable = true;
+        member->finished_since_commit++;
+    }
+    if (what == KUR__RETRIED && verdict.has_delay && work->due_us < world->now_us + verdict.delay_us)
+        checker_fail(&world->checker, RULE_EARLY, "%d@%ld is due too early", item->partition, (long)item->offset);
+}
+
+static void take_effect(struct world *world, const struct event *event)
+{
+    struct item *item = event->item;
+    struct log *log = &world->logs[item->partition];
+    struct member *member = &world->members[event->member];
+    if (event->applied && is_there(log, item)) {
+        log->entries[item->offset].durable = true;
+        member->finished_since_commit += member->serial == event->serial;
+    }
+    if (member->alive && member->serial == event->serial)
+        kur__machine_effect(&member->machine, event->work, event->good, world->now_us);
+}
+
+static void take_event(struct world *world, int index)
+{
+    struct event event = world->events[index];
+    struct member *member = &world->members[event.member];
+    bool is_there = member->alive && member->serial == event.serial;
+    world->events[index].text = NULL;
+    drop_event(world, index);
+    switch (event.kind) {
+    case EVENT_RETURN:
+        take_return(world, &event);
+        break;
+    case EVENT_EFFECT:
+        take_effect(world, &event);
+        break;
+    case EVENT_COMMIT: {
+        /* The coordinator refuses what comes from another generation than its own. */
+        bool taken = event.applied && event.generation == world->generation &&
+                     event.incarnation == world->logs[event.partition].incarnation;
+        if (taken)
+            apply_commit(world, &event);
+        struct event *answer = schedule(world, EVENT_ANSWER, (int64_t)draw(world, 30000));
+        int64_t at_us = answer->at_us, sequence = answer->sequence;
+        *answer = event;
+        answer->kind = EVENT_ANSWER;
+        answer->at_us = at_us;
+        answer->sequence = sequence;
+        answer->good = taken && event.good;
+        answer->text = NULL;
+        break;
+    }
+    case EVENT_ANSWER:
+        if (is_there)
+            kur__machine_committed(&member->machine, event.source, event.good, world->now_us);
+        break;
+    }
+    free(event.text);
+}
+
+/* The next that is due by now, or, with `any`, the next at all; -1: none. */
+static int find_event(const struct world *world, bool any)
+{
+    int found = -1;
+    for (int i = 0; i < world->events_count; i++) {
+        const struct event *event = &world->events[i];
+        if ((any || event->at_us <= world->now_us) &&
+            (found < 0 || event->at_us < world->events[found].at_us ||
+             (event->at_us == world->events[found].at_us && event->sequence < world->events[found].sequence)))
+            found = i;
+    }
+    return found;
+}
+
+static void take_due_events(struct world *world)
+{
+    int index;
+    while (!world->checker.failed && (index = find_event(world, false)) >= 0)
+        take_event(world, index);
+}
+
+/* ---- Partitions and processes ---- */
+
+/* Everything that was run and is not committed may come again. */
+static void explain_duplicates(struct world *world, int p)
+{
+    struct log *log = &world->logs[p];
+    for (int64_t offset = world->committed[p] > 0 ? world->committed[p] : 0; offset < log->end; offset++)
+        world->checker.allowed += log->entries[offset].exists && log->entries[offset].starts > 0;
+}
+
+static void forget(struct member *member, int p)
+{
+    member->sources[p] = NULL;
+    member->owns[p] = false;
+    member->paused[p] = false;
+    member->last_commits[p] = -1;
+}
+
+/* Where the group begins in a partition: at its commit, as far as the log still has that. */
+static void begin(struct world *world, int index, int p, bool from_commit, int64_t start)
+{
+    struct member *member = &world->members[index];
+    struct log *log = &world->logs[p];
+    kur__assignment assignment = {
+        .topic = "t",
+        .partition = p,
+        .start = start,
+        .log = {.cluster = 7, .topic = (uint32_t)log->incarnation + 1, .epoch = log->epoch + 1},
+        .generation = member->generation};
+    if (from_commit && world->committed[p] >= 0) {
+        assignment.start = world->committed[p];
+        assignment.is_committed = true;
+        assignment.text = world->texts[p];
+    } else if (from_commit) {
+        assignment.start = log->start;
+    }
+    if (assignment.is_committed &&
+        (assignment.start < log->start || assignment.start > log->end ||
+         (world->committed_epochs[p] < log->epoch && assignment.start > log->truncated_to))) {
+        assignment.start = assignment.start < log->start ? log->start : log->truncated_to;
+        assignment.is_committed = false;
+        assignment.text = NULL;
+        explain_duplicates(world, p);
+    }
+    kur_error warning = {0}, error = {0};
+    kur__source *source = NULL;
+    int64_t position = 0;
+    if (kur__machine_assign(&member->machine, &assignment, &source, &position, world->now_us, &warning, &error) !=
+        KUR_OK)
+        abort();
+    bool goes_on = source == member->sources[p] && source != NULL;
+    say(world, "%c gets %d from %ld%s%s", 'A' + index, p, (long)position, goes_on ? ", goes on" : "",
+        warning.code != KUR_OK ? warning.message : "");
+    if (!goes_on) {
+        member->last_commits[p] = -1;
+        member->paused[p] = false;
+        explain_duplicates(world, p);
+    }
+    member->sources[p] = source;
+    member->positions[p] = position;
+    member->incarnations[p] = log->incarnation;
+    member->epochs[p] = log->epoch;
+    member->owns[p] = true;
+}
+
+/* An end of an epoch and the beginning of the next in the same process. */
+static void reset(struct world *world, int index, int p, int64_t start)
+{
+    struct member *member = &world->members[index];
+    say(world, "%c resets %d to %ld", 'A' + index, p, (long)start);
+    kur__machine_drop(&member->machine, member->sources[p]);
+    explain_duplicates(world, p);
+    for (int64_t offset = start; offset < world->logs[p].end; offset++)
+        world->checker.allowed += world->logs[p].entries[offset].starts > 0 || world->logs[p].entries[offset].durable;
+    forget(member, p);
+    begin(world, index, p, false, start);
+}
+
+/* What is unfinished below the cut must not be forgotten. */
+static int64_t least(int64_t first_unfinished, int64_t cut, int64_t start)
+{
+    int64_t to = first_unfinished < cut ? first_unfinished : cut;
+    return to > start ? to : start;
+}
+
+static void poll(struct world *world, int index)
+{
+    struct member *member = &world->members[index];
+    set_pauses(world, member); /* what was asked for is done before more is read */
+    for (int p = 0; p < world->partitions; p++) {
+        struct log *log = &world->logs[p];
+        kur__source *source = member->sources[p];
+        if (!member->owns[p] || source == NULL || source->state != KUR__ACTIVE || member->paused[p])
+            continue;
+        if (member->incarnations[p] != log->incarnation)
+            reset(world, index, p, log->start);
+        else if (member->epochs[p] != log->epoch && member->positions[p] > log->truncated_to)
+            reset(world, index, p, least(kur__ledger_commit_offset(&source->ledger), log->truncated_to, log->start));
+        else if (member->positions[p] < log->start)
+            reset(world, index, p, log->start);
+        source = member->sources[p];
+        int left = (int)draw(world, (uint64_t)world->batch + 1);
+        for (int64_t *at = &member->positions[p]; *at < log->end && left > 0; (*at)++) {
+            const struct entry *entry = &log->entries[*at];
+            if (!entry->exists || world->items_count == ITEMS_MAX)
+                continue;
+            struct item *item = &world->items[world->items_count++];
+            char key[16];
+            *item = (struct item){p, *at, entry->version, 0, member->serial, true, false};
+            snprintf(key, sizeof key, "k%d", entry->key);
+            kur__polled polled = {.offset = *at,
+                                  .key = entry->key >= 0 ? kur_bytes_text(key) : kur_bytes_of(NULL, 0),
+                                  .bytes = 100,
+                                  .item = item};
+            left--;
+            if (kur__machine_admit(&member->machine, source, &polled, world->now_us) == KUR__ADMITTED) {
+                member->held++;
+            } else {
+                item->is_held = false;
+                world->items_count--;
+            }
+        }
+    }
+}
+
+/* A process ends as by SIGKILL: what its handlers do from now on, nobody hears. */
+static void crash(struct world *world, int index)
+{
+    struct member *member = &world->members[index];
+    void *item;
+    say(world, "%c crashes", 'A' + index);
+    for (int p = 0; p < world->partitions; p++) {
+        if (member->owns[p])
+            explain_duplicates(world, p);
+        if (world->owners[p] == index)
+            world->owners[p] = -1;
+        forget(member, p);
+    }
+    for (int i = 0; i < world->items_count; i++)
+        if (world->items[i].serial == member->serial)
+            world->items[i].is_held = world->items[i].is_running = false;
+    while (kur__machine_next_release(&member->machine, &item))
+        continue;
+    kur__machine_done(&member->machine);
+    member->alive = false;
+    member->serial = world->next_serial++;
+    world->crashes++;
+}
+
+static void boot(struct world *world, int index)
+{
+    struct member *member = &world->members[index];
+    kur_error error = {0};
+    *member = (struct member){.alive = true, .serial = world->next_serial++};
+    for (int p = 0; p < PARTITIONS_MAX; p++)
+        forget(member, p);
+    world->options.seed = draw(world, UINT64_MAX);
+    if (kur__machine_init(&member->machine, &world->options, &error) != KUR_OK)
+        abort();
+    say(world, "%c boots", 'A' + index);
+}
+
+static void give_back(struct world *world, int index, int p, bool is_lost)
+{
+    struct member *member = &world->members[index];
+    kur__source *source = member->sources[p];
+    if (source == NULL || !member->owns[p])
+        return;
+    if (is_lost) {
+        kur__machine_drop(&member->machine, source);
+        forget(member, p);
+        explain_duplicates(world, p);
+        return;
+    }
+    kur__machine_suspend(&member->machine, source);
+    if (chance(world, 50)) /* some time for those that run */
+        take_due_events(world);
+    if (source->in_commit && chance(world, 50))
+        kur__machine_committed(&member->machine, source, false, world->now_us);
+    commit(world, index, source, true);
+    kur__machine_leave(&member->machine, source);
+    member->owns[p] = false;
+    explain_duplicates(world, p);
+}
+
+/* Somebody else handles some records of a partition that nobody of ours owns. */
+static void foreign_owner(struct world *world, int p)
+{
+    struct log *log = &world->logs[p];
+    int64_t at = world->committed[p] > log->start ? world->committed[p] : log->start;
+    int64_t to = at + (int64_t)draw(world, 20);
+    for (; at < to && at < log->end; at++) {
+        log->entries[at].returned = log->entries[at].durable = true;
+    }
+    world->committed[p] = at;
+    world->committed_epochs[p] = log->epoch;
+    free(world->texts[p]);
+    world->texts[p] = strdup("");
+}
+
+static void rebalance(struct world *world)
+{
+    int owners[PARTITIONS_MAX], alive[INSTANCES_MAX], count = 0;
+    bool cooperative = strikes(world, FAULT_COOPERATIVE, 25), bounce = strikes(world, FAULT_BOUNCE, 40);
+    for (int i = 0; i < world->members_count; i++)
+        if (world->members[i].alive)
+            alive[count++] = i;
+    if (count == 0)
+        return;
+    world->rebalances++;
+    int first = (int)draw(world, (uint64_t)count);
+    for (int p = 0; p < world->partitions; p++)
+        owners[p] = bounce && world->owners[p] >= 0 ? world->owners[p] : alive[(p + first) % count];
+    say(world, "rebalance%s%s", cooperative ? ", cooperative" : "", bounce ? ", all as it was" : "");
+    for (int i = 0; i < count; i++) {
+        struct member *member = &world->members[alive[i]];
+        bool is_lost = strikes(world, FAULT_LOST, 10);
+        for (int p = 0; p < world->partitions; p++)
+            if (member->owns[p] && (!cooperative || owners[p] != alive[i]))
+                give_back(world, alive[i], p, is_lost);
+        if (chance(world, 50))
+            pump(world, alive[i]);
+    }
+    world->generation++;
+    if (strikes(world, FAULT_ABSENT, 15)) {
+        world->generation++;
+        for (int p = 0; p < world->partitions && !cooperative; p++)
+            if (chance(world, 50))
+                foreign_owner(world, p);
+    }
+    for (int i = 0; i < count; i++) {
+        struct member *member = &world->members[alive[i]];
+        member->generation = world->generation;
+        for (int p = 0; p < world->partitions; p++) {
+            if (owners[p] == alive[i] && !member->owns[p]) {
+                begin(world, alive[i], p, true, 0);
+            } else if (owners[p] != alive[i] && member->sources[p] != NULL) {
+                kur__machine_drop(&member->machine, member->sources[p]);
+                forget(member, p);
+            } else if (owners[p] == alive[i]) {
+                member->sources[p]->generation = world->generation; /* kept through a cooperative one */
+            }
+        }
+    }
+    memcpy(world->owners, owners, sizeof owners);
+}
+
+/* ---- The log ---- */
+
+static void produce(struct world *world)
+{
+    int p = (int)draw(world, chance(world, 50) ? 1 : (uint64_t)world->partitions); /* the first one is hot */
+    struct log *log = &world->logs[p];
+    int count = 1 + (int)draw(world, 12);
+    for (int i = 0; i < count && log->end + 40 < OFFSETS_MAX; i++) {
+        int gap = chance(world, 6) ? 1 + (int)draw(world, chance(world, 20) ? 30 : 3) : 0;
+        for (int j = 0; j < gap; j++)
+            log->entries[log->end++] = (struct entry){.version = ++world->next_version};
+        int key = chance(world, 15) ? -1 : chance(world, 30) ? 0 : (int)draw(world, (uint64_t)world->keys);
+        log->entries[log->end++] = (struct entry){.exists = true, .key = key, .version = ++world->next_version};
+        world->records++;
+    }
+}
+
+static void change_log(struct world *world)
+{
+    int p = (int)draw(world, (uint64_t)world->partitions);
+    struct log *log = &world->logs[p];
+    if (strikes(world, FAULT_RETENTION, 30)) {
+        int64_t to = log->start + (int64_t)draw(world, (uint64_t)(log->end - log->start) / 4 + 1);
+        log->start = to;
+        say(world, "%d: the log starts at %ld", p, (long)to);
+    } else if (strikes(world, FAULT_TRUNCATE, 20)) {
+        int64_t cut = (int64_t)draw(world, 10);
+        log->end = log->end - cut > log->start ? log->end - cut : log->start;
+        log->truncated_to = log->end;
+        log->epoch++;
+        say(world, "%d: cut at %ld", p, (long)log->end);
+    } else if (strikes(world, FAULT_RECREATE, 10)) {
+        int incarnation = log->incarnation + 1;
+        memset(log, 0, sizeof *log);
+        log->incarnation = incarnation;
+        world->committed[p] = -1;
+        free(world->texts[p]);
+        world->texts[p] = NULL;
+        say(world, "%d: made anew", p);
+    } else if (strikes(world, FAULT_GROW, 10) && world->partitions < PARTITIONS_MAX) {
+        world->committed[world->partitions] = -1;
+        world->owners[world->partitions++] = -1;
+        rebalance(world);
+    }
+}
+
+static void seek(struct world *world)
+{
+    int index = (int)draw(world, (uint64_t)world->members_count), p = (int)draw(world, (uint64_t)world->partitions);
+    struct member *member = &world->members[index];
+    struct log *log = &world->logs[p];
+    if (!member->alive || !member->owns[p] || member->sources[p]->state != KUR__ACTIVE ||
+        member->incarnations[p] != log->incarnation || member->epochs[p] != log->epoch ||
+        !strikes(world, FAULT_SEEK, 30))
+        return;
+    /* Back only: forward would skip what nobody has handled. */
+    int64_t to = kur__ledger_commit_offset(&member->sources[p]->ledger);
+    to = to > log->start ? log->start + (int64_t)draw(world, (uint64_t)(to - log->start)) : log->start;
+    reset(world, index, p, to);
+}
+
+/* ---- A run ---- */
+
+static void set_up(struct world *world)
+{
+    world->random = world->settings.seed * 2654435761u + 17;
+    world->checker.order = (int)draw(world, 5) % 3;
+    world->partitions = 2 + (int)draw(world, 5);
+    world->members_count = 1 + (int)draw(world, INSTANCES_MAX);
+    world->concurrency = 1 + (int)draw(world, 12);
+    world->keys = 2 + (int)draw(world, 30);
+    world->batch = 4 + (int)draw(world, 20);
+    world->next_serial = 1;
+    world->items = calloc(ITEMS_MAX, sizeof *world->items);
+    world->options = (kur__machine_options){.order = (kur_order)world->checker.order,
+                                            .hold_records = 8 + (size_t)draw(world, 200),
+                                            .hold_bytes = 1000 + (int64_t)draw(world, 30000),
+                                            .text_limit = chance(world, 40) ? 48 + (size_t)draw(world, 80) : 4096,
+                                            .commit_interval_us = 500000,
+                                            .commit_again_us = 60000000,
+                                            .commit_records = 20 + (int64_t)draw(world, 200),
+                                            .attempts = (int32_t)draw(world, 6),
+                                            .delay_us = 100000,
+                                            .delay_max_us = 2000000,
+                                            .multiplier = 2,
+                                            .jitter = 0.2,
+                                            .timeout_us = chance(world, 20) ? 5000000 : 0,
+                                            .effect_delay_us = 50000,
+                                            .effect_delay_max_us = 1000000};
+    for (int p = 0; p < PARTITIONS_MAX; p++)
+        world->committed[p] = world->owners[p] = -1;
+    for (int i = 0; i < world->members_count; i++)
+        boot(world, i);
+    world->rebalances--;
+    rebalance(world);
+}
+
+static void step(struct world *world)
+{
+    int index = (int)draw(world, (uint64_t)world->members_count);
+    struct member *member = &world->members[index];
+    int what = (int)draw(world, 100);
+    if (!world->calm && what < 14)
+        produce(world);
+    else if (what < 40 && member->alive)
+        poll(world, index);
+    else if (what < 70)
+        pump(world, index);
+    else if (what < 71 && !world->calm)
+        change_log(world);
+    else if (what < 72 && !world->calm)
+        seek(world);
+    else if (what == 73 && member->alive && strikes(world, FAULT_CRASH, 20))
+        crash(world, index);
+    else if (what == 74 && !member->alive)
+        boot(world, index);
+    else if ((what == 74 || what == 75) && strikes(world, FAULT_REBALANCE, 45))
+        rebalance(world);
+    /* Time stands still, goes, or jumps. */
+    if (what >= 50)
+        world->now_us += (int64_t)draw(world, 20000);
+    if (strikes(world, FAULT_CLOCK, 1))
+        world->now_us += (int64_t)draw(world, 10000000);
+    if (what % 3 != 0)
+        take_due_events(world);
+}
+
+/* No faults any more: everybody who is there goes on until nothing is left to do. */
+static void settle(struct world *world)
+{
+    world->calm = true;
+    for (int i = 0; i < world->members_count; i++)
+        if (!world->members[i].alive)
+            boot(world, i);
+    rebalance(world);
+    for (int i = 0; i < 50000 && !world->checker.failed; i++) {
+        bool is_over = world->events_count == 0;
+        for (int p = 0; p < world->partitions && is_over; p++) {
+            const struct log *log = &world->logs[p];
+            int64_t last = log->end;
+            while (last > log->start && !log->entries[last - 1].exists)
+                last--;
+            is_over = world->committed[p] >= last || last == log->start;
+        }
+        if (is_over)
+            break;
+        for (int j = 0; j < world->members_count; j++) {
+            poll(world, j);
+            pump(world, j);
+        }
+        world->now_us += 5000;
+        take_due_events(world);
+    }
+    for (int p = 0; p < world->partitions; p++)
+        checker_end(&world->checker, &world->logs[p], p,
+                    world->committed[p] >= 0 ? world->committed[p] : world->logs[p].start);
+    for (int i = 0; i < world->members_count; i++) {
+        release_all(world, &world->members[i]);
+        if (world->members[i].held != 0)
+            checker_fail(&world->checker, RULE_RELEASE, "%d records are never released", world->members[i].held);
+    }
+}
+
+void world_run(struct world *world, const struct settings *settings)
+{
+    memset(world, 0, sizeof *world);
+    world->settings = *settings;
+    set_up(world);
+    for (; world->step < settings->steps && !world->checker.failed; world->step++)
+        step(world);
+    if (!world->checker.failed)
+        settle(world);
+}
+
+void world_free(struct world *world)
+{
+    for (int i = 0; i < world->members_count; i++) {
+        void *item;
+        if (!world->members[i].alive)
+            continue;
+        while (kur__machine_next_release(&world->members[i].machine, &item))
+            continue;
+        kur__machine_done(&world->members[i].machine);
+    }
+    while (world->events_count > 0)
+        drop_event(world, 0);
+    for (int p = 0; p < PARTITIONS_MAX; p++)
+        free(world->texts[p]);
+    free(world->items);
+}

@@ -1,0 +1,129 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * A broker, a group and up to three processes with a listener's decisions in each, on a virtual clock. One seed is one
+ * run: the same seed, settings and binary give the same run, step by step.
+ */
+#ifndef KURIER_TESTS_SIMULATION_WORLD_H
+#define KURIER_TESTS_SIMULATION_WORLD_H
+
+#include "checker.h"
+#include "listener/machine.h"
+
+enum {
+    INSTANCES_MAX = 3,
+    ITEMS_MAX = 65536,
+    EVENTS_MAX = 4096
+};
+
+/* What can go wrong or change; a run can do without some of it, to find out which it takes for a failure. */
+enum fault {
+    FAULT_CRASH = 0,
+    FAULT_REBALANCE,   /* members come and go: everybody gives everything back */
+    FAULT_COOPERATIVE, /* only what moves is given back */
+    FAULT_LOST,        /* an assignment is lost without a word */
+    FAULT_BOUNCE,      /* a rebalance in which everybody gets the same again */
+    FAULT_ABSENT,      /* a generation that one of them misses, with another owner meanwhile */
+    FAULT_COMMIT_FAILS,
+    FAULT_COMMIT_ANSWER_LOST,
+    FAULT_EFFECT_FAILS,
+    FAULT_EFFECT_UNKNOWN,
+    FAULT_RETRY,
+    FAULT_REJECT,
+    FAULT_RECREATE,
+    FAULT_TRUNCATE,
+    FAULT_RETENTION,
+    FAULT_SEEK,
+    FAULT_GROW,
+    FAULT_CLOCK,
+    FAULT_COUNT
+};
+
+extern const char *const fault_names[FAULT_COUNT];
+
+struct settings {
+    uint64_t seed;
+    int steps;
+    uint32_t without; /* a bit for each fault that is left out */
+    bool trace;
+};
+
+/* A record that was handed to a listener. */
+struct item {
+    int partition;
+    int64_t offset, version;
+    int64_t due_us; /* after a retry */
+    int serial;     /* of the process */
+    bool is_held, is_running;
+};
+
+struct member {
+    bool alive;
+    int serial; /* a new one after each crash */
+    kur__machine machine;
+    kur__source *sources[PARTITIONS_MAX];
+    int64_t positions[PARTITIONS_MAX];
+    int incarnations[PARTITIONS_MAX], epochs[PARTITIONS_MAX];
+    int64_t last_commits[PARTITIONS_MAX]; /* of the epoch */
+    bool paused[PARTITIONS_MAX];
+    bool owns[PARTITIONS_MAX];
+    int64_t generation;
+    int64_t finished_since_commit; /* as the checker counts, for the bound of duplicates */
+    int held;
+};
+
+enum event_kind {
+    EVENT_RETURN = 1, /* of a handler */
+    EVENT_EFFECT,
+    EVENT_COMMIT, /* the broker takes it */
+    EVENT_ANSWER
+};
+
+struct event {
+    int64_t at_us;
+    int64_t sequence;
+    enum event_kind kind;
+    int member, serial;
+    kur__work *work;
+    struct item *item;
+    kur__source *source;
+    int partition, incarnation, epoch;
+    int64_t offset, generation;
+    bool applied, good;
+    char *text;
+};
+
+struct world {
+    struct settings settings;
+    struct checker checker;
+    uint64_t random;
+    int64_t now_us;
+    int partitions;
+    struct log logs[PARTITIONS_MAX];
+    int64_t committed[PARTITIONS_MAX]; /* -1: nothing */
+    int committed_epochs[PARTITIONS_MAX];
+    char *texts[PARTITIONS_MAX];
+    int owners[PARTITIONS_MAX]; /* -1: nobody */
+    int64_t generation;
+    int next_serial;
+    int members_count;
+    struct member members[INSTANCES_MAX];
+    kur__machine_options options;
+    int concurrency, keys, batch;
+    struct item *items;
+    int items_count;
+    struct event events[EVENTS_MAX]; /* in no order: the next is looked for */
+    int events_count;
+    int64_t next_event, next_version;
+    bool calm; /* no faults any more */
+    /* What the run held. */
+    int records, rebalances, crashes, step;
+    int happened[FAULT_COUNT];
+    int commands[5]; /* runs, effects, commits, pauses, releases */
+};
+
+/* Plays a run; the checker says how it ended. */
+void world_run(struct world *world, const struct settings *settings);
+void world_free(struct world *world);
+
+#endif
