@@ -172,6 +172,13 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
     return KUR_OK;
 }
 
+void kur__machine_new_epoch(kur__machine *machine, kur__source *source, int32_t epoch)
+{
+    (void)machine;
+    source->log.epoch = epoch;
+    source->ledger.done_head = source->ledger.done_count;
+}
+
 void kur__machine_suspend(kur__machine *machine, kur__source *source)
 {
     (void)machine;

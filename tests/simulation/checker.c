@@ -26,7 +26,7 @@ bool checker_same_lane(const struct checker *checker, const struct entry *a, con
 }
 
 void checker_start(struct checker *checker, struct log *log, int partition, int64_t offset, bool is_owner,
-                   int64_t early_us)
+                   bool is_first, int64_t early_us)
 {
     struct entry *entry = &log->entries[offset];
     checker->looked[RULE_ZOMBIE]++;
@@ -46,7 +46,7 @@ void checker_start(struct checker *checker, struct log *log, int partition, int6
                          (long)before);
     }
     entry->starts++;
-    if (entry->durable) {
+    if (entry->durable && is_first) {
         checker->duplicates++;
         checker->looked[RULE_DUPLICATE]++;
     }

@@ -25,7 +25,8 @@
 
 enum {
     OFFSETS_MAX = 8192,
-    PARTITIONS_MAX = 8
+    PARTITIONS_MAX = 8,
+    EPOCHS_MAX = 256
 };
 
 /* One offset of a log. */
@@ -43,8 +44,8 @@ struct log {
     struct entry entries[OFFSETS_MAX];
     int64_t start, end;
     int incarnation;
-    int epoch;            /* of its leader */
-    int64_t truncated_to; /* at the last change of the epoch */
+    int epoch;                /* of its leader */
+    int64_t cuts[EPOCHS_MAX]; /* where the log was cut when an epoch began */
 };
 
 enum rule {
@@ -79,9 +80,9 @@ void checker_fail(struct checker *checker, enum rule rule, const char *format, .
 /* Whether two records are in the same lane. */
 bool checker_same_lane(const struct checker *checker, const struct entry *a, const struct entry *b);
 
-/* A handler begins, `early_us` before it is due; 0: it is due. */
+/* A handler begins (for the first time in its epoch, or again), `early_us` before it is due; 0: it is due. */
 void checker_start(struct checker *checker, struct log *log, int partition, int64_t offset, bool is_owner,
-                   int64_t early_us);
+                   bool is_first, int64_t early_us);
 
 /*
  * The broker has taken a commit over. What is at or above `known_to` has been cut off and written anew since the member

@@ -69,6 +69,15 @@ static bool is_there(const struct log *log, const struct item *item)
     return item->offset < log->end && log->entries[item->offset].version == item->version;
 }
 
+/* Below this, what was read in an epoch is what the log still holds. */
+static int64_t lowest_cut(const struct log *log, int epoch)
+{
+    int64_t lowest = INT64_MAX;
+    for (int i = epoch + 1; i <= log->epoch; i++)
+        lowest = log->cuts[i] < lowest ? log->cuts[i] : lowest;
+    return lowest;
+}
+
 /* ---- What a process does with the machine's answers ---- */
 
 static void release_all(struct world *world, struct member *member)
@@ -105,11 +114,12 @@ static void start_handlers(struct world *world, int index)
             kur__machine_untake(&member->machine, works[i]);
             continue;
         }
-        say(world, "%c starts %d@%ld", 'A' + index, item->partition, (long)item->offset);
+        say(world, "%c starts %d@%ld%s", 'A' + index, item->partition, (long)item->offset,
+            is_there(log, item) && log->entries[item->offset].durable ? ", again" : "");
         world->checker.looked[RULE_EARLY] += item->due_us > 0;
         if (is_there(log, item))
             checker_start(&world->checker, log, item->partition, item->offset, member->owns[item->partition],
-                          item->due_us - world->now_us);
+                          works[i]->attempts == 1, item->due_us - world->now_us);
         for (int j = 0; j < world->items_count; j++) {
             const struct item *other = &world->items[j];
             if (!other->is_running || other->serial != item->serial || other->partition != item->partition ||
@@ -168,8 +178,7 @@ static void apply_commit(struct world *world, const struct event *event)
     struct member *member = &world->members[event->member];
     bool is_same = member->alive && member->serial == event->serial && member->sources[p] == event->source;
     checker_commit(&world->checker, &world->logs[p], p, event->offset, event->text,
-                   event->epoch < world->logs[p].epoch ? world->logs[p].truncated_to : INT64_MAX,
-                   is_same ? member->last_commits[p] : -1);
+                   lowest_cut(&world->logs[p], event->epoch), is_same ? member->last_commits[p] : -1);
     if (is_same)
         member->last_commits[p] = event->offset;
     world->committed[p] = event->offset;
@@ -384,10 +393,9 @@ static void begin(struct world *world, int index, int p, bool from_commit, int64
     } else if (from_commit) {
         assignment.start = log->start;
     }
-    if (assignment.is_committed &&
-        (assignment.start < log->start || assignment.start > log->end ||
-         (world->committed_epochs[p] < log->epoch && assignment.start > log->truncated_to))) {
-        assignment.start = assignment.start < log->start ? log->start : log->truncated_to;
+    if (assignment.is_committed && (assignment.start < log->start || assignment.start > log->end ||
+                                    assignment.start > lowest_cut(log, world->committed_epochs[p]))) {
+        assignment.start = assignment.start < log->start ? log->start : lowest_cut(log, world->committed_epochs[p]);
         assignment.is_committed = false;
         assignment.text = NULL;
         explain_duplicates(world, p);
@@ -444,10 +452,16 @@ static void poll(struct world *world, int index)
             continue;
         if (member->incarnations[p] != log->incarnation)
             reset(world, index, p, log->start);
-        else if (member->epochs[p] != log->epoch && member->positions[p] > log->truncated_to)
-            reset(world, index, p, least(kur__ledger_commit_offset(&source->ledger), log->truncated_to, log->start));
+        else if (member->positions[p] > lowest_cut(log, member->epochs[p]))
+            reset(world, index, p,
+                  least(kur__ledger_commit_offset(&source->ledger), lowest_cut(log, member->epochs[p]), log->start));
         else if (member->positions[p] < log->start)
             reset(world, index, p, log->start);
+        else if (member->epochs[p] != log->epoch) {
+            kur__machine_new_epoch(&member->machine, source, log->epoch + 1);
+            explain_duplicates(world, p);
+        }
+        member->epochs[p] = log->epoch;
         source = member->sources[p];
         int left = (int)draw(world, (uint64_t)world->batch + 1);
         for (int64_t *at = &member->positions[p]; *at < log->end && left > 0; (*at)++) {
@@ -510,6 +524,19 @@ static void boot(struct world *world, int index)
     say(world, "%c boots", 'A' + index);
 }
 
+/* The commit of a source that is under way reaches the broker, and its answer comes. */
+static void take_answers(struct world *world, const struct member *member, const kur__source *source)
+{
+    for (int i = 0; i < world->events_count; i++) {
+        const struct event *event = &world->events[i];
+        if (event->serial == member->serial && event->source == source &&
+            (event->kind == EVENT_COMMIT || event->kind == EVENT_ANSWER)) {
+            take_event(world, i);
+            i = -1;
+        }
+    }
+}
+
 static void give_back(struct world *world, int index, int p, bool is_lost)
 {
     struct member *member = &world->members[index];
@@ -525,8 +552,8 @@ static void give_back(struct world *world, int index, int p, bool is_lost)
     kur__machine_suspend(&member->machine, source);
     if (chance(world, 50)) /* some time for those that run */
         take_due_events(world);
-    if (source->in_commit && chance(world, 50))
-        kur__machine_committed(&member->machine, source, false, world->now_us);
+    if (chance(world, 80)) /* the answer to what is under way is waited for, but not for ever */
+        take_answers(world, member, source);
     commit(world, index, source, true);
     kur__machine_leave(&member->machine, source);
     member->owns[p] = false;
@@ -538,6 +565,8 @@ static void foreign_owner(struct world *world, int p)
 {
     struct log *log = &world->logs[p];
     int64_t at = world->committed[p] > log->start ? world->committed[p] : log->start;
+    int64_t cut = lowest_cut(log, world->committed_epochs[p]);
+    at = at < cut ? at : cut;
     int64_t to = at + (int64_t)draw(world, 20);
     for (; at < to && at < log->end; at++) {
         log->entries[at].returned = log->entries[at].durable = true;
@@ -620,11 +649,10 @@ static void change_log(struct world *world)
         int64_t to = log->start + (int64_t)draw(world, (uint64_t)(log->end - log->start) / 4 + 1);
         log->start = to;
         say(world, "%d: the log starts at %ld", p, (long)to);
-    } else if (strikes(world, FAULT_TRUNCATE, 20)) {
+    } else if (log->epoch + 1 < EPOCHS_MAX && strikes(world, FAULT_TRUNCATE, 20)) {
         int64_t cut = (int64_t)draw(world, 10);
         log->end = log->end - cut > log->start ? log->end - cut : log->start;
-        log->truncated_to = log->end;
-        log->epoch++;
+        log->cuts[++log->epoch] = log->end;
         say(world, "%d: cut at %ld", p, (long)log->end);
     } else if (strikes(world, FAULT_RECREATE, 10)) {
         int incarnation = log->incarnation + 1;
