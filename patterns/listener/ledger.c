@@ -171,16 +171,10 @@ bool kur__ledger_finish(kur__ledger *ledger, int64_t offset)
 
 int64_t kur__ledger_commit_offset(const kur__ledger *ledger)
 {
-    if (ledger->unfinished > 0) {
-        const struct kur__ledger_word *first = &ledger->words[ledger->head];
-        return first->base + __builtin_ctzll(first->bits);
-    }
-    int64_t next = ledger->last + 1;
-    /* What a former owner has finished right behind is finished too. */
-    if (ledger->done_head < ledger->done_count && ledger->done[ledger->done_head].from <= next &&
-        ledger->done[ledger->done_head].to > next)
-        return ledger->done[ledger->done_head].to;
-    return next;
+    if (ledger->unfinished == 0)
+        return ledger->last + 1;
+    const struct kur__ledger_word *first = &ledger->words[ledger->head];
+    return first->base + __builtin_ctzll(first->bits);
 }
 
 int64_t kur__ledger_end(const kur__ledger *ledger)

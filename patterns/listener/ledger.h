@@ -68,7 +68,10 @@ kur__admission kur__ledger_admit(kur__ledger *ledger, int64_t offset);
 /* Whether the offset was unfinished; it is no more. */
 bool kur__ledger_finish(kur__ledger *ledger, int64_t offset);
 
-/* Nothing below this offset is unfinished: the offset to commit. */
+/*
+ * Nothing below this offset is unfinished: the offset to commit. Never above what was admitted, also where a former
+ * owner had finished more: that is told by the text until it has been read again.
+ */
 int64_t kur__ledger_commit_offset(const kur__ledger *ledger);
 
 /* Behind everything that the ledger knows. */

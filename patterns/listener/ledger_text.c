@@ -15,9 +15,10 @@
  *      2      pairs of runs
  *      …      per pair: an unfinished run, a finished run, the first beginning at the committed offset
  *
- * A run of n is the number n - 1, coded after Rice: n - 1 >> k in ones, a zero, the k low bits. What would take more
- * than 31 ones is 32 ones and 62 bits as they are. The parameters are those that cost least for the lengths at hand, so
- * that one gap of any width does not make the others dear. Offsets that are not told are unfinished.
+ * A run of n is the number n - 1, the very first one, which may be none, the number n, coded after Rice: n - 1 >> k in
+ * ones, a zero, the k low bits. What would take more than 31 ones is 32 ones and 62 bits as they are. The parameters
+ * are those that cost least for the lengths at hand, so that one gap of any width does not make the others dear.
+ * Offsets that are not told are unfinished.
  */
 #include <kurier/sys/base64.h>
 #include <kurier/sys/memory.h>
@@ -68,6 +69,7 @@ struct walk {
     int64_t next;    /* where the unfinished run after the one at hand begins, -1: there is none */
     int64_t next_to; /* and ends */
     int64_t end;     /* behind everything that the ledger knows */
+    int64_t begin;   /* where the first pair begins, -1 afterwards */
 };
 
 /* Unfinished by its bits, in one word. */
@@ -110,8 +112,11 @@ static bool next_piece(struct walk *walk, int64_t *from, int64_t *to)
 
 static void walk_begin(struct walk *walk, const kur__ledger *ledger)
 {
-    *walk = (struct walk){
-        .ledger = ledger, .word = ledger->head, .done = ledger->done_head, .end = kur__ledger_end(ledger)};
+    *walk = (struct walk){.ledger = ledger,
+                          .word = ledger->head,
+                          .done = ledger->done_head,
+                          .end = kur__ledger_end(ledger),
+                          .begin = kur__ledger_commit_offset(ledger)};
     if (ledger->head < ledger->count)
         walk->bits = ledger->words[ledger->head].bits;
     if (!next_piece(walk, &walk->next, &walk->next_to))
@@ -121,6 +126,13 @@ static void walk_begin(struct walk *walk, const kur__ledger *ledger)
 /* The next unfinished run and the finished one behind it; false when no finished one is left. */
 static bool walk_pair(struct walk *walk, int64_t *unfinished, int64_t *finished)
 {
+    int64_t begin = walk->begin, first = walk->next >= 0 ? walk->next : walk->end;
+    walk->begin = -1;
+    if (begin >= 0 && first > begin) { /* finished from the beginning: a former owner has told so */
+        *unfinished = 0;
+        *finished = first - begin;
+        return true;
+    }
     if (walk->next < 0)
         return false;
     int64_t from = walk->next, to = walk->next_to;
@@ -249,7 +261,7 @@ int64_t kur__ledger_write(const kur__ledger *ledger, const kur__ledger_log *log,
     text[0] = '\0';
     walk_begin(&walk, ledger);
     for (; pairs < PAIRS_MAX && walk_pair(&walk, &unfinished, &finished); pairs++) {
-        count_length(&lengths[0], unfinished);
+        count_length(&lengths[0], unfinished + (pairs == 0));
         count_length(&lengths[1], finished);
     }
     if (limit > KUR__LEDGER_TEXT_MAX)
@@ -263,7 +275,7 @@ int64_t kur__ledger_write(const kur__ledger *ledger, const kur__ledger_log *log,
     size_t size = 0, written = 0;
     walk_begin(&walk, ledger);
     for (; written < pairs && walk_pair(&walk, &unfinished, &finished); written++) {
-        if (!put_run(&body, unfinished, k[0]) || !put_run(&body, finished, k[1]))
+        if (!put_run(&body, unfinished + (written == 0), k[0]) || !put_run(&body, finished, k[1]))
             break;
         size = body.size;
         told += unfinished + finished;
@@ -305,8 +317,10 @@ static kur_status read_ranges(kur__ledger *ledger, const uint8_t *raw, size_t si
     int64_t at = ledger->start;
     for (size_t i = 0; i < pairs; i++) {
         int64_t unfinished, finished;
-        if (!get_run(&body, k[0], &unfinished) || !get_run(&body, k[1], &finished) ||
-            unfinished > KUR__LEDGER_OFFSET_MAX - at || finished > KUR__LEDGER_OFFSET_MAX - at - unfinished)
+        if (!get_run(&body, k[0], &unfinished) || !get_run(&body, k[1], &finished))
+            return kur_error_set(error, KUR_ERROR_SYNTAX, "the committed ledger is broken");
+        unfinished -= i == 0;
+        if (unfinished > KUR__LEDGER_OFFSET_MAX - at || finished > KUR__LEDGER_OFFSET_MAX - at - unfinished)
             return kur_error_set(error, KUR_ERROR_SYNTAX, "the committed ledger is broken");
         ledger->done[i] = (struct kur__ledger_range){at + unfinished, at + unfinished + finished};
         at = ledger->done[i].to;

@@ -188,6 +188,10 @@ kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, co
     kur__admission admission = KUR__ADMITTED_NO_MEMORY;
     if (find_lane(machine, source, polled->key, &lane))
         admission = kur__ledger_admit(&source->ledger, polled->offset);
+    if (admission == KUR__ADMITTED_DONE) {
+        source->is_dirty = true;
+        machine->finished_since_commit++;
+    }
     if (admission != KUR__ADMITTED) {
         if (lane != NULL && lane->current == NULL)
             put_lane(machine, lane);

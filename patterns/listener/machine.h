@@ -181,8 +181,8 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
 kur__source *kur__machine_find(const kur__machine *machine, const char *topic, int32_t partition);
 
 /*
- * The partition has a new leader epoch, and records from where it was read are still there: what a former owner has told
- * of offsets not yet read is not believed any more, for they may have been cut off and written anew.
+ * The partition has a new leader epoch, and records from where it was read are still there: what a former owner has
+ * told of offsets not yet read is not believed any more, for they may have been cut off and written anew.
  */
 void kur__machine_new_epoch(kur__machine *machine, kur__source *source, int32_t epoch);
 
@@ -263,8 +263,8 @@ void kur__machine_begin_commits(kur__machine *machine, kur__source *only, int64_
 bool kur__machine_next_commit(kur__machine *machine, kur__commit *commit);
 
 /*
- * The answer, once for each commit. Not committed: it stays to be done. A source that has ended meanwhile is there until
- * then.
+ * The answer, once for each commit. Not committed: it stays to be done. A source that has ended meanwhile is there
+ * until then.
  */
 void kur__machine_committed(kur__machine *machine, kur__source *source, bool is_committed, int64_t now_us);
 

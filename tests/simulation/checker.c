@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const rule_names[RULE_COUNT] = {"lost",      "commit", "order",     "twice",    "zombie", "early",
-                                            "duplicate", "memory", "backwards", "liveness", "release"};
+const char *const rule_names[RULE_COUNT] = {"lost",      "commit", "order",     "twice",    "zombie",   "early",
+                                            "duplicate", "memory", "backwards", "liveness", "attempts", "release"};
 
 void checker_fail(struct checker *checker, enum rule rule, const char *format, ...)
 {
@@ -118,7 +118,7 @@ static void check_text(struct checker *checker, const struct log *log, int parti
     int pairs = (int)read_bits(&reader, 16);
     int64_t at = offset;
     for (int i = 0; i < pairs && !checker->failed; i++) {
-        at += read_run(&reader, unfinished_k);
+        at += read_run(&reader, unfinished_k) - (i == 0); /* the first may be none */
         int64_t to = at + read_run(&reader, finished_k);
         check_range(checker, log, partition, at, to < known_to ? to : known_to, "called finished by the text");
         at = to;

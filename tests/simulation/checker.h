@@ -14,6 +14,7 @@
  *     memory      what is held stays within the bound
  *     backwards   the commits of an epoch only go up
  *     liveness    when faults stop, everything is finished and committed
+ *     attempts    no record is tried more often than the policy says
  *     release     each record that was taken in is given back once, and not while it is in use
  */
 #ifndef KURIER_TESTS_SIMULATION_CHECKER_H
@@ -59,6 +60,7 @@ enum rule {
     RULE_MEMORY,
     RULE_BACKWARDS,
     RULE_LIVENESS,
+    RULE_ATTEMPTS,
     RULE_RELEASE,
     RULE_COUNT
 };

@@ -131,6 +131,10 @@ static void start_handlers(struct world *world, int index)
                              (long)item->offset, (long)other->offset);
         }
         item->is_running = true;
+        world->checker.looked[RULE_ATTEMPTS] += item->starts > 0;
+        if (++item->starts > world->options.attempts && world->options.attempts > 0)
+            checker_fail(&world->checker, RULE_ATTEMPTS, "%d@%ld starts for the %dth time", item->partition,
+                         (long)item->offset, item->starts);
         struct event *event =
             schedule(world, EVENT_RETURN, (int64_t)draw(world, chance(world, 5) && !world->calm ? 5000000 : 20000));
         event->member = index;
@@ -470,7 +474,8 @@ static void poll(struct world *world, int index)
                 continue;
             struct item *item = &world->items[world->items_count++];
             char key[16];
-            *item = (struct item){p, *at, entry->version, 0, member->serial, true, false};
+            *item = (struct item){
+                .partition = p, .offset = *at, .version = entry->version, .serial = member->serial, .is_held = true};
             snprintf(key, sizeof key, "k%d", entry->key);
             kur__polled polled = {.offset = *at,
                                   .key = entry->key >= 0 ? kur_bytes_text(key) : kur_bytes_of(NULL, 0),
@@ -702,7 +707,7 @@ static void set_up(struct world *world)
                                             .hold_bytes = 1000 + (int64_t)draw(world, 30000),
                                             .text_limit = chance(world, 40) ? 48 + (size_t)draw(world, 80) : 4096,
                                             .commit_interval_us = 500000,
-                                            .commit_again_us = 60000000,
+                                            .commit_again_us = chance(world, 50) ? 60000000 : INT64_C(3600000000),
                                             .commit_records = 20 + (int64_t)draw(world, 200),
                                             .attempts = (int32_t)draw(world, 6),
                                             .delay_us = 100000,
@@ -757,7 +762,11 @@ static void settle(struct world *world)
     for (int i = 0; i < world->members_count; i++)
         if (!world->members[i].alive)
             boot(world, i);
-    rebalance(world);
+    bool all_owned = true;
+    for (int p = 0; p < world->partitions; p++)
+        all_owned = all_owned && world->owners[p] >= 0;
+    if (!all_owned || chance(world, 50))
+        rebalance(world);
     for (int i = 0; i < 50000 && !world->checker.failed; i++) {
         bool is_over = world->events_count == 0;
         for (int p = 0; p < world->partitions && is_over; p++) {

@@ -54,6 +54,7 @@ struct item {
     int64_t offset, version;
     int64_t due_us; /* after a retry */
     int serial;     /* of the process */
+    int starts;
     bool is_held, is_running;
 };
 
