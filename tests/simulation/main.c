@@ -8,7 +8,7 @@
 
 static void usage(FILE *to)
 {
-    fputs("usage: simulation [--seeds N] [--from K] [--steps N] [--without FAULT,…] [--trace] [--quiet]\n\n"
+    fputs("usage: simulation [--seeds N] [--from K] [--steps N] [--without FAULT,…] [--trace] [--first] [--check]\n\n"
           "Plays the listener's decisions against a broker and a group that fail in every way, one run a seed.\n\n"
           "  --seeds N     how many (default 2000), from --from K (default 1)\n"
           "  --steps N     how long each is (default 900)\n"
@@ -17,6 +17,7 @@ static void usage(FILE *to)
     for (int i = 0; i < FAULT_COUNT; i++)
         fprintf(to, " %s", fault_names[i]);
     fputs("\n  --trace       tells every step of the first seed and ends\n"
+          "  --check       says at the end what script/test adds up\n"
           "  --first       ends at the first seed that fails\n\n"
           "A seed that fails is printed with the shortest run that shows it. Exit 1 when one fails.\n",
           to);
@@ -147,7 +148,7 @@ int main(int argc, char **argv)
 {
     struct settings settings = {.steps = 900};
     uint64_t seeds = 2000, from = 1, steps = 900;
-    bool first = false;
+    bool first = false, check = false;
     for (int i = 1; i < argc; i++) {
         bool ok = true;
         if (strcmp(argv[i], "--seeds") == 0)
@@ -160,6 +161,8 @@ int main(int argc, char **argv)
             ok = read_faults(argv[++i], &settings.without);
         else if (strcmp(argv[i], "--trace") == 0)
             settings.trace = true;
+        else if (strcmp(argv[i], "--check") == 0)
+            check = true;
         else if (strcmp(argv[i], "--first") == 0)
             first = true;
         else
@@ -195,6 +198,8 @@ int main(int argc, char **argv)
             break;
     }
     print_tally(&tally, played);
+    if (check)
+        printf("# simulation: %d passed, %d failed, 0 skipped\n", failed == 0, failed > 0);
     printf("%d seeds, %d failed\n", played, failed);
     free(tally.records);
     free(tally.rebalances);

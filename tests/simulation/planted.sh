@@ -5,7 +5,7 @@ set -euo pipefail
 
 usage() {
     cat <<END
-usage: tests/simulation/planted.sh [--seeds N] [NAME…]
+usage: tests/simulation/planted.sh [--seeds N] [--check] [NAME…]
 
 Builds the listener's decisions with one bug at a time, each a patch under tests/simulation/planted, and plays seeds until
 one fails, at most N (default 500). The last line is "K of N found".
@@ -13,10 +13,12 @@ END
 }
 
 seeds=500
+check=false
 names=()
 while [ $# -gt 0 ]; do
     case $1 in
     --seeds) seeds=${2:?} && shift ;;
+    --check) check=true ;; # says at the end what script/test adds up
     --help | -h) usage && exit 0 ;;
     -*) usage >&2 && exit 2 ;;
     *) names+=("$1") ;;
@@ -34,24 +36,31 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 flags=(-O1 -g -std=gnu11 -D_GNU_SOURCE "-I$root/include" "-I$root/src" "-I$here")
 
-# What no bug is planted in is compiled once; a bug may also corrupt memory, which has to be told at once.
+# What no bug is planted in is compiled once. A bug may also corrupt memory, which has to be told at once.
 sanitize=(-fsanitize=address,undefined -fno-sanitize-recover=undefined)
-for file in "$root"/src/base/{error,memory,bytes,base64,utf8}.c; do
-    gcc "${flags[@]}" -c "$file" -o "$work/base-$(basename "$file" .c).o"
+compile() { # file, object, further flags…
+    gcc "${flags[@]}" "${sanitize[@]}" "${@:3}" -c "$1" -o "$2"
+}
+for file in "$root"/patterns/listener/*.c "$here"/{checker,world,main}.c "$root"/src/base/{error,memory,bytes,base64,utf8}.c; do
+    compile "$file" "$work/$(basename "$file" .c).o" "-I$root/patterns" &
+    [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
 done
+wait
 found=0
 for name in "${names[@]}"; do
     mkdir -p "$work/$name"
     cp -r "$root/patterns/listener" "$work/$name/"
     patch -s -p1 -d "$work/$name" <"$here/planted/$name.patch" || { echo "$name: the patch does not fit any more" >&2; exit 1; }
     objects=()
-    for file in "$work/$name"/listener/{ledger,ledger_text,lane,machine,source,park,flow,commit}.c "$here"/{checker,world,main}.c; do
-        objects+=("$work/$name/$(basename "$file" .c).o")
-        gcc "${flags[@]}" "${sanitize[@]}" "-I$work/$name" -c "$file" -o "${objects[-1]}" &
-        [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
+    for object in "$work"/*.o; do
+        file=listener/$(basename "$object" .o).c
+        if grep -q "^+++ b/$file" "$here/planted/$name.patch"; then
+            object=$work/$name/planted.o
+            compile "$work/$name/$file" "$object" "-I$work/$name"
+        fi
+        objects+=("$object")
     done
-    wait
-    gcc "${sanitize[@]}" "${objects[@]}" "$work"/base-*.o -o "$work/$name/simulation"
+    gcc "${sanitize[@]}" "${objects[@]}" -o "$work/$name/simulation"
     status=0
     ASAN_OPTIONS=detect_leaks=0 timeout 300 "$work/$name/simulation" --seeds "$seeds" --first >"$work/log" 2>&1 || status=$?
     if [ $status = 0 ]; then
@@ -62,5 +71,6 @@ for name in "${names[@]}"; do
     printf '%-36s %s\n' "$name" "$(sed -n 's/^seed \([0-9]*\) breaks the rule \([a-z]*\).*/seed \1: \2/p; s/.*ERROR: \(AddressSanitizer: [a-z-]*\).*/\1/p; s/.*\(runtime error: .*\)/\1/p' "$work/log" | head -n 1)"
     rm -rf "${work:?}/$name"
 done
+$check && echo "# planted: $found passed, $((${#names[@]} - found)) failed, 0 skipped"
 echo "$found of ${#names[@]} found"
 [ $found = ${#names[@]} ]

@@ -655,7 +655,7 @@ static void change_log(struct world *world)
         log->start = to;
         say(world, "%d: the log starts at %ld", p, (long)to);
     } else if (log->epoch + 1 < EPOCHS_MAX && strikes(world, FAULT_TRUNCATE, 20)) {
-        int64_t cut = (int64_t)draw(world, 10);
+        int64_t cut = (int64_t)draw(world, chance(world, 50) ? 10 : 60);
         log->end = log->end - cut > log->start ? log->end - cut : log->start;
         log->cuts[++log->epoch] = log->end;
         say(world, "%d: cut at %ld", p, (long)log->end);
@@ -730,7 +730,8 @@ static void step(struct world *world)
     int index = (int)draw(world, (uint64_t)world->members_count);
     struct member *member = &world->members[index];
     int what = (int)draw(world, 100);
-    if (!world->calm && what < 14)
+    if (what < 14 &&
+        world->step < world->settings.steps * 4 / 5) /* then there is time to come to the end of the logs */
         produce(world);
     else if (what < 40 && member->alive)
         poll(world, index);
