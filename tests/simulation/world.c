@@ -777,6 +777,8 @@ static void settle(struct world *world)
                 last--;
             is_over = world->committed[p] >= last || last == log->start;
         }
+        for (int j = 0; j < world->members_count; j++)
+            is_over = is_over && world->members[j].held == 0;
         if (is_over)
             break;
         for (int j = 0; j < world->members_count; j++) {
