@@ -6,8 +6,10 @@
 #ifndef KURIER_CLIENT_H
 #define KURIER_CLIENT_H
 
+#include <kurier/arena.h>
 #include <kurier/error.h>
 #include <kurier/log.h>
+#include <kurier/security.h>
 
 KUR_BEGIN_DECLS
 
@@ -36,7 +38,8 @@ typedef struct kur_client_options {
     const char *source;             /**< CloudEvents source of what this service publishes, "/services/email" */
     kur_log_callback *log;          /**< kur_log_stderr, or one of your own; default: messages are dropped */
     void *log_user;
-    kur_log_level log_level; /**< default: KUR_LOG_INFO */
+    kur_log_level log_level;              /**< default: KUR_LOG_INFO */
+    const kur_security_options *security; /**< tokens, and what is refused by default; NULL: neither */
 } kur_client_options;
 
 #define KUR_CLIENT_OPTIONS(...) KUR__OPTIONS(kur_client_options, __VA_ARGS__)
@@ -44,10 +47,11 @@ typedef struct kur_client_options {
 /**
  * Checks the configuration and makes a client. No thread, no connection: those come with the first producer or
  * consumer. NULL with KUR_ERROR_CONFIG (naming the property, and for a file its line: unknown or refused property, bad
- * value, no bootstrap servers), KUR_ERROR_SYSTEM (the file cannot be read), KUR_ERROR_INVALID_ARGUMENT,
- * KUR_ERROR_NO_MEMORY. Properties that run code (plugin.library.paths, sasl.kerberos.kinit.cmd, ssl.engine.location)
- * and those that the library's promises stand on (enable.auto.commit, enable.idempotence, acks, …) are refused. Secrets
- * are never shown.
+ * value, no bootstrap servers; a password or token over a connection in clear), KUR_ERROR_UNSUPPORTED (what this
+ * librdkafka was built without), KUR_ERROR_SYSTEM (the file cannot be read), KUR_ERROR_INVALID_ARGUMENT,
+ * KUR_ERROR_NO_MEMORY. Properties that load code or run commands are refused unless .security allows them, and always
+ * those that the library's promises stand on (enable.auto.commit, enable.idempotence, acks, …). Secrets are never
+ * shown.
  */
 KUR_API kur_client *kur_client_new(const kur_client_options *options, kur_error *error);
 
@@ -66,6 +70,37 @@ KUR_API void kur_client_unref(kur_client *client);
  * NULL as kur_producer_new.
  */
 KUR_API kur_producer *kur_client_producer(kur_client *client, kur_error *error);
+
+/**
+ * Waits up to `timeout_ms` until a broker answers the client's own producer, which is made if there is none yet: for
+ * services that would rather not start than start without Kafka. KUR_ERROR_AUTHENTICATION, within five seconds, when
+ * the log-in is refused, with the reason: password, authority, expired certificate, …; KUR_ERROR_TIMEOUT with the last
+ * reason; and as kur_producer_new. Any thread, but no callback.
+ */
+KUR_API kur_status kur_client_check(kur_client *client, int timeout_ms, kur_error *error);
+
+/** What a setting is in force for. */
+typedef enum kur_role {
+    KUR_ROLE_PRODUCER = 1,
+    KUR_ROLE_CONSUMER = 2
+} kur_role;
+
+/** A property that is in force. All texts are borrowed from the arena. */
+typedef struct kur_setting {
+    size_t size;        /**< of each element of the array, by which it is walked */
+    const char *name;   /**< as librdkafka lists it: "queue.buffering.max.ms" for "linger.ms" */
+    const char *value;  /**< "[hidden]" in place of a secret */
+    const char *origin; /**< "librdkafka" or "kurier" for a default, else where it was set: "kafka.conf:7",
+                             "KAFKA_BOOTSTRAP_SERVERS", ".client_id", ".properties", "program" (its name) */
+} kur_setting;
+
+/**
+ * All properties that producers or consumers of this client have, sorted by name, with where they come from, as data
+ * for a tool; what options of a single producer or consumer change is not seen. Secrets are masked. The array and its
+ * texts live in `arena`. KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY. Any thread.
+ */
+KUR_API kur_status kur_client_settings(const kur_client *client, kur_role role, kur_arena *arena,
+                                       const kur_setting **settings, size_t *count, kur_error *error);
 
 KUR_END_DECLS
 

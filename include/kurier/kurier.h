@@ -19,6 +19,7 @@
 #include <kurier/log.h>
 #include <kurier/outcome.h>
 #include <kurier/producer.h>
+#include <kurier/security.h>
 #include <kurier/time.h>
 #include <kurier/type.h>
 #include <kurier/typed.h>

@@ -78,8 +78,9 @@ KUR_API kur_status kur_producer_send(kur_producer *producer, const kur_message *
  * Sends a record and waits for its result, which is filled in when it is not NULL (set its .size; topic is NULL).
  * `message->on_result` must be NULL. Returns the result's status; KUR_ERROR_UNKNOWN_OUTCOME when the time is over first
  * or the answer was lost: the record may still be delivered, and the message says why, with the broker's host and
- * reason when none answered. Not from callbacks (KUR_ERROR_INVALID_STATE). With KUR_DISPATCH_CALLER it dispatches
- * meanwhile.
+ * reason when none answered. A log-in that is refused ends the wait within five seconds, with the reason and a
+ * kafka_code of RD_KAFKA_RESP_ERR__AUTHENTICATION (-169). Not from callbacks (KUR_ERROR_INVALID_STATE). With
+ * KUR_DISPATCH_CALLER it dispatches meanwhile.
  */
 KUR_API kur_status kur_producer_send_wait(kur_producer *producer, const kur_message *message, int timeout_ms,
                                           kur_result *result, kur_error *error);
@@ -111,7 +112,8 @@ KUR_API kur_status kur_producer_publish_raw_wait(kur_producer *producer, const c
 /**
  * Sends without lingering and waits until everything taken over has its result and the callbacks have run; what other
  * threads go on sending is waited for as well. KUR_ERROR_TIMEOUT says how many are left, and names host and reason when
- * no broker answered. Not from callbacks.
+ * no broker answered. KUR_ERROR_AUTHENTICATION comes within five seconds when the log-in is refused; the records stay
+ * queued. Not from callbacks.
  */
 KUR_API kur_status kur_producer_flush(kur_producer *producer, int timeout_ms, kur_error *error);
 

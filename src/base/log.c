@@ -43,6 +43,7 @@ void kur__log_print(const kur__log *log, kur_log_level level, const char *format
     va_end(arguments);
     if (length < 0)
         return;
+    kur__secrets_hide(log->secrets, message);
     kur__line_clean(message);
     log->callback(level, message, log->user);
 }

@@ -8,10 +8,13 @@
 
 #include <kurier/log.h>
 
+#include "base/secrets.h"
+
 typedef struct kur__log {
     kur_log_callback *callback; /* NULL: nobody listens */
     void *user;
-    kur_log_level level; /* messages above it are dropped */
+    kur_log_level level;   /* messages above it are dropped */
+    kur__secrets *secrets; /* hidden in every message; NULL: none */
 } kur__log;
 
 /* Formats and hands on, cut at 1,023 bytes and made a line of UTF-8. Any thread. */

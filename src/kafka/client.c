@@ -22,6 +22,7 @@ enum {
 struct kur_client {
     atomic_size_t references;
     kur__config config;
+    kur__security security;
     kur__log log;
     char *source;
     pthread_mutex_t lock;   /* guards producer */
@@ -83,9 +84,29 @@ const kur__log *kur__client_log(const kur_client *client)
     return &client->log;
 }
 
+kur__security *kur__client_security(const kur_client *client)
+{
+    /* Its secrets have a lock of their own, and nothing else of it changes. */
+    return (kur__security *)&client->security;
+}
+
+const kur__config *kur__client_config(const kur_client *client)
+{
+    return &client->config;
+}
+
 const char *kur__client_source(const kur_client *client)
 {
     return client->source;
+}
+
+static kur_status set_from(kur_client *client, const char *origin, const char *name, const char *value,
+                           kur_error *error)
+{
+    client->config.origin = origin;
+    kur_status status = kur__config_set(&client->config, name, value, error);
+    client->config.origin = NULL;
+    return status;
 }
 
 /* From the weakest source to the strongest. */
@@ -95,20 +116,20 @@ static kur_status collect(kur_client *client, const kur_client_options *options,
     const char *program = program_invocation_short_name;
     kur_status status = KUR_OK;
     if (program != NULL && program[0] != '\0' && kur_bytes_is_utf8(kur_bytes_text(program)))
-        status = kur__config_set(&client->config, "client.id", program, error);
+        status = set_from(client, "program", "client.id", program, error);
     if (status == KUR_OK && environment != NULL && environment[0] != '\0') {
-        status = kur__config_set(&client->config, "bootstrap.servers", environment, error);
+        status = set_from(client, "KAFKA_BOOTSTRAP_SERVERS", "bootstrap.servers", environment, error);
         if (status != KUR_OK)
             kur__error_prefix(error, "KAFKA_BOOTSTRAP_SERVERS: ");
     }
     if (status == KUR_OK && options->properties_file != NULL)
         status = kur__config_load(&client->config, options->properties_file, error);
     if (status == KUR_OK && options->bootstrap_servers != NULL)
-        status = kur__config_set(&client->config, "bootstrap.servers", options->bootstrap_servers, error);
+        status = set_from(client, ".bootstrap_servers", "bootstrap.servers", options->bootstrap_servers, error);
     if (status == KUR_OK && options->client_id != NULL)
-        status = kur__config_set(&client->config, "client.id", options->client_id, error);
+        status = set_from(client, ".client_id", "client.id", options->client_id, error);
     for (const kur_property *p = options->properties; status == KUR_OK && p != NULL && p->name != NULL; p++)
-        status = kur__config_set(&client->config, p->name, p->value, error);
+        status = set_from(client, ".properties", p->name, p->value, error);
     if (status != KUR_OK)
         return status;
     const char *servers = kur__config_get(&client->config, "bootstrap.servers");
@@ -122,10 +143,22 @@ static kur_status collect(kur_client *client, const kur_client_options *options,
     return KUR_OK;
 }
 
+static kur_status check_security(kur_client *client, kur_error *error)
+{
+    rd_kafka_conf_t *conf = kur__client_conf(client, RD_KAFKA_PRODUCER, error);
+    if (conf == NULL)
+        return KUR_ERROR_CONFIG;
+    kur_status status = kur__security_check(&client->security, &client->config, conf, &client->log, error);
+    rd_kafka_conf_destroy(conf);
+    return status;
+}
+
 kur_client *kur_client_new(const kur_client_options *given, kur_error *error)
 {
     kur_client_options options;
-    if (kur__options_take(&options, sizeof options, given, "kur_client_options", error) != KUR_OK)
+    kur_security_options security;
+    if (kur__options_take(&options, sizeof options, given, "kur_client_options", error) != KUR_OK ||
+        kur__options_take(&security, sizeof security, options.security, "kur_security_options", error) != KUR_OK)
         return NULL;
     if (options.source != NULL && (options.source[0] == '\0' || strlen(options.source) > SOURCE_SIZE_MAX ||
                                    !kur__attribute_is_text(kur_bytes_text(options.source)))) {
@@ -151,10 +184,15 @@ kur_client *kur_client_new(const kur_client_options *given, kur_error *error)
     }
     atomic_init(&client->references, 1);
     pthread_mutex_init(&client->lock, NULL);
-    client->log = (kur__log){options.log, options.log_user, options.log_level != 0 ? options.log_level : KUR_LOG_INFO};
+    kur__security_init(&client->security, &security);
+    client->config.allows_code = security.allow_code;
+    client->log = (kur__log){options.log, options.log_user, options.log_level != 0 ? options.log_level : KUR_LOG_INFO,
+                             &client->security.secrets};
     client->source = kur_strdup(options.source);
     kur_status status = options.source != NULL && client->source == NULL ? kur__error_no_memory(error)
                                                                          : collect(client, &options, error);
+    if (status == KUR_OK)
+        status = check_security(client, error);
     if (status == KUR_OK)
         return client;
     kur_client_unref(client);
@@ -174,6 +212,7 @@ void kur_client_unref(kur_client *client)
         return;
     kur_producer_free(client->producer);
     kur__config_done(&client->config);
+    kur__security_done(&client->security);
     pthread_mutex_destroy(&client->lock);
     kur_free(client->source);
     kur_free(client);
@@ -191,4 +230,14 @@ kur_producer *kur_client_producer(kur_client *client, kur_error *error)
     kur_producer *producer = client->producer;
     pthread_mutex_unlock(&client->lock);
     return producer;
+}
+
+kur_status kur_client_check(kur_client *client, int timeout_ms, kur_error *error)
+{
+    if (client == NULL)
+        return kur__error_null(error, "client");
+    if (timeout_ms < 0)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative");
+    kur_producer *producer = kur_client_producer(client, error);
+    return producer != NULL ? kur__producer_check(producer, timeout_ms, error) : KUR_ERROR_CONFIG;
 }

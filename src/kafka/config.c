@@ -18,17 +18,40 @@ enum {
 struct kur__setting {
     UT_hash_handle hh;
     char *value;
+    char *origin;
     char name[];
 };
+
+static void setting_free(kur__setting *setting)
+{
+    if (setting == NULL)
+        return;
+    if (setting->value != NULL)
+        explicit_bzero(setting->value, strlen(setting->value));
+    kur_free(setting->value);
+    kur_free(setting->origin);
+    kur_free(setting);
+}
 
 void kur__config_done(kur__config *config)
 {
     kur__setting *setting, *next;
     HASH_ITER (hh, config->settings, setting, next) {
         HASH_DEL(config->settings, setting);
-        kur_free(setting->value);
-        kur_free(setting);
+        setting_free(setting);
     }
+}
+
+const kur__setting *kur__config_next(const kur__config *config, const kur__setting *setting, const char **name,
+                                     const char **value, const char **origin)
+{
+    const kur__setting *next = setting == NULL ? config->settings : setting->hh.next;
+    if (next != NULL) {
+        *name = next->name;
+        *value = next->value;
+        *origin = next->origin;
+    }
+    return next;
 }
 
 const char *kur__config_get(const kur__config *config, const char *name)
@@ -40,15 +63,22 @@ const char *kur__config_get(const kur__config *config, const char *name)
 
 /* ---- What is refused ---- */
 
+static bool runs_code(const char *name)
+{
+    static const char *const names[] = {"plugin.library.paths", "sasl.kerberos.kinit.cmd", "ssl.engine.location",
+                                        "ssl.providers"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 /* Why a property cannot be set by users, or NULL. */
-static const char *refusal(const char *name)
+static const char *refusal(const kur__config *config, const char *name)
 {
     static const struct {
         const char *name, *why;
     } refused[] = {
-        {"plugin.library.paths", "it loads code"},
-        {"sasl.kerberos.kinit.cmd", "it runs a command"},
-        {"ssl.engine.location", "it loads code"},
         {"enable.auto.commit", "an offset is committed when its record is finished, never by itself"},
         {"enable.auto.offset.store", "an offset is committed when its record is finished, never by itself"},
         {"auto.commit.enable", "an offset is committed when its record is finished, never by itself"},
@@ -62,6 +92,8 @@ static const char *refusal(const char *name)
         {"opaque", "it is the library's"},
         {"default_topic_conf", "it is the library's"},
     };
+    if (runs_code(name) && !config->allows_code)
+        return "it loads code or runs a command; .security with .allow_code allows it";
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if (strcmp(refused[i].name, name) == 0)
             return refused[i].why;
@@ -69,8 +101,7 @@ static const char *refusal(const char *name)
     return size > 3 && strcmp(name + size - 3, "_cb") == 0 ? "it is the library's" : NULL;
 }
 
-/* Whether a value of this name may be a secret; rather too many than one too few. */
-static bool is_secret(const char *name)
+bool kur__config_is_secret(const char *name)
 {
     static const char *const parts[] = {"password", "secret",      "token",    "jaas",
                                         ".pem",     "oauthbearer", "username", "ssl.key"};
@@ -114,16 +145,95 @@ static void find_closest(const char *name, const char **dump, size_t count, char
     }
 }
 
+/* What has another name, or another shape, in Java's clients, from where configurations are copied; or NULL. */
+static const char *instead_of_java(const char *name)
+{
+    static const struct {
+        const char *name, *instead;
+    } javas[] = {
+        {"sasl.jaas.config", "set sasl.username and sasl.password"},
+        {"ssl.truststore.location", "set ssl.ca.location to a file in PEM"},
+        {"ssl.truststore.certificates", "set ssl.ca.pem"},
+        {"ssl.truststore.password", "ssl.ca.location, a file in PEM, has none"},
+        {"ssl.truststore.type", "ssl.ca.location is in PEM"},
+        {"ssl.keystore.type",
+         "ssl.certificate.location and ssl.key.location are in PEM, ssl.keystore.location PKCS#12"},
+        {"ssl.keystore.key", "set ssl.key.pem"},
+        {"ssl.keystore.certificate.chain", "set ssl.certificate.pem"},
+        {"sasl.login.callback.handler.class", "give .security with .token"},
+        {"key.serializer", "keys are bytes"},
+        {"value.serializer", "values are bytes, or events of a type"},
+        {"key.deserializer", "keys are bytes"},
+        {"value.deserializer", "values are bytes, or events of a type"},
+        {"max.poll.records", "kur_consumer_poll_batch takes the largest number"},
+        {"max.block.ms", "set .queue_wait_ms of the producer"},
+        {"buffer.memory", "set .queue_kbytes of the producer"},
+    };
+    for (size_t i = 0; i < sizeof javas / sizeof *javas; i++)
+        if (strcmp(javas[i].name, name) == 0)
+            return javas[i].instead;
+    return NULL;
+}
+
 static kur_status unknown_property(const char *name, kur_error *error)
 {
     /* What librdkafka's list of names and values leaves out: aliases, and properties without a default. */
-    static const char *unlisted[] = {
-        "bootstrap.servers",        "", "linger.ms",         "", "compression.type",  "", "delivery.timeout.ms", "",
-        "sasl.mechanism",           "", "retries",           "", "max.in.flight",     "", "fetch.max.wait.ms",   "",
-        "message.send.max.retries", "", "sasl.username",     "", "sasl.password",     "", "ssl.ca.location",     "",
-        "ssl.certificate.location", "", "ssl.key.location",  "", "ssl.key.password",  "", "ssl.ca.pem",          "",
-        "ssl.certificate.pem",      "", "ssl.key.pem",       "", "group.instance.id", "", "client.rack",         "",
-        "sasl.oauthbearer.config",  "", "ssl.cipher.suites", ""};
+    static const char *unlisted[] = {"bootstrap.servers",
+                                     "",
+                                     "linger.ms",
+                                     "",
+                                     "compression.type",
+                                     "",
+                                     "delivery.timeout.ms",
+                                     "",
+                                     "sasl.mechanism",
+                                     "",
+                                     "retries",
+                                     "",
+                                     "max.in.flight",
+                                     "",
+                                     "fetch.max.wait.ms",
+                                     "",
+                                     "message.send.max.retries",
+                                     "",
+                                     "sasl.username",
+                                     "",
+                                     "sasl.password",
+                                     "",
+                                     "ssl.ca.location",
+                                     "",
+                                     "ssl.certificate.location",
+                                     "",
+                                     "ssl.key.location",
+                                     "",
+                                     "ssl.key.password",
+                                     "",
+                                     "ssl.ca.pem",
+                                     "",
+                                     "ssl.certificate.pem",
+                                     "",
+                                     "ssl.key.pem",
+                                     "",
+                                     "group.instance.id",
+                                     "",
+                                     "client.rack",
+                                     "",
+                                     "sasl.oauthbearer.config",
+                                     "",
+                                     "ssl.cipher.suites",
+                                     "",
+                                     "ssl.keystore.location",
+                                     "",
+                                     "ssl.crl.location",
+                                     "",
+                                     "ssl.keystore.password",
+                                     "",
+                                     "ssl.curves.list",
+                                     "",
+                                     "ssl.sigalgs.list",
+                                     "",
+                                     "debug",
+                                     ""};
     char closest[NAME_SIZE_MAX] = "";
     size_t best = 1 + strlen(name) / 3; /* farther than that is no slip of the finger */
     size_t count;
@@ -154,14 +264,17 @@ static kur_status set_conf(rd_kafka_conf_t *conf, const char *name, const char *
     case RD_KAFKA_CONF_UNKNOWN:
         return unknown_property(name, error);
     default:
+        if (strncmp(why, "Configuration property ", 23) == 0 && strstr(why, "not supported in this build") != NULL)
+            return kur_error_set(error, KUR_ERROR_UNSUPPORTED, "this librdkafka (%s) was built without %s",
+                                 rd_kafka_version_str(), name);
         /* librdkafka's own text quotes the value. */
-        if (is_secret(name))
+        if (kur__config_is_secret(name))
             return kur_error_set(error, KUR_ERROR_CONFIG, "%s: the value is not valid", name);
         return kur_error_set(error, KUR_ERROR_CONFIG, "%s: %s", name, why);
     }
 }
 
-static kur_status check(const char *name, const char *value, kur_error *error)
+static kur_status check(const kur__config *config, const char *name, const char *value, kur_error *error)
 {
     if (name == NULL || name[0] == '\0' || strlen(name) >= NAME_SIZE_MAX)
         return kur_error_set(error, KUR_ERROR_CONFIG, "a property's name is empty or longer than %d characters",
@@ -170,7 +283,10 @@ static kur_status check(const char *name, const char *value, kur_error *error)
         return kur_error_set(error, KUR_ERROR_CONFIG, "%s: the value is NULL", name);
     if (!kur_bytes_is_utf8(kur_bytes_text(value)))
         return kur_error_set(error, KUR_ERROR_CONFIG, "%s: the value is not UTF-8", name);
-    const char *why = refusal(name);
+    const char *why = instead_of_java(name);
+    if (why != NULL)
+        return kur_error_set(error, KUR_ERROR_CONFIG, "%s is of Java's clients: %s", name, why);
+    why = refusal(config, name);
     if (why != NULL)
         return kur_error_set(error, KUR_ERROR_CONFIG, "%s cannot be set: %s", name, why);
     if (strcmp(name, "partition.assignment.strategy") == 0 && strcmp(value, "range") != 0 &&
@@ -186,31 +302,30 @@ static kur_status check(const char *name, const char *value, kur_error *error)
 
 kur_status kur__config_set(kur__config *config, const char *name, const char *value, kur_error *error)
 {
-    kur_status status = check(name, value, error);
+    kur_status status = check(config, name, value, error);
     if (status != KUR_OK)
         return status;
-    char *copy = kur_strdup(value);
-    if (copy == NULL)
-        return kur__error_no_memory(error);
-    kur__setting *setting;
     size_t size = strlen(name);
-    HASH_FIND(hh, config->settings, name, size, setting);
-    if (setting != NULL) {
+    kur__setting *made = kur_calloc(1, sizeof *made + size + 1), *before;
+    if (made == NULL)
+        return kur__error_no_memory(error);
+    memcpy(made->name, name, size + 1);
+    made->value = kur_strdup(value);
+    made->origin = kur_strdup(config->origin != NULL ? config->origin : "");
+    if (made->value == NULL || made->origin == NULL) {
+        setting_free(made);
+        return kur__error_no_memory(error);
+    }
+    HASH_FIND(hh, config->settings, name, size, before);
+    if (before != NULL) {
         /* To the end: librdkafka has names for the same thing, and of those the one that is applied last counts. */
-        HASH_DEL(config->settings, setting);
-        kur_free(setting->value);
-        kur_free(setting);
+        HASH_DEL(config->settings, before);
+        setting_free(before);
     }
-    setting = kur_calloc(1, sizeof *setting + size + 1);
-    if (setting != NULL) {
-        memcpy(setting->name, name, size + 1);
-        setting->value = copy;
-        HASH_ADD(hh, config->settings, name, size, setting);
-        if (setting->hh.tbl != NULL)
-            return KUR_OK;
-    }
-    kur_free(setting);
-    kur_free(copy);
+    HASH_ADD(hh, config->settings, name, size, made);
+    if (made->hh.tbl != NULL)
+        return KUR_OK;
+    setting_free(made);
     return kur__error_no_memory(error);
 }
 
@@ -262,7 +377,11 @@ kur_status kur__config_read(kur__config *config, const char *file_name, kur_byte
         const char *line_end = memchr(next, '\n', (size_t)(end - next));
         if (line_end == NULL)
             line_end = end;
+        char origin[512];
+        snprintf(origin, sizeof origin, "%s:%d", file_name, line);
+        config->origin = origin;
         kur_status status = read_line(config, next, (size_t)(line_end - next), error);
+        config->origin = NULL;
         if (status != KUR_OK) {
             kur__error_prefix(error, "%s:%d: ", file_name, line);
             return status;

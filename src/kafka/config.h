@@ -15,6 +15,8 @@ typedef struct kur__setting kur__setting;
 /* Starts as {0}. */
 typedef struct kur__config {
     kur__setting *settings; /* by name */
+    const char *origin;     /* of what is set next, "environment"; NULL: not told */
+    bool allows_code;       /* whether properties that load code or run commands may be set */
 } kur__config;
 
 void kur__config_done(kur__config *config);
@@ -24,6 +26,13 @@ void kur__config_done(kur__config *config);
  * shows the value of one that may hold a secret.
  */
 kur_status kur__config_set(kur__config *config, const char *name, const char *value, kur_error *error);
+
+/* Whether a value of this name may be a secret, of which errors and logs show nothing; rather too often than not. */
+bool kur__config_is_secret(const char *name);
+
+/* What was collected, from the first set to the last; NULL behind the last. `setting` NULL asks for the first. */
+const kur__setting *kur__config_next(const kur__config *config, const kur__setting *setting, const char **name,
+                                     const char **value, const char **origin);
 
 /* The value that is set, or NULL. */
 const char *kur__config_get(const kur__config *config, const char *name);

@@ -1,43 +1,83 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * What one librdkafka handle says of its brokers: its log, why none answers, and a warning every 10 s while none has.
+ * What one librdkafka handle says of its brokers: its log, why none answers, a warning every 10 s while none has, and
+ * an early end of what would wait for brokers that refuse the log-in.
  */
 #ifndef KURIER_KAFKA_CONNECTION_H
 #define KURIER_KAFKA_CONNECTION_H
 
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/log.h"
-#include <kurier/error.h>
+#include "kafka/refusal.h"
+#include "kafka/security.h"
 
 typedef struct kur__connection {
     const kur__log *log;
+    kur__security *security; /* NULL: nobody logs in */
+    kur__login login;
+    bool verifies;        /* brokers' certificates */
+    atomic_bool is_down;  /* all brokers have gone, and none is known to have come back */
     pthread_mutex_t lock; /* guards what stands below */
-    char reason[256];     /* host and reason of the last failure; empty while there was none */
+    char reason[480];     /* host and reason of the last failure; empty while there was none */
     kur_status
         failure;   /* KUR_ERROR_UNREACHABLE, KUR_ERROR_AUTHENTICATION, or the fatal error's status; KUR_OK while none */
     bool answered; /* some broker has answered since the start */
     int64_t next_warning_us;
+    kur__verification verification; /* of the last broker's certificate that was found wrong */
+    int64_t refused_since_us;       /* the first of the refusals in a row; 0: none */
+    int64_t refused_last_us;
+    int64_t told_us; /* the last refusal that a poll has told */
 } kur__connection;
 
 /*
- * Sets the log and error callbacks of a configuration that is about to be used. The configuration's opaque becomes the
- * connection, which must outlive the handle and not move.
+ * Makes a handle that logs and logs in as its client says (kur__client_log, kur__client_security). Takes `conf` over in
+ * any case; its opaque becomes the connection, which must outlive the handle and not move. On failure
+ * (KUR_ERROR_CONFIG, KUR_ERROR_SYSTEM) there is nothing to be undone.
  */
-void kur__connection_init(kur__connection *connection, const kur__log *log, rd_kafka_conf_t *conf);
+rd_kafka_t *kur__connection_open(kur__connection *connection, const kur__log *log, kur__security *security,
+                                 rd_kafka_type_t type, rd_kafka_conf_t *conf, kur_error *error);
+
+/* After the handle has been destroyed. */
 void kur__connection_done(kur__connection *connection);
 
 /* From the loop that serves the handle, at least every second or so: finds out whether a broker has answered, and
  * warns. */
 void kur__connection_serve(kur__connection *connection, rd_kafka_t *rk);
 
+/* A broker has answered just now: a record was delivered or fetched. */
+static inline void kur__connection_heard(kur__connection *connection)
+{
+    if (atomic_load_explicit(&connection->is_down, memory_order_relaxed))
+        atomic_store(&connection->is_down, false);
+}
+
 /*
  * Something took too long: sets KUR_ERROR_TIMEOUT with `what` ("flush: 3 records left after 500 ms") and, when no
- * broker has answered, the host and reason of the last failure behind it (": 127.0.0.1:1: Connection refused").
+ * broker answers, the host and reason of the last failure behind it (": 127.0.0.1:1: Connection refused");
+ * KUR_ERROR_AUTHENTICATION when the log-in was refused.
  */
 kur_status kur__connection_timeout(kur__connection *connection, kur_error *error, const char *what);
+
+/*
+ * Whether to wait on makes no sense, for no broker answers and log-ins have been refused for two seconds, both before
+ * now and since `since_us`, by the monotonic clock, when the wait began.
+ */
+bool kur__connection_is_refused(kur__connection *connection, int64_t since_us);
+
+/* For polls, which go on afterwards: likewise, but true only once for refusals within five seconds; sets `error`. */
+bool kur__connection_tell_refusal(kur__connection *connection, const char *what, kur_error *error);
+
+/*
+ * Waits for an event on a queue of the caller's; NULL with KUR_ERROR_TIMEOUT after `timeout_ms`, or earlier with
+ * KUR_ERROR_AUTHENTICATION when the log-in is refused. For handles whose own queue is served by another thread, or by
+ * nobody.
+ */
+rd_kafka_event_t *kur__connection_await(kur__connection *connection, rd_kafka_t *rk, rd_kafka_queue_t *queue,
+                                        int timeout_ms, const char *what, kur_error *error);
 
 /* librdkafka's and Kafka's codes as ours; sets kafka_code; the message is "what: text of the code". */
 kur_status kur__status_of_kafka(rd_kafka_resp_err_t code);

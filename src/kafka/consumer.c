@@ -76,15 +76,11 @@ static kur_status open_handle(kur_consumer *consumer, const kur_consumer_options
         rd_kafka_conf_destroy(conf);
         return status;
     }
-    kur__connection_init(&consumer->connection, kur__client_log(consumer->client), conf);
     rd_kafka_conf_set_rebalance_cb(conf, kur__consumer_on_rebalance);
-    char why[256];
-    consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-    if (consumer->rk == NULL) {
-        rd_kafka_conf_destroy(conf);
-        kur__connection_done(&consumer->connection);
-        return kur_error_set(error, KUR_ERROR_CONFIG, "%s", why);
-    }
+    consumer->rk = kur__connection_open(&consumer->connection, kur__client_log(consumer->client),
+                                        kur__client_security(consumer->client), RD_KAFKA_CONSUMER, conf, error);
+    if (consumer->rk == NULL)
+        return KUR_ERROR_CONFIG;
     rd_kafka_poll_set_consumer(consumer->rk);
     consumer->queue = rd_kafka_queue_get_consumer(consumer->rk);
     return KUR_OK;
@@ -220,15 +216,18 @@ static void take_error(kur_consumer *consumer, const rd_kafka_message_t *message
 {
     kur_error error;
     const char *topic = message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : consumer->group;
-    kur__error_of_kafka(&error, message->err, "%s", rd_kafka_message_errstr(message));
+    if (message->rkt != NULL)
+        kur__error_of_kafka(&error, message->err, "group %s: %s [%" PRId32 "]: %s", consumer->group, topic,
+                            message->partition, rd_kafka_message_errstr(message));
+    else
+        kur__error_of_kafka(&error, message->err, "group %s: %s", consumer->group, rd_kafka_message_errstr(message));
     if (error.code == KUR_ERROR_GAP) {
         kur_error_set(&error, KUR_ERROR_GAP, "%s [%" PRId32 "] at offset %" PRId64 ": %s", topic, message->partition,
                       message->offset, rd_kafka_message_errstr(message));
         error.kafka_code = (int32_t)message->err;
     }
     if (!is_for_the_caller(error.code))
-        kur__log_print(kur__client_log(consumer->client), KUR_LOG_WARNING, "group %s: %s", consumer->group,
-                       error.message);
+        kur__log_print(kur__client_log(consumer->client), KUR_LOG_WARNING, "%s", error.message);
     else if (consumer->waiting_error.code == KUR_OK)
         consumer->waiting_error = error;
 }
@@ -285,6 +284,10 @@ kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_r
         size_t got = take_batch(consumer, left_ms < POLL_SLICE_MS ? left_ms : POLL_SLICE_MS, messages, capacity);
         kur__connection_serve(&consumer->connection, consumer->rk);
         kept = sort_out(consumer, messages, got);
+        if (kept > 0)
+            kur__connection_heard(&consumer->connection);
+        else if (consumer->waiting_error.code == KUR_OK)
+            kur__connection_tell_refusal(&consumer->connection, consumer->group, &consumer->waiting_error);
         left_ms = kur__deadline_left_ms(&deadline);
         if (kept > 0 || left_ms <= 0)
             break;

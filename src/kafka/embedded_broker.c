@@ -33,15 +33,11 @@ struct kur_embedded_broker {
 
 static kur_status start(kur_embedded_broker *broker, int brokers, kur_error *error)
 {
-    char why[256];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    kur__connection_init(&broker->connection, &broker->log, conf);
     rd_kafka_conf_set(conf, "client.id", "embedded-broker", NULL, 0);
-    broker->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    if (broker->rk == NULL) {
-        rd_kafka_conf_destroy(conf);
-        return kur_error_set(error, KUR_ERROR_SYSTEM, "%s", why);
-    }
+    broker->rk = kur__connection_open(&broker->connection, &broker->log, NULL, RD_KAFKA_PRODUCER, conf, error);
+    if (broker->rk == NULL)
+        return KUR_ERROR_SYSTEM;
     broker->cluster = rd_kafka_mock_cluster_new(broker->rk, brokers);
     if (broker->cluster == NULL)
         return kur_error_set(error, KUR_ERROR_SYSTEM, "no port on 127.0.0.1 for the embedded broker");
@@ -62,7 +58,7 @@ kur_embedded_broker *kur_embedded_broker_new(const kur_embedded_broker_options *
         kur__error_no_memory(error);
         return NULL;
     }
-    broker->log = (kur__log){options.log, options.log_user, KUR_LOG_INFO};
+    broker->log = (kur__log){options.log, options.log_user, KUR_LOG_INFO, NULL};
     pthread_mutex_init(&broker->lock, NULL);
     if (start(broker, options.brokers != 0 ? options.brokers : 1, error) == KUR_OK)
         return broker;
@@ -121,9 +117,10 @@ void kur_embedded_broker_free(kur_embedded_broker *broker)
         return;
     if (broker->cluster != NULL)
         rd_kafka_mock_cluster_destroy(broker->cluster);
-    if (broker->rk != NULL)
+    if (broker->rk != NULL) {
         rd_kafka_destroy(broker->rk);
-    kur__connection_done(&broker->connection);
+        kur__connection_done(&broker->connection);
+    }
     struct topic *topic, *next;
     HASH_ITER (hh, broker->topics, topic, next) {
         HASH_DEL(broker->topics, topic);

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <kurier/librdkafka.h>
+#include <kurier/sys/clock.h>
 #include <kurier/sys/memory.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,7 +30,8 @@
 enum {
     SERVE_MS = 100,
     FREE_FLUSH_MS = 5000,
-    FREE_PURGE_MS = 2000
+    FREE_PURGE_MS = 2000,
+    CHECK_SLICE_MS = 1000
 };
 
 /*
@@ -150,15 +152,11 @@ static kur_status start(kur_producer *producer, const kur_producer_options *opti
         rd_kafka_conf_destroy(conf);
         return status;
     }
-    kur__connection_init(&producer->connection, kur__client_log(producer->client), conf);
     rd_kafka_conf_set_dr_msg_cb(conf, kur__producer_on_report);
-    char why[256];
-    producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    if (producer->rk == NULL) {
-        rd_kafka_conf_destroy(conf);
-        kur__connection_done(&producer->connection);
-        return kur_error_set(error, KUR_ERROR_CONFIG, "%s", why);
-    }
+    producer->rk = kur__connection_open(&producer->connection, kur__client_log(producer->client),
+                                        kur__client_security(producer->client), RD_KAFKA_PRODUCER, conf, error);
+    if (producer->rk == NULL)
+        return KUR_ERROR_CONFIG;
     return producer->dispatch == KUR_DISPATCH_THREAD ? start_thread(producer, error) : open_descriptor(producer, error);
 }
 
@@ -236,12 +234,13 @@ static void wake_thread(kur_producer *producer)
     rd_kafka_queue_destroy(queue);
 }
 
-/* Serves reports, or lets the thread do it, until none is due or the time is over. */
+/* Serves reports, or lets the thread do it, until none is due, the time is over or the log-in is refused. */
 static bool wait_until_empty(kur_producer *producer, int timeout_ms)
 {
     struct timespec deadline = kur__deadline_after(timeout_ms);
+    int64_t since = kur_clock_monotonic_us();
     wake_thread(producer);
-    while (!kur__deadline_is_over(&deadline)) {
+    while (!kur__deadline_is_over(&deadline) && !kur__connection_is_refused(&producer->connection, since)) {
         size_t decided = atomic_load(&producer->decided);
         if (kur_producer_pending(producer) == 0)
             return true;
@@ -308,8 +307,31 @@ kur_status kur_producer_flush(kur_producer *producer, int timeout_ms, kur_error 
     if (empty)
         return KUR_OK;
     char what[80];
-    snprintf(what, sizeof what, "flush: %zu records left after %d ms", kur_producer_pending(producer), timeout_ms);
+    snprintf(what, sizeof what, "flush: %zu records left", kur_producer_pending(producer));
     return kur__connection_timeout(&producer->connection, error, what);
+}
+
+kur_status kur__producer_check(kur_producer *producer, int timeout_ms, kur_error *error)
+{
+    struct timespec deadline = kur__deadline_after(timeout_ms);
+    int64_t since = kur_clock_monotonic_us();
+    if (kur__producer_is_own_thread(producer))
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE,
+                             "waiting for a broker in a callback would wait for itself");
+    for (;;) {
+        /* From the brokers, not from memory: they may have gone since. */
+        const struct rd_kafka_metadata *metadata = NULL;
+        int left = kur__deadline_left_ms(&deadline);
+        rd_kafka_resp_err_t code =
+            rd_kafka_metadata(producer->rk, 0, NULL, &metadata, left < CHECK_SLICE_MS ? left : CHECK_SLICE_MS);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            rd_kafka_metadata_destroy(metadata);
+            kur__connection_heard(&producer->connection);
+            return KUR_OK;
+        }
+        if (left <= 0 || kur__connection_is_refused(&producer->connection, since))
+            return kur__connection_timeout(&producer->connection, error, "no answer from Kafka");
+    }
 }
 
 /* ---- Dispatch by the caller ---- */

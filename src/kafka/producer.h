@@ -74,6 +74,9 @@ struct kur_producer {
 /* The client's own: holds no reference to the client, which frees it. */
 kur_producer *kur__producer_new_unowned(kur_client *client, const kur_producer_options *options, kur_error *error);
 
+/* Waits until a broker answers. */
+kur_status kur__producer_check(kur_producer *producer, int timeout_ms, kur_error *error);
+
 kur_client *kur__producer_client(const kur_producer *producer);
 
 /* Serves what librdkafka has to say: reports, errors, logs. Runs callbacks. */

@@ -70,8 +70,18 @@ static void describe_failure(kur_producer *producer, const rd_kafka_message_t *m
 {
     bool maybe = rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED;
     kur__error_of_kafka(&result->error, message->err, "%s [%" PRId32 "]", result->topic, message->partition);
-    if (message->err == RD_KAFKA_RESP_ERR__FATAL)
+    /* What was queued when the producer came to its end: for the reason of that. */
+    char why[256] = "";
+    rd_kafka_resp_err_t fatal =
+        message->err == RD_KAFKA_RESP_ERR__FATAL || message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE
+            ? rd_kafka_fatal_error(producer->rk, why, sizeof why)
+            : RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        const char *missing = kur__refusal_of_right(fatal);
+        kur_error_set(&result->error, kur__status_of_kafka(fatal), "%s [%" PRId32 "]: %s%s%s", result->topic,
+                      message->partition, why, missing != NULL ? ": " : "", missing != NULL ? missing : "");
         result->error.fatal = true;
+    }
     if (kur__status_of_kafka(message->err) == KUR_ERROR_TIMEOUT) {
         char what[300];
         snprintf(what, sizeof what, "%s [%" PRId32 "]: not acknowledged in time", result->topic, message->partition);
@@ -120,6 +130,7 @@ void kur__producer_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, 
         atomic_fetch_add_explicit(&producer->undelivered, 1, memory_order_relaxed);
     } else {
         rd_kafka_timestamp_type_t type;
+        kur__connection_heard(connection);
         int64_t timestamp_ms = rd_kafka_message_timestamp(message, &type);
         result.offset = message->offset;
         /* The broker's word, which can be any number. */

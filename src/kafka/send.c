@@ -3,6 +3,7 @@
  *
  * Sending a record: checked, its headers made, handed to librdkafka; and the form that waits for the result.
  */
+#include <kurier/sys/clock.h>
 #include <kurier/sys/memory.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #include "kafka/topic.h"
 
 enum {
-    HEADERS_MAX = 1000
+    HEADERS_MAX = 1000,
+    WAIT_SLICE_MS = 200 /* between looks at whether log-ins are refused */
 };
 
 static bool header_is_valid(const kur_header *header)
@@ -239,10 +241,14 @@ static void on_waited_result(const kur_result *result, void *user)
 
 static bool wait_has_result(kur_producer *producer, struct wait *wait, const struct timespec *deadline)
 {
+    int64_t since = kur_clock_monotonic_us();
     pthread_mutex_lock(&wait->lock);
-    while (!wait->has_result && !kur__deadline_is_over(deadline)) {
+    while (!wait->has_result && !kur__deadline_is_over(deadline) &&
+           !kur__connection_is_refused(&producer->connection, since)) {
         if (producer->has_thread) {
-            pthread_cond_timedwait(&wait->done, &wait->lock, deadline);
+            struct timespec slice = kur__deadline_after(WAIT_SLICE_MS);
+            pthread_cond_timedwait(&wait->done, &wait->lock,
+                                   kur__deadline_is_before(deadline, &slice) ? deadline : &slice);
         } else {
             pthread_mutex_unlock(&wait->lock);
             kur__producer_serve(producer, 10);
@@ -260,10 +266,14 @@ static kur_status take_result(kur_producer *producer, struct wait *wait, int tim
     struct timespec deadline = kur__deadline_after(timeout_ms);
     if (!wait_has_result(producer, wait, &deadline)) {
         char what[80];
-        snprintf(what, sizeof what, "no result within %d ms: the record may still be delivered", timeout_ms);
+        snprintf(what, sizeof what, "no result%s: the record may still be delivered",
+                 kur__deadline_is_over(&deadline) ? " in time" : "");
         kur_error made;
-        kur__connection_timeout(&producer->connection, &made, what);
-        return kur_error_set(error, KUR_ERROR_UNKNOWN_OUTCOME, "%s", made.message);
+        kur_status why = kur__connection_timeout(&producer->connection, &made, what);
+        kur_error_set(error, KUR_ERROR_UNKNOWN_OUTCOME, "%s", made.message);
+        if (error != NULL && why == KUR_ERROR_AUTHENTICATION)
+            error->kafka_code = RD_KAFKA_RESP_ERR__AUTHENTICATION;
+        return KUR_ERROR_UNKNOWN_OUTCOME;
     }
     if (result != NULL) {
         size_t size = result->size != 0 && result->size < sizeof *result ? result->size : sizeof *result;

@@ -107,7 +107,9 @@ kur_status kur__error_of_kafka(kur_error *error, rd_kafka_resp_err_t code, const
     va_end(arguments);
     const char *why = rd_kafka_err2str(code);
     bool is_said = strstr(text, why) != NULL; /* librdkafka's own texts end with it */
-    kur_error_set(error, status, "%s%s%s", text, is_said ? "" : ": ", is_said ? "" : why);
+    const char *missing = kur__refusal_of_right(code);
+    kur_error_set(error, status, "%s%s%s%s%s", text, is_said ? "" : ": ", is_said ? "" : why,
+                  missing != NULL ? ": " : "", missing != NULL ? missing : "");
     error->retriable = error->retriable || is_passing(code);
     error->kafka_code = (int32_t)code;
     return status;

@@ -196,7 +196,8 @@ static void on_result(const kur_result *result, void *user)
 /* The producer has no thread and nobody answers, so that no other thread allocates meanwhile. */
 static kur_status client(kur_error *error)
 {
-    static const kur_property properties[] = {{"client.rack", "a"}, {"sasl.username", "u"}, {NULL, NULL}};
+    static const kur_property properties[] = {
+        {"client.rack", "a"}, {"sasl.username", "u"}, {"sasl.password", "secret"}, {NULL, NULL}};
     KUR_ITEM(order_created, lines) lines[] = {{.sku = "tea", .quantity = 2, .price = 150}};
     struct order_created order = {.order_id = "o-1", .placed_at = 1, .lines = {lines, 1}};
     kur_client *made = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = "127.0.0.1:1", .source = "/tests",
@@ -206,6 +207,13 @@ static kur_status client(kur_error *error)
         made, &KUR_PRODUCER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER, .delivery_timeout_ms = 10), error);
     kur_consumer *consumer = kur_consumer_new(made, &KUR_CONSUMER_OPTIONS(.group = "g"), error);
     kur_status status = error->code;
+    kur_arena *arena = kur_arena_new();
+    const kur_setting *settings;
+    size_t count;
+    if (status == KUR_OK)
+        status = arena != NULL ? kur_client_settings(made, KUR_ROLE_CONSUMER, arena, &settings, &count, error)
+                               : kur_error_set(error, KUR_ERROR_NO_MEMORY, "no arena");
+    kur_arena_free(arena);
     if (status == KUR_OK)
         status = kur_consumer_subscribe(consumer, (const char *const[]){"t", NULL}, error);
     if (status == KUR_OK)

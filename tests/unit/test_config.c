@@ -155,7 +155,9 @@ START_TEST(test_config__secrets_are_never_shown)
     kur_error error = {0};
     const kur_property property[] = {{"sasl.oauthbearer.method", CANARY}, {NULL, NULL}};
     ck_assert_ptr_null(kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = "a:1", .properties = property), &error));
-    ck_assert_str_eq(error.message, "sasl.oauthbearer.method: the value is not valid");
+    /* "the value is not valid", or that this librdkafka was built without it. */
+    ck_says(error, "sasl.oauthbearer.method");
+    ck_assert_ptr_null(strstr(error.message, CANARY));
 }
 END_TEST
 

@@ -20,7 +20,7 @@ static void keep(kur_log_level level, const char *message, void *user)
 
 START_TEST(test_log__drops_what_is_above_the_level)
 {
-    kur__log log = {keep, last, KUR_LOG_WARNING};
+    kur__log log = {keep, last, KUR_LOG_WARNING, NULL};
     count = 0;
     kur__log_print(&log, KUR_LOG_INFO, "no");
     ck_assert_int_eq(count, 0);
@@ -34,7 +34,7 @@ END_TEST
 
 START_TEST(test_log__message_is_one_bounded_line)
 {
-    kur__log log = {keep, last, KUR_LOG_DEBUG};
+    kur__log log = {keep, last, KUR_LOG_DEBUG, NULL};
     char text[4000];
     memset(text, 'x', sizeof text);
     text[5] = '\n';

@@ -13,13 +13,19 @@ static kur_outcome on_order_placed(kur_delivery *delivery, const struct order_pl
     return order_placed_emit(delivery, event, NULL) == KUR_OK ? KUR_DONE : KUR_REJECT;
 }
 
+static kur_status give_token(kur_token_request *request, void *user, kur_error *error)
+{
+    return kur_token_give(request, &KUR_TOKEN(.value = user, .expires_us = INT64_MAX), error);
+}
+
 static const char *publish(const struct order_placed *event)
 {
     kur_error error = {0};
     kur_embedded_broker *broker = kur_embedded_broker_new(&KUR_EMBEDDED_BROKER_OPTIONS(.brokers = 1), &error);
-    kur_client *client = kur_client_new(
-        &KUR_CLIENT_OPTIONS(.bootstrap_servers = kur_embedded_broker_bootstrap_servers(broker), .source = "/theirs"),
-        &error);
+    kur_client *client =
+        kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = kur_embedded_broker_bootstrap_servers(broker),
+                                           .source = "/theirs", .security = &KUR_SECURITY_OPTIONS(.token = give_token)),
+                       &error);
     kur_producer *producer = kur_producer_new(client, &KUR_PRODUCER_OPTIONS(.linger_ms = KUR_NONE), &error);
     kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = "theirs"), &error);
     NEED(producer != NULL && consumer != NULL);

@@ -13,13 +13,21 @@ static kur_outcome on_order_placed(kur_delivery *delivery, const struct order_pl
     return order_placed_emit(delivery, event, nullptr) == KUR_OK ? KUR_DONE : KUR_REJECT;
 }
 
+static kur_status give_token(kur_token_request *request, void *user, kur_error *error)
+{
+    auto token = KUR_TOKEN(.value = static_cast<const char *>(user), .expires_us = INT64_MAX);
+    return kur_token_give(request, &token, error);
+}
+
 static const char *publish(const struct order_placed *event)
 {
     kur_error error = {};
     auto broker_options = KUR_EMBEDDED_BROKER_OPTIONS(.brokers = 1);
     kur_embedded_broker *broker = kur_embedded_broker_new(&broker_options, &error);
+    auto security = KUR_SECURITY_OPTIONS(.token = give_token);
     auto client_options = KUR_CLIENT_OPTIONS(
-            .bootstrap_servers = kur_embedded_broker_bootstrap_servers(broker), .source = "/theirs");
+            .bootstrap_servers = kur_embedded_broker_bootstrap_servers(broker), .source = "/theirs",
+            .security = &security);
     kur_client *client = kur_client_new(&client_options, &error);
     auto producer_options = KUR_PRODUCER_OPTIONS(.linger_ms = KUR_NONE);
     kur_producer *producer = kur_producer_new(client, &producer_options, &error);
