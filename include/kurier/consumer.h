@@ -103,7 +103,7 @@ KUR_API void kur_consumer_free_records(kur_consumer *consumer, kur_record *const
 
 /**
  * Commits positions and waits for the answer. Never on behalf of partitions that are not assigned
- * (KUR_ERROR_NOT_COMMITTED). Metadata: text of at most 4,096 bytes. KUR_ERROR_NOT_COMMITTED while the group
+ * (KUR_ERROR_NOT_COMMITTED). Metadata: UTF-8 of at most 4,096 bytes. KUR_ERROR_NOT_COMMITTED while the group
  * rebalances, KUR_ERROR_TIMEOUT (with host and reason when no broker answered), KUR_ERROR_FENCED,
  * KUR_ERROR_INVALID_ARGUMENT.
  */

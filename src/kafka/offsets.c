@@ -19,9 +19,12 @@ static kur_status check_commit(kur_consumer *consumer, const kur_position *posit
     if (!kur__topic_is_valid(position->topic) || position->partition < 0 || position->offset < 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                              "positions[%zu]: topic, partition or offset is not valid", index);
-    if (position->metadata != NULL && strnlen(position->metadata, KUR__METADATA_SIZE_MAX + 1) > KUR__METADATA_SIZE_MAX)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "positions[%zu]: metadata is longer than %d bytes",
-                             index, KUR__METADATA_SIZE_MAX);
+    if (position->metadata != NULL &&
+        (strnlen(position->metadata, KUR__METADATA_SIZE_MAX + 1) > KUR__METADATA_SIZE_MAX ||
+         !kur_bytes_is_utf8(kur_bytes_text(position->metadata))))
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                             "positions[%zu]: metadata is longer than %d bytes or not UTF-8", index,
+                             KUR__METADATA_SIZE_MAX);
     rd_kafka_topic_partition_t *assigned = kur__consumer_find_assigned(consumer, position->topic, position->partition);
     if (assigned == NULL)
         return kur_error_set(error, KUR_ERROR_NOT_COMMITTED, "%s [%" PRId32 "] is not assigned", position->topic,

@@ -184,6 +184,10 @@ START_TEST(test_consumer__goes_on_where_the_group_has_committed)
     position.metadata = metadata;
     ck_status(kur_consumer_commit(consumer, &position, 1, 30000, &error), KUR_ERROR_INVALID_ARGUMENT, error);
     ck_says(error, "metadata");
+    position.metadata = "\xff";
+    ck_status(kur_consumer_commit(consumer, &position, 1, 30000, &error), KUR_ERROR_INVALID_ARGUMENT, error);
+    ck_says(error, "not UTF-8");
+    position.metadata = metadata;
     metadata[4096] = '\0';
     ck_ok(kur_consumer_commit(consumer, &position, 1, 30000, &error), error);
     kur_consumer_free(consumer);
