@@ -37,8 +37,8 @@ done
 # with today's, so that it is known to work.
 soname=$(readelf -d "$BUILD/src/libkurier.so" | sed -nE 's/.*SONAME.*\[(.*)\]/\1/p')
 git -C "$SOURCE" rev-parse -q --verify HEAD >/dev/null 2>&1 && is_clone=true || is_clone=false
-tag=
-if $is_clone; then
+tag=${KURIER_PREVIOUS:-} # any commit, when it is given
+if $is_clone && [ -z "$tag" ]; then
     # Of the releases with this soname, the newest that is not the commit at hand itself.
     tag=$(git -C "$SOURCE" tag --list "v${soname##*.}.*" --merged HEAD --no-contains HEAD --sort=-version:refname | head -n 1)
 fi
@@ -47,17 +47,20 @@ released=$(grep -E "^## ${soname##*.}\.[0-9.]+" "$SOURCE/CHANGELOG.md" | sed -n 
 then=$work/then
 mkdir "$then"
 if [ -n "$tag" ]; then
-    git -C "$SOURCE" archive "$tag" include tests/build/abi | tar -x -C "$then"
+    git -C "$SOURCE" archive "$tag" include tests/build/abi tests/build/macros | tar -x -C "$then"
 else
     [ -z "$released" ] || skip "earlier releases are not in this clone: git fetch --tags"
     cp -r "$SOURCE/include" "$then"
     mkdir -p "$then/tests/build"
-    cp -r "$SOURCE/tests/build/abi" "$then/tests/build"
+    cp -r "$SOURCE/tests/build/abi" "$SOURCE/tests/build/macros" "$then/tests/build"
 fi
 echo "# against ${tag:-the headers of today, for there is no earlier release here}"
-check "the program of ${tag:-today} compiles" gcc -std=c11 "-I$then/include" -o "$work/program" "$then/tests/build/abi/program.c" \
-    "-L$BUILD/src" -lkurier "-Wl,-rpath,$BUILD/src"
+with_library=("-L$BUILD/src" -lkurier "-Wl,-rpath,$BUILD/src")
+check "the program of ${tag:-today} compiles" gcc -std=c11 "-I$then/include" -o "$work/program" "$then/tests/build/abi/program.c" "${with_library[@]}"
 check "runs with today's library" timeout 60 "$work/program"
+check "one that uses every macro compiles" gcc -std=c11 "-I$then/include" -o "$work/macros" "$then"/tests/build/macros/{shop,use,layer,main}.c \
+    "${with_library[@]}"
+check "runs with today's library" timeout 60 "$work/macros"
 
 # What was promised then holds now: layouts, values, types of functions, symbols.
 promises() { # INCLUDE DIRECTORY
