@@ -89,6 +89,11 @@ static const char *refusal(const kur__config *config, const char *name)
         {"partitioner", "keys are placed as Java's clients place them"},
         {"transactional.id", "transactions have options of their own"},
         {"group.id", "use the consumer's .group"},
+        {"delivery.report.only.error", "each record has a result, also when it was delivered"},
+        {"offset.store.method", "offsets are committed to Kafka"},
+        {"enable.partition.eof", "the end of a partition is no error"},
+        {"test.mock.num.brokers", "use kur_embedded_broker_new: this one keeps records from the broker that is named"},
+        {"log.queue", "it is the library's: messages go to the client's .log"},
         {"opaque", "it is the library's"},
         {"default_topic_conf", "it is the library's"},
     };
