@@ -33,9 +33,10 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     if (connection == NULL)
         return;
     kur_log_level mapped = level <= 3 ? KUR_LOG_ERROR : level == 4 ? KUR_LOG_WARNING : KUR_LOG_DEBUG;
-    /* Failing connections come to on_error as well; properties of the other role are the client's, not mistakes. */
+    /* Failing connections come to on_error as well; properties of the other role are the client's, not mistakes; that
+     * a broker makes topics when it is asked about them is known of the embedded one. */
     if (strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0 || strcmp(facility, "CONFWARN") == 0 ||
-        strcmp(facility, "SSLCERTVRFY") == 0)
+        strcmp(facility, "SSLCERTVRFY") == 0 || strcmp(facility, "AUTOCREATE") == 0)
         mapped = KUR_LOG_DEBUG;
     kur__log_print(connection->log, mapped, "librdkafka: %s: %s", facility, text);
 }

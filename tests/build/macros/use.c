@@ -40,6 +40,12 @@ static const char *publish(const struct order_placed *event)
     kur_position position = KUR_POSITION(.topic = "orders", .partition = 0, .offset = 1);
     NEED(kur_consumer_commit(consumer, &position, 1, 1000, &error) == KUR_ERROR_NOT_COMMITTED);
     NEED(kur_producer_flush(producer, 30000, &error) == KUR_OK);
+    kur_admin *admin = kur_admin_new(client, &error);
+    NEED(kur_admin_ensure_topics(admin, &KUR_TOPIC_SPEC(.name = "orders"), 1, 30000, NULL, NULL, &error) == KUR_OK);
+    NEED(kur_admin_create_acls(admin, &KUR_ACL(.name = "orders"), 1, 1, &error) == KUR_ERROR_INVALID_ARGUMENT);
+    NEED(kur_admin_plan_reset(admin, "theirs", &KUR_RESET_OPTIONS(.topic = "orders"), 1, NULL, NULL, &error) ==
+         KUR_ERROR_INVALID_ARGUMENT);
+    kur_admin_free(admin);
     kur_consumer_free(consumer);
     NEED(kur_producer_free(producer) == 0);
     kur_client_unref(client);

@@ -46,6 +46,14 @@ static const char *publish(const struct order_placed *event)
     auto position = KUR_POSITION(.topic = "orders", .partition = 0, .offset = 1);
     NEED(kur_consumer_commit(consumer, &position, 1, 1000, &error) == KUR_ERROR_NOT_COMMITTED);
     NEED(kur_producer_flush(producer, 30000, &error) == KUR_OK);
+    kur_admin *admin = kur_admin_new(client, &error);
+    auto spec = KUR_TOPIC_SPEC(.name = "orders");
+    NEED(kur_admin_ensure_topics(admin, &spec, 1, 30000, nullptr, nullptr, &error) == KUR_OK);
+    auto acl = KUR_ACL(.name = "orders");
+    NEED(kur_admin_create_acls(admin, &acl, 1, 1, &error) == KUR_ERROR_INVALID_ARGUMENT);
+    auto reset = KUR_RESET_OPTIONS(.topic = "orders");
+    NEED(kur_admin_plan_reset(admin, "theirs", &reset, 1, nullptr, nullptr, &error) == KUR_ERROR_INVALID_ARGUMENT);
+    kur_admin_free(admin);
     kur_consumer_free(consumer);
     NEED(kur_producer_free(producer) == 0);
     kur_client_unref(client);
