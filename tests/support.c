@@ -3,7 +3,6 @@
 
 #include <check.h>
 #include <kurier/sys/clock.h>
-#include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -47,22 +46,16 @@ const char *support_name(const char *prefix)
     return name;
 }
 
-/* Admin requests are not the library's yet. */
 static void create_topic(const char *name, int partitions)
 {
-    char why[256];
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set(conf, "bootstrap.servers", support_bootstrap(), NULL, 0);
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, partitions, 1, why, sizeof why);
-    rd_kafka_CreateTopics(rk, &topic, 1, NULL, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 30000);
-    ck_assert_msg(event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR, "no topic %s", name);
-    rd_kafka_event_destroy(event);
-    rd_kafka_NewTopic_destroy(topic);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_destroy(rk);
+    kur_error error = {0};
+    kur_client *client = support_client();
+    kur_admin *admin = kur_admin_new(client, &error);
+    kur_topic_spec spec = KUR_TOPIC_SPEC(.name = name, .partitions = partitions, .replication = 1);
+    kur_status status = kur_admin_create_topics(admin, &spec, 1, 60000, &error);
+    kur_admin_free(admin);
+    kur_client_unref(client);
+    ck_assert_msg(status == KUR_OK, "no topic %s: %s", name, error.message);
 }
 
 void support_create(const char *name, int partitions)
