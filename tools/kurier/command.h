@@ -23,6 +23,7 @@ struct command {
 };
 
 extern const struct command broker_command;
+extern const struct command doctor_command;
 
 /* Prints "kurier NOUN: message" and what to ask for; returns EXIT_REFUSED. */
 int command_refuse(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);

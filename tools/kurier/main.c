@@ -8,7 +8,7 @@
 
 #include "command.h"
 
-static const struct command *const commands[] = {&broker_command};
+static const struct command *const commands[] = {&broker_command, &doctor_command};
 
 static void help(void)
 {
@@ -21,7 +21,7 @@ static void help(void)
            "  --help      print this\n"
            "  --version   print the version of the library\n"
            "\n"
-           "Exit status: 0 done, 1 failed, 3 refused because the command line is wrong.\n");
+           "Exit status: 0 done, 1 failed, 3 refused because the command line is wrong; doctor has more.\n");
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,460 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * `kurier doctor`: from the configuration to a topic, one step after the other, each with what to do when it fails. The
+ * first step that fails decides the exit status, and those that need it are left out.
+ */
+#include <kurier/librdkafka.h>
+#include <kurier/sys/clock.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "reach.h"
+
+enum {
+    TOPICS_MAX = 64,
+    PROPERTIES_MAX = 128,
+    READ_MS = 3000,
+    TIMEOUT_DEFAULT_S = 10
+};
+
+/* How it ends, beside those of all nouns. */
+enum {
+    EXIT_CONFIGURATION = 4,
+    EXIT_NETWORK = 5,
+    EXIT_LOG_IN = 6,
+    EXIT_TOPIC = 7
+};
+
+struct examination {
+    const char *properties_file, *bootstrap_servers, *group;
+    const char *topics[TOPICS_MAX];
+    size_t topic_count;
+    kur_property properties[PROPERTIES_MAX + 1];
+    size_t property_count;
+    int timeout_ms;
+    bool allows_clear_text, is_verbose, shows_all;
+    int status; /* of the first step that failed */
+};
+
+static void help(void)
+{
+    printf(
+        "usage: kurier doctor [OPTION…]\n"
+        "\n"
+        "Finds out why Kafka cannot be reached or used, as a service would: configuration, names and ports, log-in,\n"
+        "metadata, topics and group; and says for each what to do next. Changes nothing there, and shows no secrets.\n"
+        "\n"
+        "  --properties FILE    a file with a `name = value` a line, as services read it\n"
+        "  --bootstrap SERVERS  host:port,host:port; default: the file's, or KAFKA_BOOTSTRAP_SERVERS\n"
+        "  --set NAME=VALUE     one more property, over the file's; may be repeated. Passwords belong into a file:\n"
+        "                       others see the command line\n"
+        "  --topic NAME         is it there, and may it be read? May be repeated\n"
+        "  --group NAME         may the group's offsets be seen?\n"
+        "  --timeout SECONDS    how long a broker is waited for; default %d\n"
+        "  --allow-clear-text   log in by PLAIN or OAUTHBEARER even where everyone can read along\n"
+        "  --all                all settings that are in force, not only those that were set\n"
+        "  --verbose            the library's own messages on standard error\n"
+        "  --help               print this\n"
+        "\n"
+        "Exit status: 0 all is well, 1 failed otherwise, 3 the command line is wrong, 4 the configuration is, 5 no "
+        "broker\n"
+        "can be reached, 6 the log-in is refused, 7 a topic or group is missing or may not be used.\n",
+        TIMEOUT_DEFAULT_S);
+}
+
+/* ---- Findings ---- */
+
+static void well(const char *step, const char *format, ...) KUR_PRINTF(2, 3);
+static void well(const char *step, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    printf("ok    %-14s ", step);
+    vprintf(format, arguments);
+    putchar('\n');
+    va_end(arguments);
+    fflush(stdout);
+}
+
+/* `advice` NULL: the text says it. */
+static void ill(struct examination *e, int status, const char *step, const char *advice, const char *format, ...)
+    KUR_PRINTF(5, 6);
+static void ill(struct examination *e, int status, const char *step, const char *advice, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    printf("FAIL  %-14s ", step);
+    vprintf(format, arguments);
+    putchar('\n');
+    va_end(arguments);
+    if (advice != NULL)
+        printf("      %-14s %s\n", "next:", advice);
+    fflush(stdout);
+    if (e->status == EXIT_DONE)
+        e->status = status;
+}
+
+static void doubtful(const char *step, const char *format, ...) KUR_PRINTF(2, 3);
+static void doubtful(const char *step, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    printf("note  %-14s ", step);
+    vprintf(format, arguments);
+    putchar('\n');
+    va_end(arguments);
+}
+
+/* ---- Configuration ---- */
+
+static bool is_default(const kur_setting *setting)
+{
+    return strcmp(setting->origin, "librdkafka") == 0 || strcmp(setting->origin, "kurier") == 0;
+}
+
+static void show_settings(const struct examination *e, const kur_client *client)
+{
+    const kur_setting *settings;
+    size_t count;
+    kur_error error = {0};
+    kur_arena *arena = kur_arena_new();
+    if (arena != NULL && kur_client_settings(client, KUR_ROLE_CONSUMER, arena, &settings, &count, &error) == KUR_OK)
+        for (size_t i = 0; i < count; i++)
+            if (e->shows_all || !is_default(&settings[i]))
+                printf("        %s = %s  (%s)\n", settings[i].name, settings[i].value, settings[i].origin);
+    kur_arena_free(arena);
+}
+
+static kur_client *configure(struct examination *e)
+{
+    kur_error error = {0};
+    kur_client *client = kur_client_new(
+        &KUR_CLIENT_OPTIONS(.properties_file = e->properties_file, .bootstrap_servers = e->bootstrap_servers,
+                            .properties = e->properties, .log = e->is_verbose ? kur_log_stderr : NULL,
+                            .security = &KUR_SECURITY_OPTIONS(.allow_clear_text = e->allows_clear_text)),
+        &error);
+    if (client == NULL) {
+        const char *advice =
+            error.code == KUR_ERROR_SYSTEM ? "give --properties a file that is there and readable"
+            : error.code == KUR_ERROR_UNSUPPORTED
+                ? "install a librdkafka that has it (Debian: librdkafka1), or log in another way"
+            : strstr(error.message, "allow_clear_text") != NULL
+                ? "set security.protocol=SASL_SSL; --allow-clear-text tries it all the same"
+                : "correct it in the file or in --set; docs/guide/configuring.md explains the properties";
+        ill(e, EXIT_CONFIGURATION, "configuration", advice, "%s", error.message);
+        return NULL;
+    }
+    well("configuration", "%s", e->shows_all ? "all that is in force, and where it comes from:" : "what was set:");
+    show_settings(e, client);
+    well("versions", "Kurier %s, librdkafka %s (compiled with %d.%d.%d)", kur_version(), rd_kafka_version_str(),
+         RD_KAFKA_VERSION >> 24 & 0xff, RD_KAFKA_VERSION >> 16 & 0xff, RD_KAFKA_VERSION >> 8 & 0xff);
+    return client;
+}
+
+/* The value in force of a property, in `value`; empty when it is not listed. */
+static void get_setting(const kur_client *client, const char *name, char *value, size_t size)
+{
+    const kur_setting *settings;
+    size_t count;
+    kur_error error = {0};
+    kur_arena *arena = kur_arena_new();
+    value[0] = '\0';
+    if (arena != NULL && kur_client_settings(client, KUR_ROLE_CONSUMER, arena, &settings, &count, &error) == KUR_OK)
+        for (size_t i = 0; i < count; i++)
+            if (strcmp(settings[i].name, name) == 0)
+                snprintf(value, size, "%s", settings[i].value);
+    kur_arena_free(arena);
+}
+
+static void judge_versions(const kur_client *client)
+{
+    char mechanism[64];
+    get_setting(client, "sasl.mechanisms", mechanism, sizeof mechanism);
+    if (strncasecmp(mechanism, "SCRAM", 5) == 0 && rd_kafka_version() < 0x020601ff)
+        doubtful("versions", "this librdkafka cannot log in by SCRAM to Kafka 4: that takes 2.6.1 or later");
+}
+
+/* ---- Network ---- */
+
+static bool examine_address(struct examination *e, const char *step, const char *host, const char *port, bool counts)
+{
+    char why[REACH_TEXT_SIZE];
+    const char *advice;
+    int64_t start = kur_clock_monotonic_us();
+    if (reach(host, port, why, &advice)) {
+        well(step, "%s:%s accepts connections (%.1f ms)", host, port,
+             (double)(kur_clock_monotonic_us() - start) / 1000.0);
+        return true;
+    }
+    if (counts)
+        ill(e, EXIT_NETWORK, step, advice, "%s:%s: %s", host, port, why);
+    else
+        doubtful(step, "%s:%s: %s; %s", host, port, why, advice);
+    return false;
+}
+
+/* One of several may be down. */
+static bool examine_network(struct examination *e, const kur_client *client)
+{
+    char servers[4096], host[REACH_HOST_SIZE], port[REACH_PORT_SIZE];
+    size_t reached = 0;
+    get_setting(client, "metadata.broker.list", servers, sizeof servers);
+    for (const char *at = servers; *at != '\0';) {
+        size_t size = strcspn(at, ",");
+        while (size > 0 && *at == ' ') {
+            at++;
+            size--;
+        }
+        if (size > 0 && !reach_split(at, size, host, port))
+            doubtful("network", "%.*s is no host and port", (int)size, at);
+        else if (size > 0)
+            reached += examine_address(e, "network", host, port, false);
+        at += size + (at[size] == ',');
+    }
+    if (reached == 0)
+        ill(e, EXIT_NETWORK, "network", "see the notes above, and bootstrap.servers",
+            "none of the bootstrap servers can be reached");
+    return reached > 0;
+}
+
+/* ---- Log-in ---- */
+
+static bool examine_log_in(struct examination *e, kur_client *client)
+{
+    char protocol[32], mechanism[64];
+    kur_error error = {0};
+    get_setting(client, "security.protocol", protocol, sizeof protocol);
+    get_setting(client, "sasl.mechanisms", mechanism, sizeof mechanism);
+    bool uses_sasl = strncasecmp(protocol, "sasl", 4) == 0;
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "asking for %d s at most…\n", e->timeout_ms / 1000);
+    if (kur_client_check(client, e->timeout_ms, &error) == KUR_OK) {
+        well("log-in", "by %s%s%s", protocol, uses_sasl ? " with " : "", uses_sasl ? mechanism : "");
+        return true;
+    }
+    if (error.code == KUR_ERROR_AUTHENTICATION)
+        ill(e, EXIT_LOG_IN, "log-in",
+            "the guide's page on troubleshooting (docs/guide/troubleshooting.md) has this message, and what helps",
+            "%s", error.message);
+    else if (error.code == KUR_ERROR_CONFIG)
+        ill(e, EXIT_CONFIGURATION, "log-in", "correct the file or property that it names", "%s", error.message);
+    else
+        ill(e, EXIT_NETWORK, "log-in",
+            "does security.protocol fit the port? The broker's log tells what it thought of the connection", "%s",
+            error.message);
+    return false;
+}
+
+/* ---- Cluster, topics, group ---- */
+
+static void examine_brokers(struct examination *e, const struct rd_kafka_metadata *metadata)
+{
+    char port[REACH_PORT_SIZE];
+    for (int i = 0; i < metadata->broker_cnt; i++) {
+        const rd_kafka_metadata_broker_t *broker = &metadata->brokers[i];
+        snprintf(port, sizeof port, "%d", broker->port);
+        if (!examine_address(e, "brokers", broker->host, port, true))
+            printf("      %-14s broker %d tells clients this address: advertised.listeners of the broker must be one "
+                   "that they "
+                   "reach\n",
+                   "", broker->id);
+    }
+}
+
+static bool examine_cluster(struct examination *e, kur_client *client)
+{
+    kur_error error = {0};
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_t *rk = kur_producer_librdkafka(kur_client_producer(client, &error));
+    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, &metadata, e->timeout_ms);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        ill(e, EXIT_NETWORK, "metadata", "try again: the cluster may just be electing", "%s", rd_kafka_err2str(code));
+        return false;
+    }
+    char *id = rd_kafka_clusterid(rk, 0);
+    well("metadata", "cluster %s, %d brokers, controller %d, %d topics that this user sees", id != NULL ? id : "?",
+         metadata->broker_cnt, rd_kafka_controllerid(rk, 0), metadata->topic_cnt);
+    if (id != NULL)
+        rd_kafka_mem_free(rk, id);
+    examine_brokers(e, metadata);
+    rd_kafka_metadata_destroy(metadata);
+    return true;
+}
+
+/* What one fetch says: a topic may be seen without being readable. Returns NO_ERROR when nothing came as well. */
+static rd_kafka_resp_err_t fetch_one(rd_kafka_t *rk, const char *topic, int32_t partition)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = RD_KAFKA_OFFSET_TAIL(1);
+    rd_kafka_resp_err_t code = rd_kafka_assign(rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_message_t *message = code == RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_consumer_poll(rk, READ_MS) : NULL;
+    if (message != NULL) {
+        code = message->err;
+        rd_kafka_message_destroy(message);
+    }
+    rd_kafka_assign(rk, NULL);
+    return code;
+}
+
+static void examine_topic(struct examination *e, rd_kafka_t *rk, const char *name)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, name, NULL);
+    rd_kafka_resp_err_t code =
+        topic != NULL ? rd_kafka_metadata(rk, 0, topic, &metadata, e->timeout_ms) : RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
+    int partitions = 0, leaderless = 0;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        const rd_kafka_metadata_topic_t *found = &metadata->topics[0];
+        code = found->err;
+        partitions = found->partition_cnt;
+        for (int i = 0; i < partitions; i++)
+            leaderless += found->partitions[i].leader < 0;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    if (topic != NULL)
+        rd_kafka_topic_destroy(topic);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && partitions > 0)
+        code = fetch_one(rk, name, 0);
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        ill(e, EXIT_TOPIC, "topic",
+            "let this user have READ (consuming) or WRITE (producing) on it: kafka-acls.sh --add",
+            "%s: it may not be read", name);
+    else if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+             (code == RD_KAFKA_RESP_ERR_NO_ERROR && partitions == 0))
+        ill(e, EXIT_TOPIC, "topic", "create it, or correct the name; it may also be hidden from this user",
+            "%s: not there", name);
+    else if (leaderless > 0)
+        ill(e, EXIT_TOPIC, "topic", "bring the brokers of its replicas back", "%s: %d of %d partitions have no leader",
+            name, leaderless, partitions);
+    else if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        ill(e, EXIT_TOPIC, "topic", NULL, "%s: %s", name, rd_kafka_err2str(code));
+    else
+        well("topic", "%s: %d partitions, readable", name, partitions);
+}
+
+/* librdkafka goes on looking for the coordinator of a group that it may not see, and tells it beside. */
+static bool is_forbidden_group(kur_consumer *consumer)
+{
+    kur_error error = {0};
+    kur_record *record = NULL;
+    kur_status status = kur_consumer_poll(consumer, 500, &record, &error);
+    if (record != NULL)
+        kur_consumer_free_records(consumer, &record, 1);
+    return status == KUR_ERROR_AUTHORIZATION && error.kafka_code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+}
+
+static void examine_group(struct examination *e, kur_consumer *consumer, const char *topic)
+{
+    rd_kafka_t *rk = kur_consumer_librdkafka(consumer);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, topic, 0);
+    rd_kafka_resp_err_t code = rd_kafka_committed(rk, list, e->timeout_ms);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = one->err;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code == RD_KAFKA_RESP_ERR__TIMED_OUT && is_forbidden_group(consumer))
+        code = RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+    if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+        ill(e, EXIT_TOPIC, "group", "let this user have READ on the group: kafka-acls.sh --add --group …",
+            "%s: this user may not use it", e->group);
+    else if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        ill(e, EXIT_TOPIC, "group", NULL, "%s: %s", e->group, rd_kafka_err2str(code));
+    else
+        well("group", "%s: its offsets may be read", e->group);
+}
+
+static void examine_reading(struct examination *e, kur_client *client)
+{
+    kur_error error = {0};
+    kur_consumer *consumer =
+        kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = e->group != NULL ? e->group : "kurier-doctor"), &error);
+    if (consumer == NULL) {
+        ill(e, EXIT_FAILED, "topic", NULL, "%s", error.message);
+        return;
+    }
+    rd_kafka_t *rk = kur_consumer_librdkafka(consumer);
+    for (size_t i = 0; i < e->topic_count; i++)
+        examine_topic(e, rk, e->topics[i]);
+    if (e->group != NULL)
+        examine_group(e, consumer, e->topic_count > 0 ? e->topics[0] : "kurier-doctor");
+    kur_consumer_free(consumer);
+}
+
+/* ---- The command ---- */
+
+static int read_property(struct examination *e, char *text)
+{
+    char *equals = text != NULL ? strchr(text, '=') : NULL;
+    if (equals == NULL || equals == text)
+        return command_refuse("doctor", "--set needs NAME=VALUE");
+    if (e->property_count == PROPERTIES_MAX)
+        return command_refuse("doctor", "more than %d times --set", PROPERTIES_MAX);
+    *equals = '\0';
+    e->properties[e->property_count++] = (kur_property){text, equals + 1};
+    return EXIT_DONE;
+}
+
+static int read_option(struct examination *e, int argc, char **argv, int *i)
+{
+    const char *value = NULL;
+    char *end = NULL;
+    if (command_option(argc, argv, i, "--properties", &value))
+        e->properties_file = value;
+    else if (command_option(argc, argv, i, "--bootstrap", &value))
+        e->bootstrap_servers = value;
+    else if (command_option(argc, argv, i, "--group", &value))
+        e->group = value;
+    else if (command_option(argc, argv, i, "--set", &value))
+        return read_property(e, (char *)value);
+    else if (command_option(argc, argv, i, "--topic", &value)) {
+        if (e->topic_count == TOPICS_MAX)
+            return command_refuse("doctor", "more than %d times --topic", TOPICS_MAX);
+        e->topics[e->topic_count++] = value;
+    } else if (command_option(argc, argv, i, "--timeout", &value)) {
+        long seconds = value != NULL ? strtol(value, &end, 10) : 0;
+        if (value == NULL || *end != '\0' || seconds < 1 || seconds > 600)
+            return command_refuse("doctor", "--timeout needs a number of seconds from 1 to 600");
+        e->timeout_ms = (int)seconds * 1000;
+    } else
+        return command_refuse("doctor", "what is \"%.60s\"?", argv[*i]);
+    return value != NULL && value[0] != '\0' ? EXIT_DONE : command_refuse("doctor", "%s needs a value", argv[*i]);
+}
+
+static int run(int argc, char **argv)
+{
+    static struct examination e = {.timeout_ms = TIMEOUT_DEFAULT_S * 1000};
+    for (int i = 1; i < argc; i++) {
+        int status = EXIT_DONE;
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            help();
+            return EXIT_DONE;
+        }
+        if (strcmp(argv[i], "--allow-clear-text") == 0)
+            e.allows_clear_text = true;
+        else if (strcmp(argv[i], "--verbose") == 0)
+            e.is_verbose = true;
+        else if (strcmp(argv[i], "--all") == 0)
+            e.shows_all = true;
+        else
+            status = read_option(&e, argc, argv, &i);
+        if (status != EXIT_DONE)
+            return status;
+    }
+    kur_client *client = configure(&e);
+    if (client == NULL)
+        return e.status;
+    judge_versions(client);
+    if (examine_network(&e, client) && examine_log_in(&e, client) && examine_cluster(&e, client) &&
+        (e.topic_count > 0 || e.group != NULL))
+        examine_reading(&e, client);
+    kur_client_unref(client);
+    printf("%s\n", e.status == EXIT_DONE ? "All is well." : "Something is wrong: see FAIL above.");
+    return e.status;
+}
+
+const struct command doctor_command = {"doctor", "finds out why Kafka cannot be reached or used", run};
