@@ -12,20 +12,59 @@
 
 KUR_BEGIN_DECLS
 
-/** A member of a group. One thread at a time, except where a function says otherwise. */
+/** A member of a group. One thread at a time polls, subscribes, assigns, commits, closes and frees; what any thread may
+ * call says so. */
 typedef struct kur_consumer kur_consumer;
 
 /**
- * A received record: librdkafka's own, not copied. Owned by who polled it; freed by kur_consumer_free_records. One
- * thread at a time.
+ * A received record. What a poll gives is librdkafka's own, not copied, and pins the fetch buffer that it came in;
+ * what kur_record_copy gives stands by itself. Owned by who polled or copied it; freed by kur_consumer_free_records.
  */
 typedef struct kur_record kur_record;
 
-/** Where a group without a committed offset starts. */
+/** Where a partition without a committed offset starts. */
 typedef enum kur_start {
     KUR_START_EARLIEST = 0,
+    /**
+     * Behind what is in the log now. That place is committed at once, so that nothing behind it is passed over later.
+     * A partition that was added to a topic which the group reads already starts at its beginning all the same, as far
+     * as that can be told: see docs/guide/consuming.md.
+     */
     KUR_START_LATEST = 1
 } kur_start;
+
+/** How the members of a group divide the partitions among them; all members of a group have the same. */
+typedef enum kur_assignor {
+    KUR_ASSIGNOR_DEFAULT = 0, /**< the property partition.assignment.strategy, else range */
+    KUR_ASSIGNOR_RANGE,
+    KUR_ASSIGNOR_ROUNDROBIN,
+    /** Only what moves is revoked. Refused on librdkafka before 2.10, which loses assignments with it. */
+    KUR_ASSIGNOR_COOPERATIVE_STICKY
+} kur_assignor;
+
+/** Who divides the partitions. */
+typedef enum kur_group_protocol {
+    KUR_GROUP_CLASSIC = 0, /**< the members, by their assignor */
+    /** KIP-848: the broker (4.0 or later) divides, and changes are incremental. librdkafka 2.12 or later. */
+    KUR_GROUP_CONSUMER
+} kur_group_protocol;
+
+/** What of transactions is read. */
+typedef enum kur_isolation {
+    KUR_ISOLATION_DEFAULT = 0, /**< the property isolation.level, else committed only */
+    KUR_READ_COMMITTED,
+    KUR_READ_UNCOMMITTED
+} kur_isolation;
+
+/** The end of a partition's log: where the next record will be. */
+#define KUR_OFFSET_END (-1)
+/** The first record that the log has. */
+#define KUR_OFFSET_BEGINNING (-2)
+/** What the group has committed, else what .start says. */
+#define KUR_OFFSET_COMMITTED (-1000)
+
+/** Leader epochs begin at 0 while 0 means "not known" here. */
+#define KUR_LEADER_EPOCH(number) ((number) + 1)
 
 /** A place in a partition. An array of them is walked by the `size` of its first. */
 typedef struct kur_position {
@@ -34,24 +73,58 @@ typedef struct kur_position {
     int32_t partition;
     int64_t offset;       /**< of the next record; -1 when there is none */
     const char *metadata; /**< text committed beside the offset; NULL for none */
+    int32_t leader_epoch; /**< KUR_LEADER_EPOCH(n); 0: not known, and always so on librdkafka before 2.1 */
+    kur_status status;    /**< in a commit's answer: what became of it */
+    bool is_committed;    /**< at KUR_ASSIGNED: the group had committed this offset; else .start or a seek said it */
 } kur_position;
 
 #define KUR_POSITION(...) KUR__OPTIONS(kur_position, __VA_ARGS__)
 
 /** What happens to partitions in a rebalance. */
 typedef enum kur_rebalance {
-    KUR_ASSIGNED = 1, /**< these partitions are this member's now */
-    KUR_REVOKED,      /**< they are about to go: commit what is finished */
-    KUR_LOST          /**< they are gone and may have a new owner: do not commit */
+    KUR_ASSIGNED = 1, /**< these partitions are this member's now, beside those that it had */
+    KUR_REVOKED,      /**< these are about to go: commit what is finished */
+    KUR_LOST          /**< these are gone and may have a new owner: commits are refused */
 } kur_rebalance;
 
 /**
- * Told of each change of the assignment, inside kur_consumer_poll and kur_consumer_close, on their thread. On
- * KUR_REVOKED it may commit (kur_consumer_commit). The positions are valid during the call. It must not poll, close or
- * free.
+ * Told of each change of the assignment, inside kur_consumer_poll… and kur_consumer_close, on their thread. The
+ * positions are valid during the call, which must not poll, assign, subscribe, close or free.
+ *
+ * KUR_ASSIGNED comes when the starts are known, which is asked for while polling goes on: each position has the offset
+ * at which the partition starts, and the text committed beside it. A kur_consumer_seek in this call replaces that start
+ * before anything is fetched. Partitions whose answer takes longer than that of others are told later, by themselves.
+ * What goes before it was told is not told at all.
+ *
+ * On KUR_REVOKED it may take its time, within max_poll_interval_ms, and commit (kur_consumer_commit); the positions are
+ * where polling stood. The partitions go when it returns. With KUR_ASSIGNOR_RANGE and _ROUNDROBIN all partitions are
+ * revoked at each rebalance, with the others only those that move.
  */
 typedef void kur_rebalance_callback(kur_consumer *consumer, kur_rebalance what, const kur_position *partitions,
                                     size_t count, void *user);
+
+/** A place at which a partition stands still, because what should come next is not there or cannot be read. */
+typedef struct kur_gap {
+    size_t size;
+    const char *topic;
+    int32_t partition;
+    /**
+     * KUR_ERROR_GAP: the log does not have the offset any more (retention, truncation, a topic made anew).
+     * KUR_ERROR_SYNTAX: it does, and the records there cannot be read (a bad checksum, a compression not built in).
+     */
+    kur_status code;
+    int64_t offset;      /**< the next record's that was to come */
+    int64_t low;         /**< the first offset of the log; -1 when it could not be found out */
+    int64_t high;        /**< the one behind its last stable record; -1 likewise */
+    const char *message; /**< one line for a person */
+} kur_gap;
+
+/**
+ * Told of each gap, inside kur_consumer_poll…, on its thread. The partition stands still until kur_consumer_seek says
+ * where it goes on; that may be called in here, or later. A gap that is told here is not an error of the poll. `gap` is
+ * valid during the call, which must not poll, assign, subscribe, close or free.
+ */
+typedef void kur_gap_callback(kur_consumer *consumer, const kur_gap *gap, void *user);
 
 /** What kur_consumer_new is told; the group is not optional. */
 typedef struct kur_consumer_options {
@@ -61,54 +134,142 @@ typedef struct kur_consumer_options {
     int session_timeout_ms;   /**< default: the property of that name, else 45,000 */
     int max_poll_interval_ms; /**< a member that does not poll for so long is thrown out; default 300,000 */
     kur_rebalance_callback *on_rebalance;
-    void *user; /**< handed to on_rebalance */
+    void *user; /**< handed to on_rebalance and on_gap */
+    kur_gap_callback *on_gap;
+    /** Static membership: a name of this member that stays over restarts; a second one with it fences the first. */
+    const char *group_instance_id;
+    kur_assignor assignor;
+    kur_group_protocol protocol;
+    kur_isolation isolation;
 } kur_consumer_options;
 
 #define KUR_CONSUMER_OPTIONS(...) KUR__OPTIONS(kur_consumer_options, __VA_ARGS__)
 
 /**
  * A consumer. Does not wait for a broker. NULL with KUR_ERROR_CONFIG, KUR_ERROR_INVALID_ARGUMENT (no group),
- * KUR_ERROR_NO_MEMORY.
+ * KUR_ERROR_UNSUPPORTED (.assignor or .protocol needs a newer librdkafka), KUR_ERROR_NO_MEMORY.
  */
 KUR_API kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_options *options, kur_error *error);
+
+/* ---- What is read ---- */
 
 /**
  * Replaces the subscription; `topics` ends with NULL. A topic need not be there yet: it is found within 10 s of its
  * making (topic.metadata.refresh.interval.ms), and a poll may say KUR_ERROR_UNKNOWN_TOPIC until then.
- * KUR_ERROR_INVALID_ARGUMENT names the wrong one. Does not wait.
+ * KUR_ERROR_INVALID_ARGUMENT names the wrong one, KUR_ERROR_INVALID_STATE after kur_consumer_assign. Does not wait.
  */
 KUR_API kur_status kur_consumer_subscribe(kur_consumer *consumer, const char *const *topics, kur_error *error);
 
 /**
- * Waits for one record; a rebalance that happens meanwhile may take longer. KUR_OK with `*record` NULL when none came
- * in time. A NULL `*record` with an error: KUR_ERROR_GAP when a partition's position is no longer in the log (message:
- * topic, partition, offset; that partition stands still), KUR_ERROR_UNKNOWN_TOPIC, KUR_ERROR_AUTHORIZATION,
- * KUR_ERROR_AUTHENTICATION, KUR_ERROR_FENCED, KUR_ERROR_FATAL. What librdkafka gets over by itself is logged and not
- * returned.
+ * Replaces the subscription by all topics whose whole name matches `pattern` and does not match `exclude` (NULL: none),
+ * both extended regular expressions of POSIX. Names that begin with "__", and the retry and dead-letter topics of this
+ * library (*.retry-short, -medium, -long, -ordered, *.dlq) never match. Topics are looked up at once and then each 10 s
+ * (topic.metadata.refresh.interval.ms); the group rebalances only when what matches has changed.
+ * KUR_ERROR_INVALID_ARGUMENT with what is wrong in the pattern. Does not wait.
+ */
+KUR_API kur_status kur_consumer_subscribe_pattern(kur_consumer *consumer, const char *pattern, const char *exclude,
+                                                  kur_error *error);
+
+/** Ends the subscription or the manual assignment; KUR_REVOKED is told by a later poll. Does not wait. */
+KUR_API kur_status kur_consumer_unsubscribe(kur_consumer *consumer, kur_error *error);
+
+/**
+ * Reads these partitions, and only these, without the group's division: the caller divides. Each starts at its offset,
+ * which may also be KUR_OFFSET_BEGINNING, _END or _COMMITTED; a partition that is read already and stands at that very
+ * offset goes on. KUR_ASSIGNED is told once the starts are known; what is no longer in the list goes without a word.
+ * Commits are the group's, unfenced. A count of 0 reads nothing. KUR_ERROR_INVALID_STATE with a subscription,
+ * KUR_ERROR_INVALID_ARGUMENT. Does not wait.
+ */
+KUR_API kur_status kur_consumer_assign(kur_consumer *consumer, const kur_position *positions, size_t count,
+                                       kur_error *error);
+
+/**
+ * Goes on with a partition elsewhere: at an offset, KUR_OFFSET_BEGINNING, _END, or _COMMITTED. It is carried out by the
+ * next poll, which gives nothing of the partition that was fetched before. Also what ends a gap. Within KUR_ASSIGNED it
+ * is the start. Any thread, and in callbacks; does not wait. KUR_ERROR_UNKNOWN_TOPIC when the partition is not
+ * assigned, KUR_ERROR_INVALID_ARGUMENT.
+ */
+KUR_API kur_status kur_consumer_seek(kur_consumer *consumer, const char *topic, int32_t partition, int64_t offset,
+                                     kur_error *error);
+
+/**
+ * The same to the first record at or after a time, in microseconds since 1970; the end when there is none (the embedded
+ * broker never finds one).
+ */
+KUR_API kur_status kur_consumer_seek_time(kur_consumer *consumer, const char *topic, int32_t partition,
+                                          int64_t timestamp_us, kur_error *error);
+
+/**
+ * Stops the fetching of a partition. Carried out by the next poll. A partition stays paused through rebalances, also
+ * when it went to another member and comes back. What was fetched ahead is thrown away and fetched again: pausing often
+ * costs. Again does nothing. Any thread, and in callbacks; does not wait. KUR_ERROR_UNKNOWN_TOPIC when the partition is
+ * not assigned, KUR_ERROR_INVALID_ARGUMENT.
+ */
+KUR_API kur_status kur_consumer_pause(kur_consumer *consumer, const char *topic, int32_t partition, kur_error *error);
+
+/** Goes on where kur_consumer_pause has stopped; in all else like it. What is not paused just goes on. */
+KUR_API kur_status kur_consumer_resume(kur_consumer *consumer, const char *topic, int32_t partition, kur_error *error);
+
+/* ---- Polling ---- */
+
+/**
+ * Waits for one record. KUR_OK with `*record` NULL when none came in time. A NULL `*record` with an error:
+ * KUR_ERROR_GAP and KUR_ERROR_SYNTAX as in kur_gap, when there is no .on_gap (message: topic, partition, offset, and
+ * the log's range; that partition stands still until kur_consumer_seek), KUR_ERROR_UNKNOWN_TOPIC,
+ * KUR_ERROR_AUTHORIZATION, KUR_ERROR_AUTHENTICATION, KUR_ERROR_FENCED, KUR_ERROR_FATAL. What librdkafka gets over by
+ * itself is logged and not returned. A rebalance takes no longer than the callback.
  */
 KUR_API kur_status kur_consumer_poll(kur_consumer *consumer, int timeout_ms, kur_record **record, kur_error *error);
 
 /**
  * Waits for the first record, then takes up to `capacity` that are there, in order within each partition. `*count` may
- * be 0. Errors as kur_consumer_poll; with records at hand an error comes at the next call.
+ * be 0. A time-out of 0 never blocks. Errors as kur_consumer_poll; with records at hand an error comes at the next
+ * call.
  */
 KUR_API kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_record **records,
                                            size_t capacity, size_t *count, kur_error *error);
 
 /**
- * Frees records. Any thread, also after kur_consumer_free: the last record held frees what is left of the consumer.
- * NULLs in the array are passed over.
+ * A descriptor that is readable when a poll has something to do: records, callbacks, errors. One poll with time-out 0
+ * for each time that it is readable is enough: a poll that leaves something makes it readable again. It is the
+ * consumer's; wait for it and do not read it. Poll at least every third of max_poll_interval_ms even if it is never
+ * readable, or the group throws the member out. -1 with KUR_ERROR_SYSTEM. On the polling thread; does not wait.
+ */
+KUR_API int kur_consumer_fd(kur_consumer *consumer, kur_error *error);
+
+/**
+ * Frees records, copies among them. Any thread, also after kur_consumer_free: the last record held frees what is left
+ * of the consumer. NULLs in the array are passed over.
  */
 KUR_API void kur_consumer_free_records(kur_consumer *consumer, kur_record *const *records, size_t count);
 
+/* ---- Offsets ---- */
+
 /**
  * Commits positions and waits for the answer. Never on behalf of partitions that are not assigned
- * (KUR_ERROR_NOT_COMMITTED). Metadata: UTF-8 of at most 4,096 bytes. KUR_ERROR_NOT_COMMITTED while the group
- * rebalances, KUR_ERROR_TIMEOUT (with host and reason when no broker answered), KUR_ERROR_FENCED,
+ * (KUR_ERROR_NOT_COMMITTED), never backwards within an assignment (a seek behind the commit allows it again). Metadata:
+ * UTF-8 of at most 4,096 bytes; more than 512 kB of it goes in several requests. KUR_ERROR_NOT_COMMITTED while the
+ * group rebalances, KUR_ERROR_TIMEOUT (with host and reason when no broker answered), KUR_ERROR_FENCED,
  * KUR_ERROR_INVALID_ARGUMENT.
  */
 KUR_API kur_status kur_consumer_commit(kur_consumer *consumer, const kur_position *positions, size_t count,
                                        int timeout_ms, kur_error *error);
+
+/**
+ * The answer of a commit: `error` is NULL when all of it was committed, else what the first that failed met;
+ * `positions` are those of the call, each with its `status` and without metadata. Valid during the call, which must not
+ * poll, close or free.
+ */
+typedef void kur_commit_callback(kur_consumer *consumer, const kur_error *error, const kur_position *positions,
+                                 size_t count, void *user);
+
+/**
+ * Commits as kur_consumer_commit without waiting. When KUR_OK is returned the callback (may be NULL) is called exactly
+ * once, in a later poll or in kur_consumer_close on their thread, never in this call; in close an answer that did not
+ * come is KUR_ERROR_TIMEOUT. Otherwise it is not called. May be called in callbacks.
+ */
+KUR_API kur_status kur_consumer_commit_async(kur_consumer *consumer, const kur_position *positions, size_t count,
+                                             kur_commit_callback *callback, void *user, kur_error *error);
 
 /**
  * The committed offset of a partition, -1 when there is none, with its metadata (in `arena`, NULL when there is none).
@@ -117,11 +278,38 @@ KUR_API kur_status kur_consumer_commit(kur_consumer *consumer, const kur_positio
 KUR_API kur_status kur_consumer_committed(kur_consumer *consumer, kur_position *position, kur_arena *arena,
                                           int timeout_ms, kur_error *error);
 
-/** The offset behind the last record polled, -1 before the first. KUR_ERROR_UNKNOWN_TOPIC when it is not assigned. */
+/**
+ * The offset of the next record that a poll will give, or a later one where records in between are only marks of
+ * transactions; -1 while the start is not known. KUR_ERROR_UNKNOWN_TOPIC when it is not assigned. Any thread; does not
+ * wait.
+ */
 KUR_API kur_status kur_consumer_position(kur_consumer *consumer, const char *topic, int32_t partition, int64_t *offset,
                                          kur_error *error);
 
-/** Leaves the group: KUR_REVOKED is told, nothing is polled any more. Again does nothing. KUR_ERROR_TIMEOUT after 10 s.
+/**
+ * How many offsets the position is behind the end of the log as the last fetch saw it; -1 before the first one.
+ * Uncommitted records and compacted ones count. KUR_ERROR_UNKNOWN_TOPIC when it is not assigned. Any thread; does not
+ * wait.
+ */
+KUR_API kur_status kur_consumer_lag(kur_consumer *consumer, const char *topic, int32_t partition, int64_t *lag,
+                                    kur_error *error);
+
+/**
+ * Asks the broker for the first offset of a partition's log and the one behind its last record (with
+ * KUR_READ_COMMITTED: its last stable one). Any partition. KUR_ERROR_TIMEOUT, KUR_ERROR_UNKNOWN_TOPIC and what the
+ * broker says. Any thread.
+ */
+KUR_API kur_status kur_consumer_watermarks(kur_consumer *consumer, const char *topic, int32_t partition, int timeout_ms,
+                                           int64_t *low, int64_t *high, kur_error *error);
+
+/** A number that grows with each change of the assignment that is told, so that late results can be told apart. Any
+ * thread. */
+KUR_API uint64_t kur_consumer_generation(const kur_consumer *consumer);
+
+/**
+ * Leaves the group: KUR_REVOKED is told, commits under way are answered, nothing is polled any more. A member with
+ * .group_instance_id keeps its partitions until it is back or its session ends. Again does nothing. KUR_ERROR_TIMEOUT
+ * after 10 s.
  */
 KUR_API kur_status kur_consumer_close(kur_consumer *consumer, kur_error *error);
 
@@ -151,6 +339,18 @@ KUR_API size_t kur_record_header_count(const kur_record *record);
 KUR_API bool kur_record_header(const kur_record *record, size_t index, kur_header *header);
 /** The value of the last header of that name, case and all, borrowed; false when there is none. */
 KUR_API bool kur_record_header_last(const kur_record *record, const char *name, kur_bytes *value);
+/** KUR_LEADER_EPOCH(n) of the leader that wrote it; 0: not known, and always so on librdkafka before 2.1. */
+KUR_API int32_t kur_record_leader_epoch(const kur_record *record);
+
+/**
+ * A copy of a record, headers and all, that needs neither librdkafka's buffers nor the consumer: it may be kept for
+ * long, after kur_consumer_free too, and read by all of kur_record_… and kur_event_read. Freed by kur_record_free or
+ * kur_consumer_free_records. NULL with KUR_ERROR_NO_MEMORY. One thread at a time for each record that is copied.
+ */
+KUR_API kur_record *kur_record_copy(const kur_record *record, kur_error *error);
+
+/** Frees a copy; NULL, and a record that was polled, are left alone. Any thread. */
+KUR_API void kur_record_free(kur_record *copy);
 
 KUR_END_DECLS
 

@@ -47,7 +47,6 @@ static const kur_property consumer_defaults[] = {
     {"enable.auto.commit", "false"},
     {"enable.auto.offset.store", "false"},
     {"auto.offset.reset", "error"},
-    {"partition.assignment.strategy", "range"},
     /* A topic that is made after the subscription is found by then; librdkafka's own five minutes look like a hang. */
     {"topic.metadata.refresh.interval.ms", "10000"},
 };

@@ -3,96 +3,166 @@
  *
  * Design notes
  *
- * auto.offset.reset is "error": where a partition starts is decided here, at each assignment, from the committed
- * offsets; what librdkafka then reports is a gap and is told, not skipped.
+ * librdkafka's callback runs inside a poll, on its thread. What the group gives is acknowledged at once with an empty
+ * assignment, so that the group need not wait while the starts are found out; when they are known, KUR_ASSIGNED is told
+ * and librdkafka gets the partitions. What the group takes back before that just goes.
  *
- * The callback runs inside a poll, on its thread, and makes librdkafka yield, so that the batch in which it ran holds
- * only records fetched before; those of partitions that have gone are dropped, for their new owner gets them.
+ * rd_kafka_yield is not called: in a batch poll it drops the record behind the callback. None is given of a partition
+ * that has gone, for it is no longer in the table; and none comes of one that has come back before a later poll.
  */
 #include <kurier/sys/memory.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "kafka/client.h"
 #include "kafka/consumer.h"
 
-enum {
-    COMMITTED_MS = 10000,
-    COMMITTED_TRIES = 3
-};
+/* ---- Telling ---- */
 
-static void tell(kur_consumer *consumer, kur_rebalance what, const rd_kafka_topic_partition_list_t *partitions)
+static void add_told(kur_consumer *consumer, const kur__partition *at, size_t *count)
 {
-    kur__log_print(kur__client_log(consumer->client), KUR_LOG_INFO, "group %s: %d partitions %s", consumer->group,
-                   partitions->cnt,
+    consumer->told[(*count)++] = (kur_position){.size = sizeof(kur_position),
+                                                .topic = kur__partition_topic(at),
+                                                .partition = at->partition,
+                                                .offset = kur__partition_position(consumer, at),
+                                                .metadata = at->is_committed && at->is_fresh ? at->metadata : NULL,
+                                                .leader_epoch = at->is_committed && at->is_fresh ? at->leader_epoch : 0,
+                                                .is_committed = at->is_committed && at->is_fresh};
+}
+
+static void tell(kur_consumer *consumer, kur_rebalance what, size_t count)
+{
+    if (count == 0)
+        return;
+    atomic_fetch_add(&consumer->generation, 1);
+    kur__log_print(kur__client_log(consumer->client), KUR_LOG_INFO, "group %s: %zu partitions %s", consumer->group,
+                   count,
                    what == KUR_ASSIGNED  ? "assigned"
                    : what == KUR_REVOKED ? "revoked"
                                          : "lost");
     if (consumer->on_rebalance == NULL)
         return;
-    kur_position *positions = kur_calloc((size_t)partitions->cnt + 1, sizeof *positions);
-    if (positions == NULL) {
-        kur_error_set(&consumer->waiting_error, KUR_ERROR_NO_MEMORY, "out of memory: a rebalance was not told");
+    consumer->is_telling_lost = what == KUR_LOST;
+    consumer->on_rebalance(consumer, what, consumer->told, count, consumer->user);
+    consumer->is_telling_lost = false;
+}
+
+/* Where the end was the start, it is committed before anyone can read past it. */
+static void commit_starts(kur_consumer *consumer)
+{
+    for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next) {
+        if (at->stage != KUR__ASSIGNED || !at->commits_start)
+            continue;
+        kur_error error = {0};
+        kur_position start = KUR_POSITION(.topic = kur__partition_topic(at), .partition = at->partition,
+                                          .offset = atomic_load(&at->next));
+        at->commits_start = false;
+        if (kur_consumer_commit_async(consumer, &start, 1, NULL, NULL, &error) != KUR_OK)
+            kur__log_print(kur__client_log(consumer->client), KUR_LOG_WARNING, "group %s: the start of %s: %s",
+                           consumer->group, start.topic, error.message);
+    }
+}
+
+void kur__rebalance_tell_found(kur_consumer *consumer)
+{
+    size_t count = 0;
+    /* All together, for with whole assignments each time costs what was fetched ahead; but not for want of a few. */
+    for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
+        if (at->stage == KUR__STARTING && !at->is_slow)
+            return;
+    for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
+        if (at->stage == KUR__FOUND) {
+            at->stage = KUR__ASSIGNED;
+            add_told(consumer, at, &count);
+        }
+    commit_starts(consumer);
+    tell(consumer, KUR_ASSIGNED, count);
+}
+
+/* ---- What the group says ---- */
+
+static void acknowledge(kur_consumer *consumer)
+{
+    rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+    if (consumer->is_cooperative)
+        rd_kafka_error_destroy(rd_kafka_incremental_assign(consumer->rk, none));
+    else
+        rd_kafka_assign(consumer->rk, none);
+    rd_kafka_topic_partition_list_destroy(none);
+}
+
+static void give(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
+{
+    if (consumer->incoming == NULL)
+        consumer->incoming = rd_kafka_topic_partition_list_new(partitions->cnt);
+    for (int i = 0; i < partitions->cnt; i++)
+        rd_kafka_topic_partition_list_add(consumer->incoming, partitions->elems[i].topic,
+                                          partitions->elems[i].partition);
+    acknowledge(consumer);
+}
+
+void kur__rebalance_take_incoming(kur_consumer *consumer)
+{
+    rd_kafka_topic_partition_list_t *incoming = consumer->incoming;
+    while (incoming != NULL && incoming->cnt > 0) {
+        const rd_kafka_topic_partition_t *one = &incoming->elems[incoming->cnt - 1];
+        kur__partition *partition = kur__table_get(consumer, one->topic, one->partition);
+        if (partition == NULL) {
+            kur_error error;
+            kur__error_no_memory(&error);
+            kur__consumer_fail(consumer, &error);
+            consumer->is_busy = true;
+            return;
+        }
+        partition->is_group_given = true;
+        kur__partition_begin(consumer, partition, KUR_OFFSET_COMMITTED);
+        rd_kafka_topic_partition_list_del_by_idx(incoming, incoming->cnt - 1);
+    }
+}
+
+static bool goes(const kur_consumer *consumer, const kur__partition *at,
+                 const rd_kafka_topic_partition_list_t *partitions)
+{
+    if (at->stage == KUR__AWAY || !at->is_group_given)
+        return false;
+    return !consumer->is_cooperative ||
+           rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)(uintptr_t)partitions,
+                                              kur__partition_topic(at), at->partition) != NULL;
+}
+
+static void unassign(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
+{
+    kur__flow_clear_pauses(consumer);
+    if (!consumer->is_cooperative) {
+        rd_kafka_assign(consumer->rk, NULL);
+        kur__flow_forget(consumer);
         return;
     }
-    for (int i = 0; i < partitions->cnt; i++) {
-        const rd_kafka_topic_partition_t *from = &partitions->elems[i];
-        positions[i] = (kur_position){.size = sizeof *positions,
-                                      .topic = from->topic,
-                                      .partition = from->partition,
-                                      .offset = from->offset >= 0 ? from->offset : -1};
-    }
-    consumer->on_rebalance(consumer, what, positions, (size_t)partitions->cnt, consumer->user);
-    kur_free(positions);
+    rd_kafka_topic_partition_list_t *out = rd_kafka_topic_partition_list_new(partitions->cnt);
+    for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
+        if (at->is_fetching && goes(consumer, at, partitions))
+            kur__partition_add(at, out);
+    rd_kafka_error_destroy(rd_kafka_incremental_unassign(consumer->rk, out));
+    rd_kafka_topic_partition_list_destroy(out);
 }
 
-/* Sets each partition's start: what is committed, else what .start says. */
-static rd_kafka_resp_err_t find_start(kur_consumer *consumer, rd_kafka_topic_partition_list_t *partitions)
+static void take(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    for (int i = 0; i < COMMITTED_TRIES; i++) {
-        code = rd_kafka_committed(consumer->rk, partitions, COMMITTED_MS);
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-            break;
-        kur__log_print(kur__client_log(consumer->client), KUR_LOG_WARNING, "group %s: committed offsets: %s",
-                       consumer->group, rd_kafka_err2str(code));
-    }
-    /* Only an answer for all means that one without an offset has none. */
-    for (int i = 0; i < partitions->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-        rd_kafka_topic_partition_t *partition = &partitions->elems[i];
-        code = partition->err;
-        if (partition->offset < 0)
-            partition->offset = consumer->start == KUR_START_LATEST ? RD_KAFKA_OFFSET_END : RD_KAFKA_OFFSET_BEGINNING;
-    }
-    return code;
-}
-
-static void assign(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
-{
-    rd_kafka_topic_partition_list_t *starts = rd_kafka_topic_partition_list_copy(partitions);
-    rd_kafka_resp_err_t code = find_start(consumer, starts);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        /* librdkafka asks again itself; where it finds nothing it reports it, and nothing is skipped. */
-        for (int i = 0; i < starts->cnt; i++)
-            starts->elems[i].offset = RD_KAFKA_OFFSET_STORED;
-        kur__error_of_kafka(&consumer->waiting_error, code, "group %s: committed offsets", consumer->group);
-    }
-    code = rd_kafka_assign(consumer->rk, starts);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        kur__error_of_kafka(&consumer->waiting_error, code, "group %s: assign", consumer->group);
-    if (consumer->assigned != NULL)
-        rd_kafka_topic_partition_list_destroy(consumer->assigned);
-    consumer->assigned = starts;
-    tell(consumer, KUR_ASSIGNED, starts);
-}
-
-static void revoke(kur_consumer *consumer)
-{
-    if (consumer->assigned != NULL && consumer->assigned->cnt > 0)
-        tell(consumer, rd_kafka_assignment_lost(consumer->rk) ? KUR_LOST : KUR_REVOKED, consumer->assigned);
-    rd_kafka_assign(consumer->rk, NULL);
-    if (consumer->assigned != NULL)
-        rd_kafka_topic_partition_list_destroy(consumer->assigned);
-    consumer->assigned = NULL;
+    size_t count = 0;
+    if (consumer->incoming != NULL && !consumer->is_cooperative)
+        consumer->incoming->cnt = 0;
+    for (int i = 0; consumer->incoming != NULL && i < partitions->cnt; i++)
+        rd_kafka_topic_partition_list_del(consumer->incoming, partitions->elems[i].topic,
+                                          partitions->elems[i].partition);
+    for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
+        if (at->stage == KUR__ASSIGNED && goes(consumer, at, partitions))
+            add_told(consumer, at, &count);
+    tell(consumer, rd_kafka_assignment_lost(consumer->rk) ? KUR_LOST : KUR_REVOKED, count);
+    unassign(consumer, partitions);
+    kur__partition *at, *next;
+    HASH_ITER (hh, consumer->table, at, next)
+        if (goes(consumer, at, partitions))
+            kur__table_leave(consumer, at);
 }
 
 void kur__consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,
@@ -100,12 +170,18 @@ void kur__consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kaf
 {
     kur__connection *connection = opaque;
     kur_consumer *consumer = (kur_consumer *)((char *)connection - offsetof(struct kur_consumer, connection));
-    consumer->rebalanced = true;
-    rd_kafka_yield(rk);
+    const char *protocol = rd_kafka_rebalance_protocol(rk);
+    consumer->is_cooperative = protocol != NULL && strcmp(protocol, "COOPERATIVE") == 0;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
-        assign(consumer, partitions);
+        give(consumer, partitions);
     else
-        revoke(consumer);
-    if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
-        kur__error_of_kafka(&consumer->waiting_error, code, "group %s: rebalance", consumer->group);
+        take(consumer, partitions);
+    if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
+        kur_error error;
+        kur__error_of_kafka(&error, code, "group %s: rebalance", consumer->group);
+        kur__consumer_fail(consumer, &error);
+    }
+    /* The poll goes on with finding out the starts, instead of waiting for a record. */
+    consumer->is_busy = true;
+    kur__consumer_wake(consumer);
 }

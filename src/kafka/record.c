@@ -17,33 +17,45 @@ const kur_record *kur_record_of_librdkafka(const rd_kafka_message_t *message)
 
 const char *kur_record_topic(const kur_record *record)
 {
+    if (kur__record_is_copy(record))
+        return kur__record_copy(record)->topic;
     return record != NULL ? rd_kafka_topic_name(kur__record_message(record)->rkt) : NULL;
 }
 
 int32_t kur_record_partition(const kur_record *record)
 {
+    if (kur__record_is_copy(record))
+        return kur__record_copy(record)->partition;
     return record != NULL ? kur__record_message(record)->partition : -1;
 }
 
 int64_t kur_record_offset(const kur_record *record)
 {
+    if (kur__record_is_copy(record))
+        return kur__record_copy(record)->offset;
     return record != NULL ? kur__record_message(record)->offset : -1;
 }
 
 kur_bytes kur_record_key(const kur_record *record)
 {
+    if (kur__record_is_copy(record))
+        return kur__record_copy(record)->key;
     const rd_kafka_message_t *message = kur__record_message(record);
     return message != NULL ? kur_bytes_of(message->key, message->key_len) : kur_bytes_of(NULL, 0);
 }
 
 kur_bytes kur_record_value(const kur_record *record)
 {
+    if (kur__record_is_copy(record))
+        return kur__record_copy(record)->value;
     const rd_kafka_message_t *message = kur__record_message(record);
     return message != NULL ? kur_bytes_of(message->payload, message->len) : kur_bytes_of(NULL, 0);
 }
 
 int64_t kur_record_timestamp_us(const kur_record *record)
 {
+    if (kur__record_is_copy(record))
+        return kur__record_copy(record)->timestamp_us;
     rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     int64_t timestamp_ms = record != NULL ? rd_kafka_message_timestamp(kur__record_message(record), &type) : -1;
     /* A producer can write any number there. */
@@ -52,26 +64,60 @@ int64_t kur_record_timestamp_us(const kur_record *record)
     return timestamp_ms * 1000;
 }
 
-static rd_kafka_headers_t *headers_of(const kur_record *record)
+int32_t kur_record_leader_epoch(const kur_record *record)
 {
-    rd_kafka_headers_t *headers = NULL;
-    if (record == NULL || rd_kafka_message_headers(kur__record_message(record), &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return NULL;
-    return headers;
+    if (kur__record_is_copy(record))
+        return kur__record_copy(record)->leader_epoch;
+#ifdef KUR__HAS_LEADER_EPOCH
+    int32_t epoch = record != NULL ? rd_kafka_message_leader_epoch(kur__record_message(record)) : -1;
+    return epoch >= 0 ? KUR_LEADER_EPOCH(epoch) : 0;
+#else
+    return 0;
+#endif
+}
+
+/* ---- Headers ---- */
+
+/* Those of a record, whichever kind it is; of a copy they are an array. */
+struct headers {
+    const struct kur__record_copy *copy;
+    const rd_kafka_headers_t *list; /* NULL: none */
+};
+
+static struct headers headers_of(const kur_record *record)
+{
+    rd_kafka_headers_t *list = NULL;
+    if (kur__record_is_copy(record))
+        return (struct headers){.copy = kur__record_copy(record)};
+    if (record == NULL || rd_kafka_message_headers(kur__record_message(record), &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        list = NULL;
+    return (struct headers){.list = list};
+}
+
+static bool header_at(const struct headers *headers, size_t index, kur_header *header)
+{
+    if (headers->copy != NULL) {
+        if (index >= headers->copy->header_count)
+            return false;
+        *header = headers->copy->headers[index];
+        return true;
+    }
+    return headers->list != NULL && rd_kafka_header_get_all(headers->list, index, &header->name, &header->value.data,
+                                                            &header->value.size) == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 size_t kur_record_header_count(const kur_record *record)
 {
-    rd_kafka_headers_t *headers = headers_of(record);
-    return headers != NULL ? rd_kafka_header_cnt(headers) : 0;
+    struct headers headers = headers_of(record);
+    return headers.copy != NULL   ? headers.copy->header_count
+           : headers.list != NULL ? rd_kafka_header_cnt(headers.list)
+                                  : 0;
 }
 
 bool kur_record_header(const kur_record *record, size_t index, kur_header *header)
 {
-    rd_kafka_headers_t *headers = headers_of(record);
-    return headers != NULL && header != NULL &&
-           rd_kafka_header_get_all(headers, index, &header->name, &header->value.data, &header->value.size) ==
-               RD_KAFKA_RESP_ERR_NO_ERROR;
+    struct headers headers = headers_of(record);
+    return header != NULL && header_at(&headers, index, header);
 }
 
 bool kur_record_header_last(const kur_record *record, const char *name, kur_bytes *value)
@@ -99,11 +145,9 @@ kur_status kur_event_read(const kur_record *record, kur_arena *arena, kur_event_
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "view.size is not set: start from KUR_EVENT_VIEW()");
     kur__envelope_reader reader;
     kur__envelope_begin(&reader);
-    rd_kafka_headers_t *headers = headers_of(record);
+    struct headers headers = headers_of(record);
     kur_header header;
-    for (size_t i = 0; headers != NULL && rd_kafka_header_get_all(headers, i, &header.name, &header.value.data,
-                                                                  &header.value.size) == RD_KAFKA_RESP_ERR_NO_ERROR;
-         i++)
+    for (size_t i = 0; header_at(&headers, i, &header); i++)
         kur__envelope_take(&reader, header.name, header.value);
 
     kur_event_view made = {.size = view->size < sizeof made ? view->size : sizeof made,
@@ -130,11 +174,9 @@ const char *kur_event_extension(const kur_event_view *view, const char *name)
             found = view->parsed[i].value.data;
     if (view->mode != KUR_EVENT_BINARY)
         return found;
-    rd_kafka_headers_t *headers = headers_of(view->record);
+    struct headers headers = headers_of(view->record);
     kur_header header;
-    for (size_t i = 0; headers != NULL && rd_kafka_header_get_all(headers, i, &header.name, &header.value.data,
-                                                                  &header.value.size) == RD_KAFKA_RESP_ERR_NO_ERROR;
-         i++)
+    for (size_t i = 0; header_at(&headers, i, &header); i++)
         if (strncasecmp(header.name, "ce_", 3) == 0 && strcasecmp(header.name + 3, name) == 0)
             found = kur__attribute_text_or_null(header.value);
     return found;

@@ -1,7 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * A kur_record is librdkafka's message under another name: it is never defined, only cast.
+ * A kur_record is never defined, only cast: to librdkafka's message, or, when the lowest bit of the pointer is set, to
+ * a copy of ours, see record_copy.c.
  */
 #ifndef KURIER_KAFKA_RECORD_H
 #define KURIER_KAFKA_RECORD_H
@@ -9,6 +10,28 @@
 #include <kurier/event.h>
 #include <librdkafka/rdkafka.h>
 
+struct kur__record_copy {
+    const char *topic;
+    kur_bytes key, value;
+    int64_t offset;
+    int64_t timestamp_us;
+    int32_t partition;
+    int32_t leader_epoch; /* as KUR_LEADER_EPOCH */
+    size_t header_count;
+    kur_header headers[];
+};
+
+static inline bool kur__record_is_copy(const kur_record *record)
+{
+    return ((uintptr_t)record & 1) != 0;
+}
+
+static inline const struct kur__record_copy *kur__record_copy(const kur_record *record)
+{
+    return (const struct kur__record_copy *)(const void *)((const char *)record - 1);
+}
+
+/* Of one that is not a copy. */
 static inline rd_kafka_message_t *kur__record_message(const kur_record *record)
 {
     return (rd_kafka_message_t *)(uintptr_t)record;

@@ -1,77 +1,12 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
-#include <kurier/kurier.h>
-#include <kurier/sys/clock.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../check_main.h"
+#include "../consuming.h"
 #include "../shop.h"
-#include "../support.h"
 
-enum {
-    PATIENCE_US = 30 * 1000 * 1000
-};
-
-/* Made by the first test that asks: Check's assertions work inside of tests only. */
-static kur_client *shared;
-#define client (shared != NULL ? shared : (shared = support_client()))
-
-static void produce(const char *topic, int partition, int first, int count)
-{
-    kur_error error = {0};
-    kur_producer *producer = kur_client_producer(client, &error);
-    for (int i = first; i < first + count; i++) {
-        char value[16];
-        snprintf(value, sizeof value, "%d", i);
-        ck_ok(kur_producer_send(
-                  producer,
-                  &KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION(partition), .value = kur_bytes_text(value)),
-                  &error),
-              error);
-    }
-    ck_ok(kur_producer_flush(producer, 30000, &error), error);
-}
-
-static kur_consumer *consumer_of(const char *topic, const kur_consumer_options *given)
-{
-    kur_error error = {0};
-    kur_consumer_options options = *given;
-    /* The embedded broker's later rebalances take a second less than the session time-out. */
-    if (!support_is_real())
-        options.session_timeout_ms = 3000;
-    kur_consumer *consumer = kur_consumer_new(client, &options, &error);
-    ck_assert_msg(consumer != NULL, "%s", error.message);
-    ck_ok(kur_consumer_subscribe(consumer, (const char *const[]){topic, NULL}, &error), error);
-    return consumer;
-}
-
-/* The next record; fails when none comes. */
-static kur_record *next(kur_consumer *consumer)
-{
-    kur_error error = {0};
-    kur_record *record = NULL;
-    int64_t deadline = kur_clock_monotonic_us() + PATIENCE_US;
-    while (record == NULL && kur_clock_monotonic_us() < deadline)
-        ck_ok(kur_consumer_poll(consumer, 1000, &record, &error), error);
-    ck_assert_msg(record != NULL, "no record came");
-    return record;
-}
-
-static int number(const kur_record *record)
-{
-    kur_bytes value = kur_record_value(record);
-    char text[16];
-    ck_assert_uint_lt(value.size, sizeof text);
-    memcpy(text, value.data, value.size);
-    text[value.size] = '\0';
-    return atoi(text);
-}
-
-static void drop(kur_consumer *consumer, kur_record *record)
-{
-    kur_consumer_free_records(consumer, &record, 1);
-}
+#define client consuming_client()
 
 START_TEST(test_consumer__batches_keep_the_order_of_a_partition)
 {
@@ -521,7 +456,6 @@ int main(void)
                                   test_consumer__broker_absent,
                                   NULL};
     int status = check_main("consumer", tests);
-    kur_client_unref(shared);
-    support_stop();
+    consuming_stop();
     return status;
 }

@@ -37,7 +37,8 @@ static const char *publish(const struct order_placed *event)
     NEED(order_placed_publish(producer, event, NULL, &error) == KUR_OK);
     NEED(kur_producer_send(producer, &KUR_MESSAGE(.topic = "orders", .tombstone = true, .key = kur_bytes_text("k")),
                            &error) == KUR_OK);
-    kur_position position = KUR_POSITION(.topic = "orders", .partition = 0, .offset = 1);
+    kur_position position =
+        KUR_POSITION(.topic = "orders", .partition = 0, .offset = 1, .leader_epoch = KUR_LEADER_EPOCH(3));
     NEED(kur_consumer_commit(consumer, &position, 1, 1000, &error) == KUR_ERROR_NOT_COMMITTED);
     NEED(kur_producer_flush(producer, 30000, &error) == KUR_OK);
     kur_admin *admin = kur_admin_new(client, &error);
