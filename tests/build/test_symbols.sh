@@ -12,6 +12,9 @@ nm -D --defined-only "$library" | awk '{print $3}' | sed 's/@.*//' | sort -u >"$
 nm -D --defined-only "$library" | awk '$2 ~ /[BDGRSVC]/' >"$work/data"
 check "there are symbols" test "$(wc -l <"$work/promised")" -gt 60
 check "exported is what is promised" diff "$work/promised" "$work/exported"
+# script/package checks it again, against what is packaged; here one hears of it before.
+sed -nE 's/^ (.*)@Base.*/\1/p' "$SOURCE/debian/libkurier0.symbols" | sort >"$work/packaged"
+check "debian/libkurier0.symbols lists it (script/package --symbols writes the file)" diff "$work/packaged" "$work/exported"
 check "no data is exported" test ! -s "$work/data"
 strip -o "$work/stripped" "$library"
 check "at most 400 kB stripped" test "$(stat -c %s "$work/stripped")" -le 400000
