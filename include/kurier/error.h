@@ -49,7 +49,8 @@ KUR_BEGIN_DECLS
     X(ERROR_NOT_AN_EVENT, 23, 0, 0, "not a valid event")                                                               \
     X(ERROR_BROKER, 24, 0, 0, "the broker reported an error")                                                          \
     X(ERROR_FATAL, 25, 0, 1, "the client cannot go on")                                                                \
-    X(ERROR_CANCELLED, 26, 0, 0, "given up before it was sent")
+    X(ERROR_CANCELLED, 26, 0, 0, "given up before it was sent")                                                        \
+    X(ERROR_MUST_ABORT, 27, 0, 0, "the transaction has failed and must be aborted")
 
 /** Every way in which a call can end. KUR_OK is 0, all others are above. */
 typedef enum kur_status {
@@ -82,6 +83,9 @@ KUR_API bool kur_status_is_retriable(kur_status status);
 
 /** Whether the status says that the object is of no more use. Any thread. */
 KUR_API bool kur_status_is_fatal(kur_status status);
+
+/** The status that stands for one of Kafka's or librdkafka's error codes, such as kur_error.kafka_code. Any thread. */
+KUR_API kur_status kur_status_of_kafka(int32_t kafka_code);
 
 /**
  * Sets `error` (may be NULL) from a status of the list and a message, cut at a character's boundary when it is too

@@ -22,6 +22,7 @@
 #include <kurier/producer.h>
 #include <kurier/security.h>
 #include <kurier/time.h>
+#include <kurier/transaction.h>
 #include <kurier/type.h>
 #include <kurier/typed.h>
 #include <kurier/uuid.h>

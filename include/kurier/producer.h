@@ -31,6 +31,10 @@ typedef struct kur_producer_options {
     int delivery_timeout_ms; /**< a record not acknowledged by then is failed or unknown (message.timeout.ms); default
                                 120,000; KUR_NONE: never */
     const char *compression; /**< none, gzip, snappy, lz4, zstd (compression.type); default none */
+    const char *transactional_id; /**< makes it send in transactions alone: see <kurier/transaction.h>. 1 to 1,000
+                                     bytes, the same for each life of an instance, and of no other instance */
+    int transaction_timeout_ms;   /**< the broker aborts a transaction that is open for longer; from 1,000; default
+                                     60,000. delivery_timeout_ms may not be longer, and is so long by default */
 } kur_producer_options;
 
 #define KUR_PRODUCER_OPTIONS(...) KUR__OPTIONS(kur_producer_options, __VA_ARGS__)

@@ -16,6 +16,7 @@
 #include <kurier/librdkafka.h>
 #include <kurier/sys/clock.h>
 #include <kurier/sys/memory.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,7 @@
 
 enum {
     SERVE_MS = 100,
+    PAUSE_MS = 20,
     FREE_FLUSH_MS = 5000,
     FREE_PURGE_MS = 2000,
     CHECK_SLICE_MS = 1000
@@ -71,11 +73,33 @@ void kur__producer_serve(kur_producer *producer, int timeout_ms)
     tell_waiters(producer);
 }
 
+/* ---- Errands: what others ask the producer's own thread to do ---- */
+
+struct kur__errand {
+    void (*function)(void *user);
+    void *user;
+    bool is_done; /* guarded by the producer's lock */
+};
+
+static void run_errand(kur_producer *producer)
+{
+    struct kur__errand *errand = atomic_exchange(&producer->errand, NULL);
+    if (errand == NULL)
+        return;
+    errand->function(errand->user);
+    pthread_mutex_lock(&producer->lock);
+    errand->is_done = true;
+    pthread_cond_broadcast(&producer->changed);
+    pthread_mutex_unlock(&producer->lock);
+}
+
 static void *run_thread(void *user)
 {
     kur_producer *producer = user;
-    while (!atomic_load(&producer->stopping))
+    while (!atomic_load(&producer->stopping)) {
         kur__producer_serve(producer, SERVE_MS);
+        run_errand(producer);
+    }
     return NULL;
 }
 
@@ -148,6 +172,8 @@ static kur_status start(kur_producer *producer, const kur_producer_options *opti
     if (conf == NULL)
         return KUR_ERROR_CONFIG;
     kur_status status = configure(conf, options, error);
+    if (status == KUR_OK)
+        status = kur__transaction_configure(producer->transaction, conf, error);
     if (status != KUR_OK) {
         rd_kafka_conf_destroy(conf);
         return status;
@@ -190,7 +216,8 @@ static kur_producer *producer_new(kur_client *client, bool owns_client, const ku
     pthread_mutex_init(&producer->lock, NULL);
     pthread_mutex_init(&producer->slots_lock, NULL);
     kur__condition_init(&producer->changed);
-    if (start(producer, &options, error) == KUR_OK)
+    if (kur__transaction_new(&options, &producer->transaction, error) == KUR_OK &&
+        start(producer, &options, error) == KUR_OK)
         return producer;
     kur_producer_free(producer);
     return NULL;
@@ -234,6 +261,29 @@ static void wake_thread(kur_producer *producer)
     rd_kafka_queue_destroy(queue);
 }
 
+void kur__producer_run_serving(kur_producer *producer, void (*function)(void *user), void *user)
+{
+    if (!producer->has_thread) {
+        function(user);
+        return;
+    }
+    struct kur__errand errand = {.function = function, .user = user};
+    atomic_store(&producer->errand, &errand);
+    wake_thread(producer);
+    pthread_mutex_lock(&producer->lock);
+    while (!errand.is_done)
+        pthread_cond_wait(&producer->changed, &producer->lock);
+    pthread_mutex_unlock(&producer->lock);
+}
+
+void kur__producer_pause(kur_producer *producer)
+{
+    if (producer->has_thread)
+        poll(NULL, 0, PAUSE_MS);
+    else
+        kur__producer_serve(producer, PAUSE_MS);
+}
+
 /* Serves reports, or lets the thread do it, until none is due, the time is over or the log-in is refused. */
 static bool wait_until_empty(kur_producer *producer, int timeout_ms)
 {
@@ -259,8 +309,9 @@ size_t kur_producer_free(kur_producer *producer)
     size_t given_up = 0;
     if (producer->rk != NULL) {
         size_t before = atomic_load(&producer->undelivered);
+        int flush_ms = kur__transaction_end(producer, FREE_FLUSH_MS);
         atomic_fetch_add(&producer->flushes, 1);
-        if (!wait_until_empty(producer, FREE_FLUSH_MS)) {
+        if (!wait_until_empty(producer, flush_ms)) {
             /* Or a callback that sends again what failed would go on for ever, and the last would have no result. */
             atomic_store(&producer->closing, true);
             rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
@@ -284,6 +335,7 @@ size_t kur_producer_free(kur_producer *producer)
     if (producer->fd >= 0)
         close(producer->fd);
     kur__slots_free(producer);
+    kur__transaction_free(producer->transaction);
     pthread_cond_destroy(&producer->changed);
     pthread_mutex_destroy(&producer->slots_lock);
     pthread_mutex_destroy(&producer->lock);

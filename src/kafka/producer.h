@@ -15,6 +15,7 @@
 
 #include "kafka/connection.h"
 #include "kafka/topic.h"
+#include "kafka/transaction.h"
 
 enum {
     KUR__SLOTS_IN_CHUNK = 512,
@@ -37,7 +38,8 @@ struct kur__slot_chunk {
 
 struct kur_producer {
     kur_client *client;
-    bool owns_client; /* whether it holds a reference */
+    bool owns_client;              /* whether it holds a reference */
+    kur__transaction *transaction; /* NULL: it has none */
     rd_kafka_t *rk;
     kur__connection connection;
     kur_dispatch dispatch;
@@ -47,10 +49,11 @@ struct kur_producer {
     pthread_t thread;
     bool has_thread;
     atomic_bool stopping;
-    atomic_bool closing;  /* what is left is being given up: callbacks send no more */
-    atomic_int flushes;   /* requests under way */
-    atomic_int waiters;   /* threads that sleep on `changed` */
-    pthread_mutex_t lock; /* guards only the sleep on `changed` */
+    atomic_bool closing;                  /* what is left is being given up: callbacks send no more */
+    atomic_int flushes;                   /* requests under way */
+    _Atomic(struct kur__errand *) errand; /* what the thread is asked to do between two polls */
+    atomic_int waiters;                   /* threads that sleep on `changed` */
+    pthread_mutex_t lock;                 /* guards only the sleep on `changed` */
     pthread_cond_t changed;
 
     /* What senders write, away from what the serving thread writes: both do it for each record. */
@@ -90,6 +93,15 @@ bool kur__producer_is_own_thread(const kur_producer *producer);
  * where there is a thread that serves.
  */
 void kur__producer_wait(kur_producer *producer, size_t seen, const struct timespec *deadline);
+
+/*
+ * Runs `function` where results are handed out, and returns when it has: on the producer's own thread, between two
+ * polls, or here with KUR_DISPATCH_CALLER. One at a time; not on the producer's own thread.
+ */
+void kur__producer_run_serving(kur_producer *producer, void (*function)(void *user), void *user);
+
+/* Before a second attempt at something: 20 ms, in which results are handed out. */
+void kur__producer_pause(kur_producer *producer);
 
 /* ---- Results ---- */
 

@@ -128,6 +128,7 @@ void kur__producer_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, 
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         describe_failure(producer, message, &result);
         atomic_fetch_add_explicit(&producer->undelivered, 1, memory_order_relaxed);
+        kur__transaction_note_failure(producer->transaction, message->err);
     } else {
         rd_kafka_timestamp_type_t type;
         kur__connection_heard(connection);

@@ -150,6 +150,8 @@ static kur_status refused(kur_producer *producer, const kur_message *message, rd
         kur_status status = kur__status_of_kafka(fatal) == KUR_ERROR_FENCED ? KUR_ERROR_FENCED : KUR_ERROR_FATAL;
         return kur_error_set(error, status, "%s: %s", message->topic, why[0] != '\0' ? why : rd_kafka_err2str(code));
     }
+    if (code == RD_KAFKA_RESP_ERR__STATE && producer->transaction != NULL)
+        return kur__transaction_refusal(producer, error);
     return kur__error_of_kafka(error, code, "%s", message->topic);
 }
 

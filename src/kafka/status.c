@@ -106,6 +106,11 @@ static bool is_passing(rd_kafka_resp_err_t code)
     }
 }
 
+kur_status kur_status_of_kafka(int32_t kafka_code)
+{
+    return kur__status_of_kafka((rd_kafka_resp_err_t)kafka_code);
+}
+
 kur_status kur__error_of_kafka(kur_error *error, rd_kafka_resp_err_t code, const char *what, ...)
 {
     kur_status status = kur__status_of_kafka(code);
