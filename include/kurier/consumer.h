@@ -12,13 +12,16 @@
 
 KUR_BEGIN_DECLS
 
-/** A member of a group. One thread at a time polls, subscribes, assigns, commits, closes and frees; what any thread may
- * call says so. */
+/**
+ * A member of a group. One thread at a time polls, subscribes, assigns, commits, closes and frees; what any thread may
+ * call says so.
+ */
 typedef struct kur_consumer kur_consumer;
 
 /**
  * A received record. What a poll gives is librdkafka's own, not copied, and pins the fetch buffer that it came in;
  * what kur_record_copy gives stands by itself. Owned by who polled or copied it; freed by kur_consumer_free_records.
+ * One thread at a time.
  */
 typedef struct kur_record kur_record;
 
@@ -194,7 +197,7 @@ KUR_API kur_status kur_consumer_seek(kur_consumer *consumer, const char *topic, 
 
 /**
  * The same to the first record at or after a time, in microseconds since 1970; the end when there is none (the embedded
- * broker never finds one).
+ * broker never finds one). Statuses and threads as kur_consumer_seek.
  */
 KUR_API kur_status kur_consumer_seek_time(kur_consumer *consumer, const char *topic, int32_t partition,
                                           int64_t timestamp_us, kur_error *error);
