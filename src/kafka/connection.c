@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/deadline.h"
 #include "base/error.h"
 #include "kafka/certificate.h"
 
@@ -23,8 +22,7 @@ enum {
     WARNING_INTERVAL_US = 10 * 1000 * 1000,
     REFUSED_US = 2 * 1000 * 1000,        /* one broker of several may be wrong, or not know of a new password yet */
     REFUSAL_KEEPS_US = 15 * 1000 * 1000, /* librdkafka tries again after 10 s at the latest */
-    TELL_INTERVAL_US = 5 * 1000 * 1000,
-    AWAIT_SLICE_MS = 100
+    TELL_INTERVAL_US = 5 * 1000 * 1000
 };
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
@@ -257,24 +255,4 @@ bool kur__connection_tell_refusal(kur__connection *connection, const char *what,
     if (tells)
         kur__connection_timeout(connection, error, what);
     return tells;
-}
-
-rd_kafka_event_t *kur__connection_await(kur__connection *connection, rd_kafka_t *rk, rd_kafka_queue_t *queue,
-                                        int timeout_ms, const char *what, kur_error *error)
-{
-    struct timespec deadline = kur__deadline_after(timeout_ms);
-    int64_t since = kur_clock_monotonic_us();
-    for (;;) {
-        int left = kur__deadline_left_ms(&deadline);
-        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, left < AWAIT_SLICE_MS ? left : AWAIT_SLICE_MS);
-        if (event != NULL) {
-            kur__connection_heard(connection);
-            return event;
-        }
-        kur__connection_serve(connection, rk);
-        if (left <= 0 || kur__connection_is_refused(connection, since)) {
-            kur__connection_timeout(connection, error, what);
-            return NULL;
-        }
-    }
 }

@@ -71,14 +71,6 @@ bool kur__connection_is_refused(kur__connection *connection, int64_t since_us);
 /* For polls, which go on afterwards: likewise, but true only once for refusals within five seconds; sets `error`. */
 bool kur__connection_tell_refusal(kur__connection *connection, const char *what, kur_error *error);
 
-/*
- * Waits for an event on a queue of the caller's; NULL with KUR_ERROR_TIMEOUT after `timeout_ms`, or earlier with
- * KUR_ERROR_AUTHENTICATION when the log-in is refused. For handles whose own queue is served by another thread, or by
- * nobody.
- */
-rd_kafka_event_t *kur__connection_await(kur__connection *connection, rd_kafka_t *rk, rd_kafka_queue_t *queue,
-                                        int timeout_ms, const char *what, kur_error *error);
-
 /* librdkafka's and Kafka's codes as ours; sets kafka_code; the message is "what: text of the code". */
 kur_status kur__status_of_kafka(rd_kafka_resp_err_t code);
 kur_status kur__error_of_kafka(kur_error *error, rd_kafka_resp_err_t code, const char *what, ...) KUR_PRINTF(3, 4);

@@ -183,28 +183,18 @@ static kur_status refuse_token(kur_token_request *request, void *user, kur_error
 
 /* ---- Access rights ---- */
 
-static void allow(const char *user, rd_kafka_ResourceType_t kind, const char *name, rd_kafka_AclOperation_t operation)
+static void allow(const char *user, kur_acl_resource resource, const char *name, kur_acl_operation operation)
 {
-    char why[256], principal[64];
+    char principal[64];
     struct login login = by_password("PLAIN", "PLAIN", secure("ADMIN"), secure("ADMIN_PASSWORD"));
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set(conf, "bootstrap.servers", secure("PLAIN"), NULL, 0);
-    for (const kur_property *p = login.properties; p->name != NULL; p++)
-        rd_kafka_conf_set(conf, p->name, p->value, NULL, 0);
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    ck_assert_msg(rk != NULL, "%s", why);
+    kur_error error;
+    kur_client *client = login_client(&login, NULL, &error);
+    kur_admin *admin = kur_admin_new(client, &error);
     snprintf(principal, sizeof principal, "User:%s", user);
-    rd_kafka_AclBinding_t *acl =
-        rd_kafka_AclBinding_new(kind, name, RD_KAFKA_RESOURCE_PATTERN_LITERAL, principal, "*", operation,
-                                RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, why, sizeof why);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_CreateAcls(rk, &acl, 1, NULL, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, LONG_MS);
-    ck_assert_msg(event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR, "no ACL");
-    rd_kafka_event_destroy(event);
-    rd_kafka_AclBinding_destroy(acl);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_destroy(rk);
+    const kur_acl acl = KUR_ACL(.resource = resource, .name = name, .principal = principal, .operation = operation);
+    ck_ok(kur_admin_create_acls(admin, &acl, 1, LONG_MS, &error), error);
+    kur_admin_free(admin);
+    kur_client_unref(client);
 }
 
 /* ---- Tests ---- */
@@ -303,6 +293,18 @@ static kur_status try_poll(kur_client *client, kur_error *error)
     return status;
 }
 
+static kur_status try_admin(kur_client *client, kur_error *error)
+{
+    kur_admin *admin = kur_admin_new(client, error);
+    kur_arena *arena = kur_arena_new();
+    const kur_cluster_view *cluster;
+    ck_assert_msg(admin != NULL, "%s", error->message);
+    kur_status status = kur_admin_cluster(admin, LONG_MS, arena, &cluster, error);
+    kur_arena_free(arena);
+    kur_admin_free(admin);
+    return status;
+}
+
 static void *run_attempt(void *user)
 {
     struct attempt *attempt = user;
@@ -321,7 +323,8 @@ static void each_call_says(const struct login *login, const char *says)
     struct attempt attempts[] = {{.client = client, .call = try_check, .name = "check"},
                                  {.client = client, .call = try_send_wait, .name = "send_wait"},
                                  {.client = client, .call = try_flush, .name = "flush"},
-                                 {.client = client, .call = try_poll, .name = "poll"}};
+                                 {.client = client, .call = try_poll, .name = "poll"},
+                                 {.client = client, .call = try_admin, .name = "admin"}};
     size_t count = sizeof attempts / sizeof *attempts;
     for (size_t i = 0; i < count; i++)
         ck_assert_int_eq(pthread_create(&attempts[i].thread, NULL, run_attempt, &attempts[i]), 0);
@@ -430,7 +433,7 @@ START_TEST(test_security__says_which_right_is_missing)
     is_forbidden(status, &error, theirs, "WRITE on the topic", start);
     kur_client_unref(client);
 
-    allow(user, RD_KAFKA_RESOURCE_TOPIC, mine, RD_KAFKA_ACL_OPERATION_WRITE);
+    allow(user, KUR_ACL_TOPIC, mine, KUR_ACL_WRITE);
     client = login_client(&login, NULL, &error);
     ck_ok(kur_producer_send_wait(kur_client_producer(client, &error),
                                  &KUR_MESSAGE(.topic = mine, .value = kur_bytes_text("hello")), LONG_MS, NULL, &error),
@@ -444,7 +447,7 @@ START_TEST(test_security__says_which_right_is_missing)
     start = kur_clock_monotonic_us();
     status = poll_once(client, mine, group, &error);
     is_forbidden(status, &error, group, "READ on the group", start);
-    allow(user, RD_KAFKA_RESOURCE_GROUP, group, RD_KAFKA_ACL_OPERATION_READ);
+    allow(user, KUR_ACL_GROUP, group, KUR_ACL_READ);
     start = kur_clock_monotonic_us();
     status = poll_once(client, theirs, group, &error);
     is_forbidden(status, &error, theirs, "READ", start);
@@ -452,7 +455,7 @@ START_TEST(test_security__says_which_right_is_missing)
     start = kur_clock_monotonic_us();
     status = poll_once(client, mine, group, &error);
     is_forbidden(status, &error, mine, "READ", start);
-    allow(user, RD_KAFKA_RESOURCE_TOPIC, mine, RD_KAFKA_ACL_OPERATION_READ);
+    allow(user, KUR_ACL_TOPIC, mine, KUR_ACL_READ);
     status = poll_once(client, mine, group, &error);
     ck_assert_msg(status == KUR_OK, "%s", error.message);
     kur_client_unref(client);
