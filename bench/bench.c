@@ -74,7 +74,7 @@ static struct summary summarise(const bench_case *one)
 void bench_heading(const bench_options *options)
 {
     if (!options->json)
-        printf("%-9s %-22s %-10s %11s %23s  %-24s %11s %6s %9s %s\n", "bench", "case", "unit", "median",
+        printf("%-11s %-22s %-10s %11s %23s  %-24s %11s %6s %9s %s\n", "bench", "case", "unit", "median",
                "least–greatest", "baseline", "its median", "ratio", "target", "met");
 }
 
@@ -122,7 +122,7 @@ static void print_row(const bench_case *one, const struct summary *s)
         break;
     }
     /* printf counts bytes: the signs beyond ASCII have three. */
-    printf("%-9s %-22s %-10s %11s %25s  %-24s %11s %6s %*s %s\n", one->bench, one->name, one->unit, value, spread,
+    printf("%-11s %-22s %-10s %11s %25s  %-24s %11s %6s %*s %s\n", one->bench, one->name, one->unit, value, spread,
            one->baseline != NULL ? one->baseline : "", baseline, ratio, target[0] != '\0' ? 11 : 9, target,
            one->bound == BENCH_REPORT_ONLY ? ""
            : s->met                        ? "yes"

@@ -78,6 +78,7 @@ void bench_produce(const bench_options *options);
 void bench_publish(const bench_options *options);
 void bench_consume(const bench_options *options);
 void bench_envelope(const bench_options *options);
+void bench_transaction(const bench_options *options);
 void bench_startup(const bench_options *options);
 void bench_size(const bench_options *options);
 

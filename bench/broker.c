@@ -109,12 +109,24 @@ static rd_kafka_conf_t *conf_like(rd_kafka_t *ours, void *opaque)
     return conf;
 }
 
+/* With ours it would fence us. */
+static void own_transactions(rd_kafka_conf_t *conf)
+{
+    char id[128] = "";
+    size_t size = sizeof id - 8;
+    if (rd_kafka_conf_get(conf, "transactional.id", id, &size) != RD_KAFKA_CONF_OK || id[0] == '\0')
+        return;
+    strcat(id, "-bare");
+    rd_kafka_conf_set(conf, "transactional.id", id, NULL, 0);
+}
+
 rd_kafka_t *bench_bare_producer(rd_kafka_t *ours, void *opaque,
                                 void (*on_report)(rd_kafka_t *, const rd_kafka_message_t *, void *))
 {
     char why[256];
     rd_kafka_conf_t *conf = conf_like(ours, opaque);
     rd_kafka_conf_set_dr_msg_cb(conf, on_report);
+    own_transactions(conf);
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
     if (rk == NULL)
         bench_fail("%s", why);
