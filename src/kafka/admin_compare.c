@@ -13,6 +13,7 @@
 #include "base/deadline.h"
 #include "base/error.h"
 #include "kafka/admin.h"
+#include "kafka/client.h"
 
 enum {
     OTHER_DIFFERENCES = 3 /* of one topic, beside its settings */
@@ -155,14 +156,14 @@ static kur_status compare(kur__admin_call *call, const kur__topic_wanted *wanted
 
 /* ---- Changing ---- */
 
-/* By asking for it: the embedded broker has no other way. */
-static kur_status make_embedded(kur__admin_call *call, const char *topic)
+/* By asking for it as a producer: the embedded broker has no other way, and newer ones listen to who asks. */
+static kur_status ask_for(kur__admin_call *call, rd_kafka_t *producer, const char *topic)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(call->admin->rk, topic, NULL);
-    rd_kafka_resp_err_t code = handle != NULL ? rd_kafka_metadata(call->admin->rk, 0, handle, &metadata,
-                                                                  kur__deadline_left_ms(&call->deadline))
-                                              : rd_kafka_last_error();
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(producer, topic, NULL);
+    rd_kafka_resp_err_t code =
+        handle != NULL ? rd_kafka_metadata(producer, 0, handle, &metadata, kur__deadline_left_ms(&call->deadline))
+                       : rd_kafka_last_error();
     if (handle != NULL)
         rd_kafka_topic_destroy(handle);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -171,12 +172,29 @@ static kur_status make_embedded(kur__admin_call *call, const char *topic)
     return kur__admin_wait_topic(call, topic, 1);
 }
 
+static kur_status make_embedded(kur__admin_call *call, const kur__topic_wanted *missing, size_t count)
+{
+    kur__connection connection;
+    kur_client *client = call->admin->client;
+    rd_kafka_conf_t *conf = kur__client_conf(client, RD_KAFKA_PRODUCER, &call->error);
+    rd_kafka_t *producer = conf == NULL ? NULL
+                                        : kur__connection_open(&connection, kur__client_log(client), NULL,
+                                                               RD_KAFKA_PRODUCER, conf, &call->error);
+    if (producer == NULL)
+        return call->error.code;
+    kur_status status = KUR_OK;
+    for (size_t i = 0; status == KUR_OK && i < count; i++)
+        status = ask_for(call, producer, missing[i].spec.name);
+    rd_kafka_destroy(producer);
+    kur__connection_done(&connection);
+    return status;
+}
+
 /* Makes those that `found` says are missing. */
 static kur_status make_missing(kur__admin_call *call, const kur__topic_wanted *wanted, size_t count,
                                const struct found *found)
 {
     size_t missing_count = 0;
-    kur_status status = KUR_OK;
     kur__topic_wanted *missing = kur_arena_alloc(call->arena, count * sizeof *missing);
     if (missing == NULL)
         return kur__admin_no_memory(call);
@@ -184,11 +202,10 @@ static kur_status make_missing(kur__admin_call *call, const kur__topic_wanted *w
         for (size_t k = 0; k < count && found->items[i]->aspect == KUR_TOPIC_EXISTENCE; k++)
             if (strcmp(found->items[i]->topic, wanted[k].spec.name) == 0)
                 missing[missing_count++] = wanted[k];
-    for (size_t i = 0; call->is_embedded && status == KUR_OK && i < missing_count; i++)
-        status = make_embedded(call, missing[i].spec.name);
-    if (!call->is_embedded && missing_count > 0)
-        status = kur__admin_make_topics(call, missing, missing_count, true);
-    return status;
+    if (missing_count == 0)
+        return KUR_OK;
+    return call->is_embedded ? make_embedded(call, missing, missing_count)
+                             : kur__admin_make_topics(call, missing, missing_count, true);
 }
 
 static kur_status wait_usable(kur__admin_call *call, const kur__topic_wanted *wanted, size_t count)
