@@ -180,10 +180,38 @@ START_TEST(test_admin_secure__who_may_not_is_told_until_an_acl_allows_it)
 }
 END_TEST
 
+START_TEST(test_admin_secure__a_refused_log_in_is_told_soon)
+{
+    NEEDS_BROKER();
+    error = (kur_error){0};
+    const kur_property properties[] = {{"security.protocol", "SASL_SSL"},
+                                       {"sasl.mechanism", "PLAIN"},
+                                       {"ssl.ca.location", getenv("KURIER_SECURE_CA")},
+                                       {"sasl.username", getenv("KURIER_SECURE_USER")},
+                                       {"sasl.password", "canary-wrong-51c2"},
+                                       {NULL, NULL}};
+    kur_client *client = kur_client_new(
+        &KUR_CLIENT_OPTIONS(.bootstrap_servers = getenv("KURIER_SECURE_PLAIN"), .properties = properties), &error);
+    kur_admin *admin = kur_admin_new(client, &error);
+    kur_client_unref(client);
+    ck_assert_msg(admin != NULL, "%s", error.message);
+    kur_arena *arena = kur_arena_new();
+    const kur_cluster_view *cluster = NULL;
+    int64_t start_us = kur_clock_monotonic_us();
+    ck_status(kur_admin_cluster(admin, 60000, arena, &cluster, &error), KUR_ERROR_AUTHENTICATION, error);
+    ck_assert_int_lt(kur_clock_monotonic_us() - start_us, 10 * 1000000);
+    ck_says(error, getenv("KURIER_SECURE_PLAIN"));
+    ck_assert_ptr_null(strstr(error.message, "canary"));
+    kur_admin_free(admin);
+    kur_arena_free(arena);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_admin_secure__acls_are_made_listed_and_deleted,
                                   test_admin_secure__transactional_ids_need_a_newer_librdkafka,
-                                  test_admin_secure__who_may_not_is_told_until_an_acl_allows_it, NULL};
+                                  test_admin_secure__who_may_not_is_told_until_an_acl_allows_it,
+                                  test_admin_secure__a_refused_log_in_is_told_soon, NULL};
     return check_main("admin_secure", tests);
 }
