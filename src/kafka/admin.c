@@ -30,6 +30,7 @@ enum {
     SLICE_MS = 100,          /* between two looks at the connection */
     METADATA_SLICE_MS = 500, /* librdkafka's metadata call serves no callbacks */
     PAUSE_MS = 50,
+    SETTLE_MS = 5000,            /* in which a change comes to all brokers; mostly it takes a tenth of a second */
     REQUEST_MS_MAX = 3600 * 1000 /* librdkafka's */
 };
 
@@ -143,6 +144,7 @@ kur_status kur__admin_begin(kur__admin_call *call, kur_admin *admin, int timeout
         return kur_error_set(&call->error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative");
     call->deadline = kur__deadline_after(timeout_ms);
     call->since_us = kur_clock_monotonic_us();
+    kur__admin_changed(call);
     if (arena == NULL) {
         call->arena = kur_arena_new();
         call->owns_arena = true;
@@ -184,6 +186,21 @@ bool kur__admin_again(kur__admin_call *call)
     /* A commit from outside that members stand against is not waited out. */
     return error->kafka_code != 0 && error->retriable && error->code != KUR_ERROR_NOT_COMMITTED &&
            kur__admin_pause(call);
+}
+
+void kur__admin_changed(kur__admin_call *call)
+{
+    call->settled = kur__deadline_after(SETTLE_MS);
+}
+
+bool kur__admin_settles(kur__admin_call *call)
+{
+    return !kur__deadline_is_over(&call->settled) && kur__admin_pause(call);
+}
+
+bool kur__admin_again_known(kur__admin_call *call)
+{
+    return call->error.code == KUR_ERROR_UNKNOWN_TOPIC ? kur__admin_settles(call) : kur__admin_again(call);
 }
 
 kur_status kur__admin_failed(kur__admin_call *call, rd_kafka_resp_err_t code, const char *text, const char *what, ...)

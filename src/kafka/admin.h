@@ -29,7 +29,8 @@ typedef struct kur__admin_call {
     kur_arena *arena; /* the caller's, or one that ends with the call */
     bool owns_arena;
     struct timespec deadline;
-    int64_t since_us; /* when it began, by the monotonic clock */
+    struct timespec settled; /* until then brokers may tell of what was before */
+    int64_t since_us;        /* when it began, by the monotonic clock */
     int timeout_ms;
     bool is_embedded;
     kur_error error; /* of what failed last */
@@ -52,6 +53,16 @@ bool kur__admin_again(kur__admin_call *call);
 
 /* The same whatever failed. */
 bool kur__admin_pause(kur__admin_call *call);
+
+/*
+ * The same while what was changed, by this call or just before it, may not have come to every broker: some seconds.
+ * kur__admin_changed begins them anew.
+ */
+bool kur__admin_settles(kur__admin_call *call);
+void kur__admin_changed(kur__admin_call *call);
+
+/* As kur__admin_again, for a topic that some broker knows: that another does not yet passes by itself too. */
+bool kur__admin_again_known(kur__admin_call *call);
 
 /* Sets the call's error, and returns its status. The first: in the broker's words, where it has any. */
 kur_status kur__admin_failed(kur__admin_call *call, rd_kafka_resp_err_t code, const char *text, const char *what, ...)
@@ -80,7 +91,7 @@ kur_status kur__admin_metadata(kur__admin_call *call, const char *topic, const s
 /* The topic in it, NULL when the broker does not know it. */
 const struct rd_kafka_metadata_topic *kur__metadata_find(const struct rd_kafka_metadata *metadata, const char *topic);
 
-/* Waits until a topic has that many partitions, all with leaders; 0 partitions: until it is gone. */
+/* Waits until a topic has that many partitions, all with leaders that know of it; 0 partitions: until it is gone. */
 kur_status kur__admin_wait_topic(kur__admin_call *call, const char *topic, int partitions);
 
 /*
@@ -110,6 +121,7 @@ typedef struct kur__topic_wanted {
     kur_topic_spec spec;
     size_t config_count;
     kur_property *configs;
+    bool is_made; /* by this call */
 } kur__topic_wanted;
 
 /* Makes topics; those that are there already count as made when `may_exist`. Returns when they are usable. */

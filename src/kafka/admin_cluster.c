@@ -52,36 +52,6 @@ const struct rd_kafka_metadata_topic *kur__metadata_find(const struct rd_kafka_m
     return NULL;
 }
 
-static bool is_usable(const struct rd_kafka_metadata_topic *topic, int partitions)
-{
-    if (topic->err != RD_KAFKA_RESP_ERR_NO_ERROR || topic->partition_cnt < partitions)
-        return false;
-    for (int i = 0; i < topic->partition_cnt; i++)
-        if (topic->partitions[i].leader < 0)
-            return false;
-    return true;
-}
-
-kur_status kur__admin_wait_topic(kur__admin_call *call, const char *topic, int partitions)
-{
-    kur_status status;
-    bool done = false;
-    do {
-        const struct rd_kafka_metadata *metadata = NULL;
-        status = kur__admin_metadata(call, topic, &metadata);
-        if (status != KUR_OK)
-            return status;
-        const struct rd_kafka_metadata_topic *one = kur__metadata_find(metadata, topic);
-        done = one == NULL ? partitions == 0 : partitions > 0 && is_usable(one, partitions);
-        rd_kafka_metadata_destroy(metadata);
-    } while (!done && kur__admin_pause(call));
-    return done ? KUR_OK
-                : kur_error_set(&call->error, KUR_ERROR_TIMEOUT,
-                                partitions > 0 ? "topic %s: not all its partitions have a leader within %d ms"
-                                               : "topic %s: it is still there after %d ms",
-                                topic, call->timeout_ms);
-}
-
 /* ---- Offsets ---- */
 
 static kur_status ask_offsets(kur__admin_call *call, rd_kafka_topic_partition_list_t *list, int64_t which)
@@ -111,8 +81,65 @@ kur_status kur__admin_offsets(kur__admin_call *call, rd_kafka_topic_partition_li
         if (ask_offsets(call, starts, RD_KAFKA_OFFSET_BEGINNING) == KUR_OK &&
             ask_offsets(call, ends, RD_KAFKA_OFFSET_END) == KUR_OK)
             return KUR_OK;
-    } while (kur__admin_again(call));
+    } while (kur__admin_again_known(call));
     return call->error.code;
+}
+
+/* ---- Waiting ---- */
+
+static bool has_leaders(const struct rd_kafka_metadata_topic *topic, int partitions)
+{
+    for (int i = 0; i < topic->partition_cnt; i++)
+        if (topic->partitions[i].leader < 0)
+            return false;
+    return topic->partition_cnt >= partitions;
+}
+
+/* Metadata comes from any broker: only a leader's answer shows that it knows of its partition. */
+static kur_status ask_leaders(kur__admin_call *call, const char *topic, int partitions)
+{
+    rd_kafka_topic_partition_list_t *starts = rd_kafka_topic_partition_list_new(partitions);
+    rd_kafka_topic_partition_list_add_range(starts, topic, 0, partitions - 1);
+    rd_kafka_topic_partition_list_t *ends = rd_kafka_topic_partition_list_copy(starts);
+    kur_status status = kur__admin_offsets(call, starts, ends);
+    rd_kafka_topic_partition_list_destroy(starts);
+    rd_kafka_topic_partition_list_destroy(ends);
+    return status;
+}
+
+/* Sets `*count` to the partitions of a topic with leaders, 0 when it is gone, and -1 when it is neither so nor so. */
+static kur_status look(kur__admin_call *call, const char *topic, int partitions, int *count)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    kur_status status = kur__admin_metadata(call, topic, &metadata);
+    if (status != KUR_OK)
+        return status;
+    const struct rd_kafka_metadata_topic *one = kur__metadata_find(metadata, topic);
+    *count = one == NULL                                                              ? 0
+             : one->err == RD_KAFKA_RESP_ERR_NO_ERROR && has_leaders(one, partitions) ? one->partition_cnt
+                                                                                      : -1;
+    if (one != NULL && kur__status_of_kafka(one->err) == KUR_ERROR_AUTHORIZATION && partitions > 0)
+        status = kur__admin_failed(call, one->err, NULL, "topic %s", topic);
+    rd_kafka_metadata_destroy(metadata);
+    return status;
+}
+
+kur_status kur__admin_wait_topic(kur__admin_call *call, const char *topic, int partitions)
+{
+    int count;
+    do {
+        kur_status status = look(call, topic, partitions, &count);
+        if (status != KUR_OK)
+            return status;
+        if (count > 0 && partitions > 0)
+            return ask_leaders(call, topic, count);
+        if (count == 0 && partitions == 0)
+            return KUR_OK;
+    } while (kur__admin_pause(call));
+    return kur_error_set(&call->error, KUR_ERROR_TIMEOUT,
+                         partitions > 0 ? "topic %s: not all its partitions have a leader within %d ms"
+                                        : "topic %s: it is still there after %d ms",
+                         topic, call->timeout_ms);
 }
 
 /* ---- The cluster ---- */

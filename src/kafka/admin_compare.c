@@ -191,7 +191,7 @@ static kur_status make_embedded(kur__admin_call *call, const kur__topic_wanted *
 }
 
 /* Makes those that `found` says are missing. */
-static kur_status make_missing(kur__admin_call *call, const kur__topic_wanted *wanted, size_t count,
+static kur_status make_missing(kur__admin_call *call, kur__topic_wanted *wanted, size_t count,
                                const struct found *found)
 {
     size_t missing_count = 0;
@@ -200,12 +200,16 @@ static kur_status make_missing(kur__admin_call *call, const kur__topic_wanted *w
         return kur__admin_no_memory(call);
     for (size_t i = 0; i < found->count; i++)
         for (size_t k = 0; k < count && found->items[i]->aspect == KUR_TOPIC_EXISTENCE; k++)
-            if (strcmp(found->items[i]->topic, wanted[k].spec.name) == 0)
+            if (strcmp(found->items[i]->topic, wanted[k].spec.name) == 0) {
+                wanted[k].is_made = true;
                 missing[missing_count++] = wanted[k];
+            }
     if (missing_count == 0)
         return KUR_OK;
-    return call->is_embedded ? make_embedded(call, missing, missing_count)
-                             : kur__admin_make_topics(call, missing, missing_count, true);
+    kur_status status = call->is_embedded ? make_embedded(call, missing, missing_count)
+                                          : kur__admin_make_topics(call, missing, missing_count, true);
+    kur__admin_changed(call);
+    return status;
 }
 
 static kur_status wait_usable(kur__admin_call *call, const kur__topic_wanted *wanted, size_t count)
@@ -275,9 +279,18 @@ static kur_status change(kur__admin_call *call, const struct found *found)
     return status;
 }
 
-/* A broker may tell the settings from before for a moment. */
-static kur_status compare_until_changed(kur__admin_call *call, const kur__topic_wanted *wanted, size_t count,
-                                        struct found *found)
+/* Whether a difference is one that this call has just done away with, as far as it knows. */
+static bool should_be_gone(enum goal goal, const kur__topic_wanted *wanted, size_t count,
+                           const kur_topic_difference *difference)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(wanted[i].spec.name, difference->topic) == 0)
+            return difference->can_apply && (goal == APPLY || wanted[i].is_made);
+    return false;
+}
+
+static kur_status compare_settled(kur__admin_call *call, enum goal goal, const kur__topic_wanted *wanted, size_t count,
+                                  struct found *found)
 {
     kur_status status;
     bool waits;
@@ -285,26 +298,28 @@ static kur_status compare_until_changed(kur__admin_call *call, const kur__topic_
         waits = false;
         status = compare(call, wanted, count, found);
         for (size_t i = 0; status == KUR_OK && i < found->count; i++)
-            waits = waits || found->items[i]->can_apply;
-    } while (waits && kur__admin_pause(call));
+            waits = waits || should_be_gone(goal, wanted, count, found->items[i]);
+    } while (waits && kur__admin_settles(call));
     return status;
 }
 
-static kur_status work(kur__admin_call *call, enum goal goal, const kur__topic_wanted *wanted, size_t count,
+static kur_status work(kur__admin_call *call, enum goal goal, kur__topic_wanted *wanted, size_t count,
                        kur_topic_differences *differences)
 {
     struct found found;
     kur_status status = compare(call, wanted, count, &found);
-    if (status == KUR_OK && goal != COMPARE)
+    if (status == KUR_OK && goal != COMPARE) {
         status = make_missing(call, wanted, count, &found);
-    if (status == KUR_OK && goal != COMPARE)
-        status = wait_usable(call, wanted, count);
-    if (status == KUR_OK && goal != COMPARE)
-        status = compare(call, wanted, count, &found);
-    if (status == KUR_OK && goal == APPLY) {
-        status = change(call, &found);
         if (status == KUR_OK)
-            status = compare_until_changed(call, wanted, count, &found);
+            status = wait_usable(call, wanted, count);
+        if (status == KUR_OK)
+            status = compare_settled(call, ENSURE, wanted, count, &found);
+    }
+    if (status == KUR_OK && goal == APPLY && found.count > 0) {
+        status = change(call, &found);
+        kur__admin_changed(call);
+        if (status == KUR_OK)
+            status = compare_settled(call, APPLY, wanted, count, &found);
     }
     if (status == KUR_OK && differences != NULL)
         *differences = (kur_topic_differences){found.count, (const kur_topic_difference *const *)found.items};

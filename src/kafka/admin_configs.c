@@ -101,19 +101,13 @@ static kur_status read_once(kur__admin_call *call, const char *topic, const kur_
     return status;
 }
 
-/* Some broker knows the topic; that another one does not yet passes by itself. */
-static bool again(kur__admin_call *call)
-{
-    return call->error.code == KUR_ERROR_UNKNOWN_TOPIC ? kur__admin_pause(call) : kur__admin_again(call);
-}
-
 kur_status kur__admin_read_configs(kur__admin_call *call, const char *topic, const kur_config_view *const **configs,
                                    size_t *count)
 {
     do {
         if (read_once(call, topic, configs, count) == KUR_OK)
             return KUR_OK;
-    } while (again(call));
+    } while (kur__admin_again_known(call));
     return call->error.code;
 }
 
@@ -206,7 +200,7 @@ kur_status kur__admin_write_configs(kur__admin_call *call, const char *topic, co
                 status = write_merged(call, topic, resource);
         }
         rd_kafka_ConfigResource_destroy(resource);
-    } while (status != KUR_OK && again(call));
+    } while (status != KUR_OK && kur__admin_again_known(call));
     return status;
 }
 
