@@ -257,6 +257,12 @@ START_TEST(test_admin_topics__apply_changes_what_can_be_changed)
     snprintf(expected, sizeof expected, "%s: partitions is 5, should be 2 (partitions cannot be taken away)\n", topic);
     ck_assert_str_eq(text_of(&differences), expected);
     ck_assert_uint_eq(describe(topic)->partition_count, 5);
+    /* A list is the same in another order, and a number in another writing. */
+    const kur_property turned[] = {
+        {"cleanup.policy", "delete,compact"}, {"min.cleanable.dirty.ratio", "0.500"}, {NULL, NULL}};
+    kur_topic_spec same = KUR_TOPIC_SPEC(.name = topic, .configs = turned);
+    ck_ok(kur_admin_compare_topics(admin, &same, 1, PATIENCE_MS, arena, &differences, &error), error);
+    ck_assert_str_eq(text_of(&differences), "");
     /* It makes what is missing too. */
     kur_topic_spec other = KUR_TOPIC_SPEC(.name = support_name("t"), .partitions = 2);
     ck_ok(kur_admin_apply_topics(admin, &other, 1, PATIENCE_MS, NULL, NULL, &error), error);
