@@ -5,9 +5,8 @@
  * test ask of the brokers.
  *
  * Every call blocks until it has its answer, at most `timeout_ms` (at least 0), and may come from any thread. Answers
- * are views in the caller's arena: one kur_arena_reset or kur_arena_free ends them all; after a failure the arena may
- * hold memory that nothing points to. What passes by itself, such as a coordinator that moves or a topic that not every
- * broker knows yet, is waited out within the time allowed.
+ * are views in the caller's arena: one kur_arena_reset ends them all; a failure may leave some memory there. What
+ * passes by itself, such as a coordinator that moves or a topic that not every broker knows yet, is waited out.
  *
  * Every call may return, besides what it names itself: KUR_ERROR_INVALID_ARGUMENT naming the argument (before anything
  * is asked), KUR_ERROR_TIMEOUT (with host and reason when no broker has answered), KUR_ERROR_AUTHENTICATION,
@@ -289,7 +288,10 @@ typedef struct kur_group_list {
 KUR_API kur_status kur_admin_list_groups(kur_admin *admin, int timeout_ms, kur_arena *arena, kur_group_list *groups,
                                          kur_error *error);
 
-/** One group with its members. KUR_ERROR_UNSUPPORTED on the embedded broker. */
+/**
+ * One group with its members. Of a group by the new protocol (KIP-848) a librdkafka before 2.10 tells the state alone.
+ * KUR_ERROR_UNSUPPORTED on the embedded broker.
+ */
 KUR_API kur_status kur_admin_describe_group(kur_admin *admin, const char *group, int timeout_ms, kur_arena *arena,
                                             const kur_group_view **view, kur_error *error);
 

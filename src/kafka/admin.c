@@ -40,8 +40,11 @@ static const char embedded_prefix[] = "mockCluster";
 
 static kur_status open_handle(kur_admin *admin, kur_error *error)
 {
-    static const kur_property fixed[] = {
-        {"allow.auto.create.topics", "false"}, {"isolation.level", "read_uncommitted"}, {"group.id", "kurier-admin"}};
+    /* The last one is unknown to older versions, and refused as such. */
+    static const kur_property fixed[] = {{"allow.auto.create.topics", "false"},
+                                         {"isolation.level", "read_uncommitted"},
+                                         {"group.id", "kurier-admin"},
+                                         {"group.protocol", "classic"}};
     rd_kafka_conf_t *conf = kur__client_conf(admin->client, RD_KAFKA_CONSUMER, error);
     if (conf == NULL)
         return KUR_ERROR_CONFIG;

@@ -200,6 +200,23 @@ static kur_status describe_once(kur__admin_call *call, kur_group_view *view)
     return status;
 }
 
+/*
+ * A group by the protocol of KIP-848 is none to an older librdkafka's request. The list has it, with its state, so that
+ * a living group is never called dead.
+ */
+static kur_status look_in_list(kur__admin_call *call, kur_group_view *view)
+{
+    kur_group_list list;
+    kur_status status;
+    do
+        status = read_list(call, &list);
+    while (status != KUR_OK && kur__admin_again(call));
+    for (size_t i = 0; status == KUR_OK && i < list.count; i++)
+        if (strcmp(list.items[i]->name, view->name) == 0)
+            view->state = list.items[i]->state;
+    return status;
+}
+
 kur_status kur__admin_read_group(kur__admin_call *call, const char *group, const kur_group_view **view)
 {
     bool ok = true;
@@ -214,6 +231,8 @@ kur_status kur__admin_read_group(kur__admin_call *call, const char *group, const
     do
         status = describe_once(call, made);
     while (status != KUR_OK && kur__admin_again(call));
+    if (status == KUR_OK && made->state == KUR_GROUP_DEAD)
+        status = look_in_list(call, made);
     if (status == KUR_OK)
         *view = made;
     return status;

@@ -161,6 +161,49 @@ START_TEST(test_admin_groups__members_with_assignments)
 }
 END_TEST
 
+/* KIP-848's groups, which older requests do not tell of. */
+START_TEST(test_admin_groups__members_by_the_new_protocol)
+{
+    begin();
+    skip_unless(support_is_real() && rd_kafka_version() >= 0x020c00ff,
+                "the new group protocol needs a real Kafka and librdkafka 2.12");
+    const char *topic = support_topic(2), *group = support_name("g");
+    char why[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", support_bootstrap(), NULL, 0);
+    rd_kafka_conf_set(conf, "client.id", "modern", NULL, 0);
+    rd_kafka_conf_set(conf, "group.id", group, NULL, 0);
+    rd_kafka_conf_set(conf, "group.protocol", "consumer", NULL, 0);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    ck_assert_msg(rk != NULL, "%s", why);
+    rd_kafka_poll_set_consumer(rk);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, RD_KAFKA_PARTITION_UA);
+    ck_assert_int_eq(rd_kafka_subscribe(rk, list), 0);
+    rd_kafka_topic_partition_list_destroy(list);
+    int64_t deadline = kur_clock_monotonic_us() + PATIENCE_MS * INT64_C(1000);
+    int assigned = 0;
+    while (assigned < 2 && kur_clock_monotonic_us() < deadline) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 100);
+        if (message != NULL)
+            rd_kafka_message_destroy(message);
+        ck_assert_int_eq(rd_kafka_assignment(rk, &list), 0);
+        assigned = list->cnt;
+        rd_kafka_topic_partition_list_destroy(list);
+    }
+    ck_assert_int_eq(assigned, 2);
+
+    const kur_group_view *view = NULL;
+    ck_ok(kur_admin_describe_group(admin, group, PATIENCE_MS, arena, &view, &error), error);
+    ck_assert_str_eq(kur_group_state_name(view->state), "stable");
+    ck_status(
+        kur_admin_set_group_offsets(admin, group, &KUR_POSITION(.topic = topic, .offset = 0), 1, PATIENCE_MS, &error),
+        KUR_ERROR_INVALID_STATE, error);
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+}
+END_TEST
+
 START_TEST(test_admin_groups__lag_of_each_partition_and_in_all)
 {
     begin();
@@ -476,6 +519,7 @@ int main(void)
 {
     const TTest *const tests[] = {test_admin_groups__offsets_with_metadata,
                                   test_admin_groups__members_with_assignments,
+                                  test_admin_groups__members_by_the_new_protocol,
                                   test_admin_groups__lag_of_each_partition_and_in_all,
                                   test_admin_groups__lag_counts_what_a_transaction_has_not_finished,
                                   test_admin_groups__reset_to_start_end_and_offset,
