@@ -80,6 +80,7 @@ void bench_consume(const bench_options *options);
 void bench_envelope(const bench_options *options);
 void bench_transaction(const bench_options *options);
 void bench_startup(const bench_options *options);
+void bench_listener(const bench_options *options);
 void bench_size(const bench_options *options);
 
 #endif

@@ -78,10 +78,10 @@ const char *support_topic(int partitions)
 kur_client *support_client(void)
 {
     kur_error error = {0};
-    kur_client *client =
-        kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .source = "/tests",
-                                           .log = kur_log_stderr, .log_level = KUR_LOG_WARNING),
-                       &error);
+    kur_client *client = kur_client_new(
+        &KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .source = "/tests", .log = kur_log_stderr,
+                            .log_level = getenv("KURIER_TEST_INFO") != NULL ? KUR_LOG_INFO : KUR_LOG_WARNING),
+        &error);
     ck_assert_msg(client != NULL, "%s", error.message);
     return client;
 }

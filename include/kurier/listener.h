@@ -1,13 +1,24 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * <kurier/listener.h>: competing consumers: records are handled by workers of the listener's, in the order that was
- * asked for, and an offset is committed when, and only when, the effect of its outcome is durable.
+ * <kurier/listener.h>: competing consumers: a member of a group whose records are handled by workers, as many at once
+ * as is asked for whatever the number of partitions, in the order that is asked for. An offset is committed when, and
+ * only when, the effect of its outcome is durable: what a crash leaves unfinished is handled again, nothing is lost,
+ * and what was finished out of order is not handled again, for it is committed beside the offset.
+ *
+ *     kur_listener *listener = kur_listener_new(client, &KUR_LISTENER_OPTIONS(.group = "email", .topics = topics),
+ * &error); order_created_on(listener, on_order, NULL); return kur_listener_run(listener, &error) == KUR_OK ? 0 : 1;
+ *
+ * Part of libkurier-patterns. Not for use across fork.
  */
 #ifndef KURIER_LISTENER_H
 #define KURIER_LISTENER_H
 
-#include <kurier/api.h>
+#include <kurier/client.h>
+#include <kurier/consumer.h>
+#include <kurier/delivery.h>
+#include <kurier/producer.h>
+#include <kurier/typed.h>
 
 KUR_BEGIN_DECLS
 
@@ -17,6 +28,180 @@ typedef enum kur_order {
     KUR_ORDER_BY_PARTITION, /**< those of a partition */
     KUR_UNORDERED
 } kur_order;
+
+/** What becomes of an event whose type nobody handles. */
+typedef enum kur_unknown {
+    KUR_UNKNOWN_FINISH = 0, /**< finished and counted: groups filter */
+    KUR_UNKNOWN_REJECT      /**< rejected with the cause kurier.unknown_type */
+} kur_unknown;
+
+/** What becomes of a partition whose position the broker no longer has. */
+typedef enum kur_gap_policy {
+    KUR_GAP_CONTINUE = 0, /**< told, then it goes on with the first record that is there */
+    KUR_GAP_STOP          /**< told, then the listener ends with KUR_ERROR_GAP */
+} kur_gap_policy;
+
+/**
+ * How a record that failed is tried again: in place, so that those behind it in its order wait and all others go on.
+ * Options within options: a pointer with a size of its own.
+ */
+typedef struct kur_retry_policy {
+    size_t size;
+    int attempts;      /**< of a record, counting the first; default 5; KUR_NONE: no end */
+    int delay_ms;      /**< before the second attempt; default 1,000 */
+    double multiplier; /**< of each further delay; default 2 */
+    int delay_max_ms;  /**< default 60,000 */
+    double jitter;     /**< the share of each delay that is drawn at random, 0 to 1; default 0.2; KUR_NONE: none */
+    int timeout_ms;    /**< since the first failure: no attempt begins after it; default none */
+} kur_retry_policy;
+
+#define KUR_RETRY_POLICY(...) KUR__OPTIONS(kur_retry_policy, __VA_ARGS__)
+
+/**
+ * Takes over a record that was rejected, or has used up its attempts: `event` and `record` as the handler had them,
+ * `cause` and `reason` from kur_retry or kur_reject. Returning KUR_OK says that it is safe somewhere, and the record is
+ * finished; anything else, and it comes again after a while. On a worker's thread; may wait; must not stop or free the
+ * listener.
+ */
+typedef kur_status kur_rejected_callback(const kur_delivery *delivery, const char *cause, const char *reason,
+                                         void *user);
+
+/** Told of a gap (see kur_gap in <kurier/consumer.h>); on the listener's own thread, must return soon. */
+typedef void kur_listener_gap_callback(const kur_gap *gap, void *user);
+
+/** Makes what a worker keeps, such as a connection; KUR_OK with `*state`, else the listener ends with the error. */
+typedef kur_status kur_worker_start(void *user, void **state, kur_error *error);
+typedef void kur_worker_stop(void *state);
+
+typedef struct kur_listener_options {
+    size_t size;
+    const char *group;
+    const char *const *topics; /**< ends with NULL; or */
+    const char *pattern;       /**< of topics, as kur_consumer_subscribe_pattern takes it; retry and dead-letter topics
+                                    never match */
+    const char *exclude;
+    kur_order order;
+    int concurrency; /**< handlers at once; default 1: a handler never runs beside itself by surprise */
+    int deferred;    /**< records deferred at once, at most; default 1,000 */
+    kur_start start; /**< of a group that has committed nothing */
+    const kur_retry_policy *retry;
+    kur_rejected_callback *on_rejected; /**< default: a rejected record ends the listener with KUR_ERROR_REJECTED */
+    kur_unknown unknown;
+    kur_gap_policy gap;
+    kur_listener_gap_callback *on_gap;
+    kur_worker_start *worker_start;
+    kur_worker_stop *worker_stop;
+    void *user;             /**< handed to the callbacks of these options */
+    kur_dispatch dispatch;  /**< KUR_DISPATCH_CALLER: handlers run in kur_listener_dispatch, in the caller's loop */
+    int hold_records;       /**< taken from the broker and not finished, at most; default 10,000 */
+    int hold_kbytes;        /**< their size in KiB; default 65,536 */
+    int commit_interval_ms; /**< default 500 */
+    int drain_ms; /**< how long running handlers are waited for when partitions are taken away; default 5,000 */
+    const char *group_instance_id; /**< as kur_consumer_options */
+    kur_assignor assignor;
+    kur_group_protocol protocol;
+    int session_timeout_ms;
+    int max_poll_interval_ms;
+} kur_listener_options;
+
+#define KUR_LISTENER_OPTIONS(...) KUR__OPTIONS(kur_listener_options, __VA_ARGS__)
+
+/**
+ * A listener that waits for its handlers and for start or run. Does not wait for a broker. NULL with
+ * KUR_ERROR_INVALID_ARGUMENT (naming the option), KUR_ERROR_CONFIG, KUR_ERROR_UNSUPPORTED, KUR_ERROR_NO_MEMORY.
+ */
+KUR_API kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *options, kur_error *error);
+
+/**
+ * Handles every record that no typed handler takes: other types, records without an envelope. Before start.
+ * KUR_ERROR_INVALID_STATE after start or a second time; also kept, and returned by start or run.
+ */
+KUR_API kur_status kur_listener_on_record(kur_listener *listener, kur_record_handler *handler, void *user);
+
+/**
+ * Handles the null values (tombstones) that would have come to typed handlers; without it they are finished and
+ * counted. As kur_listener_on_record.
+ */
+KUR_API kur_status kur_listener_on_tombstone(kur_listener *listener, kur_record_handler *handler, void *user);
+
+/* ---- Life: any thread, but not from handlers, unless it is said ---- */
+
+/**
+ * Starts the threads and joins the group. Does not wait for a broker. KUR_ERROR_INVALID_STATE when it was started
+ * before, what a failed registration has left, KUR_ERROR_SYSTEM, KUR_ERROR_NO_MEMORY. Once.
+ */
+KUR_API kur_status kur_listener_start(kur_listener *listener, kur_error *error);
+
+/**
+ * Starts, and blocks until SIGTERM, SIGINT, kur_listener_request_stop or a fatal error; then stops as
+ * kur_listener_stop, for 30 s at most. A second signal does not wait for handlers. Puts the old signal handlers back.
+ * KUR_OK after a stop in time, KUR_ERROR_TIMEOUT, or the error that ended it. One listener of a process at a time.
+ */
+KUR_API kur_status kur_listener_run(kur_listener *listener, kur_error *error);
+
+/**
+ * Takes nothing more, lets running handlers finish, commits, leaves the group. KUR_OK, KUR_ERROR_TIMEOUT with the
+ * number of handlers that still run and with everything else done, or the error that ended the listener before. By its
+ * deadline also with all brokers down. Again is allowed, and waits on.
+ */
+KUR_API kur_status kur_listener_stop(kur_listener *listener, int timeout_ms, kur_error *error);
+
+/** Lets run return, or begins a stop. Any thread, handlers and signal handlers: async-signal-safe. */
+KUR_API void kur_listener_request_stop(kur_listener *listener);
+
+/**
+ * Stops without waiting for deferred records, whose tickets become stale, blocks until the last handler has returned,
+ * and frees. NULL does nothing.
+ */
+KUR_API void kur_listener_free(kur_listener *listener);
+
+/** Stops and goes on with reading; what is held is handled. Any thread, handlers too; carried out soon. */
+KUR_API kur_status kur_listener_pause(kur_listener *listener, kur_error *error);
+/** Goes on with reading, as kur_listener_pause. */
+KUR_API kur_status kur_listener_resume(kur_listener *listener, kur_error *error);
+
+/**
+ * Goes on with a partition elsewhere: an offset, KUR_OFFSET_BEGINNING or KUR_OFFSET_END. What is held of it is given
+ * up, late results of its handlers are ignored, and the target is committed, so that a restart does not end a replay.
+ * Any thread, handlers too; carried out soon, and not at all when the partition is not assigned then.
+ */
+KUR_API kur_status kur_listener_seek(kur_listener *listener, const char *topic, int32_t partition, int64_t offset,
+                                     kur_error *error);
+
+typedef struct kur_listener_health {
+    size_t size;
+    bool is_running;
+    int assigned; /**< partitions */
+    int64_t held; /**< records taken from the broker and not finished */
+    int64_t held_bytes;
+    int running;       /**< handlers, and deferred records */
+    int64_t oldest_ms; /**< how long the oldest of those has been running; 0: none is */
+    int64_t handled;   /**< since the start: attempts that have returned */
+    int64_t finished;  /**< records */
+    int64_t retried;
+    int64_t rejected;
+    int64_t unknown; /**< finished since nobody handles their type, and tombstones */
+    int64_t gaps;
+    int64_t stale;     /**< results that came after their partition had gone */
+    int64_t untold;    /**< finished offsets that the last commits had no room for: a crash would repeat them */
+    kur_status status; /**< what has ended it; KUR_OK */
+} kur_listener_health;
+
+#define KUR_LISTENER_HEALTH(...) KUR__OPTIONS(kur_listener_health, __VA_ARGS__)
+
+/** How it is. Set `.size`. Any thread. */
+KUR_API kur_status kur_listener_health_get(kur_listener *listener, kur_listener_health *health, kur_error *error);
+
+/* ---- In the caller's own loop: .dispatch = KUR_DISPATCH_CALLER ---- */
+
+/** Readable when records wait for kur_listener_dispatch. Owned by the listener; -1 otherwise. */
+KUR_API int kur_listener_fd(const kur_listener *listener);
+
+/**
+ * Runs handlers for what waits, `most` at most; returns how many ran in `count` when it is not NULL. Does not wait. One
+ * thread at a time. KUR_ERROR_INVALID_STATE with KUR_DISPATCH_THREAD or before start, or what has ended the listener.
+ */
+KUR_API kur_status kur_listener_dispatch(kur_listener *listener, int most, int *count, kur_error *error);
 
 KUR_END_DECLS
 

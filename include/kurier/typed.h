@@ -57,11 +57,11 @@ KUR_API kur_status kur_event_decode(const struct kur_event_view *view, const kur
  * Registers a handler: what order_created_on calls. The patterns layer defines it. A failed registration is kept by the
  * listener and returned by its start or run as well.
  */
-kur_status kur_listener_on(kur_listener *listener, const kur_type *type, kur_handler_invoke *invoke,
-                           kur_function *handler, void *user);
+KUR_API kur_status kur_listener_on(kur_listener *listener, const kur_type *type, kur_handler_invoke *invoke,
+                                   kur_function *handler, void *user);
 
 /** Publishes as part of handling: what order_created_emit calls. The patterns layer defines it. */
-kur_status kur_delivery_emit(kur_delivery *delivery, const kur_type *type, const void *event, kur_error *error);
+KUR_API kur_status kur_delivery_emit(kur_delivery *delivery, const kur_type *type, const void *event, kur_error *error);
 
 KUR_END_DECLS
 

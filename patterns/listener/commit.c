@@ -29,7 +29,8 @@ void kur__machine_begin_commits(kur__machine *machine, kur__source *only, int64_
 {
     bool again = only == NULL && now_us >= machine->next_commit_again_us;
     for (kur__source *source = machine->oldest; source != NULL; source = source->newer)
-        if ((only == NULL || source == only) && is_ours(source) && !source->in_commit && (source->is_dirty || again))
+        if ((only == NULL || source == only) && is_ours(source) && (source->is_dirty || again) &&
+            (source->in_commit == 0 || only != NULL))
             source->to_commit = true;
     if (only != NULL)
         return;
@@ -54,7 +55,7 @@ bool kur__machine_next_commit(kur__machine *machine, kur__commit *commit)
         source->untold = kur__ledger_end(&source->ledger) - told;
         source->commit_sent = offset;
         source->is_dirty = false;
-        source->in_commit = true;
+        source->in_commit++;
         machine->commits_in_flight++;
         return true;
     }
@@ -63,9 +64,7 @@ bool kur__machine_next_commit(kur__machine *machine, kur__commit *commit)
 
 void kur__machine_committed(kur__machine *machine, kur__source *source, bool is_committed, int64_t now_us)
 {
-    if (!source->in_commit)
-        return;
-    source->in_commit = false;
+    source->in_commit--;
     machine->commits_in_flight--;
     if (is_committed) {
         source->committed = source->commit_sent;

@@ -62,18 +62,34 @@ void kur__flow_update_all(kur__machine *machine)
             kur__flow_update(machine, source);
 }
 
-bool kur__machine_next_pause(kur__machine *machine, kur__source **source, bool *paused)
+bool kur__machine_next_pause(kur__machine *machine, bool only_resume, kur__source **source, bool *paused)
 {
-    while (machine->first_pause != NULL) {
-        kur__source *first = machine->first_pause;
-        machine->first_pause = first->next_pause;
-        first->is_pausing = false;
-        if (first->state != KUR__ACTIVE || first->wants_pause == first->is_paused)
+    kur__source **at = &machine->first_pause;
+    while (*at != NULL) {
+        kur__source *one = *at;
+        bool is_wanted = one->state == KUR__ACTIVE && one->wants_pause != one->is_paused;
+        if (is_wanted && one->wants_pause && only_resume) {
+            at = &one->next_pause;
             continue;
-        first->is_paused = first->wants_pause;
-        *source = first;
-        *paused = first->is_paused;
+        }
+        *at = one->next_pause;
+        one->is_pausing = false;
+        if (!is_wanted)
+            continue;
+        one->is_paused = one->wants_pause;
+        *source = one;
+        *paused = one->is_paused;
         return true;
     }
+    return false;
+}
+
+bool kur__machine_is_over(const kur__machine *machine)
+{
+    if (machine->held >= machine->options.hold_records || machine->held_bytes >= machine->options.hold_bytes)
+        return true;
+    for (const kur__source *one = machine->first_pause; one != NULL; one = one->next_pause)
+        if (one->state == KUR__ACTIVE && one->wants_pause && !one->is_paused)
+            return true;
     return false;
 }

@@ -73,12 +73,12 @@ static void work_free(kur__machine *machine, kur__work *work)
     machine->free_works = work;
 }
 
-bool kur__machine_next_release(kur__machine *machine, void **item)
+bool kur__machine_next_release(kur__machine *machine, kur__released *released)
 {
     kur__work *work = kur__queue_pop(&machine->released);
     if (work == NULL)
         return false;
-    *item = work->item;
+    *released = (kur__released){work->item, work->extra, work->is_copy};
     work_free(machine, work);
     return true;
 }
@@ -300,6 +300,7 @@ static void finish(kur__machine *machine, kur__work *work)
     source->finished++;
     source->is_dirty = true;
     machine->finished_since_commit++;
+    machine->finished++;
     kur__work_release(machine, work);
     if (source->state == KUR__ACTIVE)
         kur__flow_update(machine, source);
@@ -411,7 +412,7 @@ void kur__machine_done(kur__machine *machine)
 {
     while (machine->oldest != NULL) {
         kur__source *source = machine->oldest;
-        source->in_commit = false;
+        source->in_commit = 0;
         while (source->oldest != NULL) {
             kur__work *work = source->oldest;
             if (work->lane != NULL && work->state != KUR__WAITING)

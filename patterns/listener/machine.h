@@ -45,6 +45,15 @@ typedef enum kur__effect {
     KUR__EFFECT_REJECT /* the record goes where rejected ones go */
 } kur__effect;
 
+/* What a handler has said. */
+typedef struct kur__verdict {
+    int64_t delay_us;
+    kur_outcome outcome;
+    bool has_emits;   /* with KUR_DONE: they have to be durable first */
+    bool has_delay;   /* with KUR_RETRY: after delay_us, not as the policy says */
+    bool is_hopeless; /* with KUR_RETRY: a cause that is not tried again */
+} kur__verdict;
+
 /* A record in the machine's hands. */
 typedef struct kur__work {
     struct kur__work *next;          /* in the one queue that it stands in */
@@ -62,6 +71,12 @@ typedef struct kur__work {
     uint8_t state;
     uint8_t effect;
     bool issued; /* its effect is in the shell's hands */
+    /* The shell's: written by whoever has the work in hands while it runs or settles. */
+    bool is_copy;
+    bool is_deferred;
+    kur__verdict verdict;
+    void *extra;
+    int64_t since_us; /* when it began to run */
 } kur__work;
 
 typedef struct kur__queue {
@@ -105,7 +120,7 @@ typedef struct kur__source {
     bool text_is_full;
     bool is_dirty;  /* there is something to commit */
     bool to_commit; /* in the round of commits at hand */
-    bool in_commit; /* the answer is awaited */
+    int in_commit;  /* answers awaited */
     bool has_turn, is_pausing;
     bool is_paused, wants_pause;
     _Atomic kur__source_state state;
@@ -144,6 +159,7 @@ typedef struct kur__machine {
     size_t held, running, settling;
     int64_t held_bytes;
     int64_t finished_since_commit;
+    int64_t finished; /* since the beginning */
     int64_t next_commit_us, next_commit_again_us;
     size_t commits_in_flight;
     uint64_t random;
@@ -186,6 +202,12 @@ kur__source *kur__machine_find(const kur__machine *machine, const char *topic, i
  */
 void kur__machine_new_epoch(kur__machine *machine, kur__source *source, int32_t epoch);
 
+/* The one that is not dead, whatever else it is; or NULL. */
+kur__source *kur__machine_source(const kur__machine *machine, const char *topic, int32_t partition);
+
+/* Ends one that is not dead; false when there is none. */
+bool kur__machine_drop_one(kur__machine *machine);
+
 /* Nothing more of it is run; results are taken in, effects and commits go on. */
 void kur__machine_suspend(kur__machine *machine, kur__source *source);
 
@@ -215,16 +237,15 @@ kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, co
 /* Records to run, in turns between sources and lanes: up to `capacity`. They are running from now on. */
 size_t kur__machine_take(kur__machine *machine, int64_t now_us, kur__work **works, size_t capacity);
 
+/* What of a record is still the machine's concern: false when its epoch has ended. Any thread, while it runs. */
+static inline bool kur__work_is_current(const kur__work *work)
+{
+    kur__source_state state = atomic_load_explicit(&work->source->state, memory_order_relaxed);
+    return state == KUR__ACTIVE || state == KUR__REVOKING;
+}
+
 /* Gives a record back that was taken and not begun. */
 void kur__machine_untake(kur__machine *machine, kur__work *work);
-
-typedef struct kur__verdict {
-    kur_outcome outcome;
-    bool has_emits;   /* with KUR_DONE: they have to be durable first */
-    bool has_delay;   /* with KUR_RETRY: after delay_us, not as the policy says */
-    bool is_hopeless; /* with KUR_RETRY: a cause that is not tried again */
-    int64_t delay_us;
-} kur__verdict;
 
 typedef enum kur__consequence {
     KUR__FINISHED = 1,
@@ -244,8 +265,12 @@ kur__work *kur__machine_next_effect(kur__machine *machine, int64_t now_us);
 /* What became of it. Not durable, or not known to be: it comes again after a while. */
 void kur__machine_effect(kur__machine *machine, kur__work *work, bool is_durable, int64_t now_us);
 
-/* The next item that the machine needs no more; false when there is none. */
-bool kur__machine_next_release(kur__machine *machine, void **item);
+/* What the machine needs no more; false when there is nothing. */
+typedef struct kur__released {
+    void *item, *extra;
+    bool is_copy;
+} kur__released;
+bool kur__machine_next_release(kur__machine *machine, kur__released *released);
 
 /* ---- Commits, pauses, time ---- */
 
@@ -258,7 +283,10 @@ typedef struct kur__commit {
 /* Whether a round of commits is due; none while answers are awaited. */
 bool kur__machine_commit_is_due(const kur__machine *machine, int64_t now_us);
 
-/* Begins a round: of all sources that are ours and have something to commit, or of one. */
+/*
+ * Begins a round: of all sources that are ours and have something to commit and no commit under way; or of one, also
+ * beside a commit that is under way, if that cannot be overtaken.
+ */
 void kur__machine_begin_commits(kur__machine *machine, kur__source *only, int64_t now_us);
 bool kur__machine_next_commit(kur__machine *machine, kur__commit *commit);
 
@@ -268,8 +296,11 @@ bool kur__machine_next_commit(kur__machine *machine, kur__commit *commit);
  */
 void kur__machine_committed(kur__machine *machine, kur__source *source, bool is_committed, int64_t now_us);
 
-/* A partition that is to be paused or resumed; false when there is none. */
-bool kur__machine_next_pause(kur__machine *machine, kur__source **source, bool *paused);
+/* A partition that is to be paused or, with `only_resume` alone, resumed; false when there is none. */
+bool kur__machine_next_pause(kur__machine *machine, bool only_resume, kur__source **source, bool *paused);
+
+/* Whether more is held than should be, by all or by one that is not paused yet: nothing is polled while it lasts. */
+bool kur__machine_is_over(const kur__machine *machine);
 
 /* When something becomes due by itself; INT64_MAX: nothing does. */
 int64_t kur__machine_wake_us(const kur__machine *machine);

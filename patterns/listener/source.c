@@ -51,11 +51,16 @@ static kur__partition *partition_get(kur__machine *machine, const char *topic, i
     return partition;
 }
 
-kur__source *kur__machine_find(const kur__machine *machine, const char *topic, int32_t number)
+kur__source *kur__machine_source(const kur__machine *machine, const char *topic, int32_t number)
 {
     kur__partition *partition = partition_find(machine, topic, number);
-    return partition != NULL && partition->source != NULL && partition->source->state == KUR__ACTIVE ? partition->source
-                                                                                                     : NULL;
+    return partition != NULL ? partition->source : NULL;
+}
+
+kur__source *kur__machine_find(const kur__machine *machine, const char *topic, int32_t number)
+{
+    kur__source *source = kur__machine_source(machine, topic, number);
+    return source != NULL && source->state == KUR__ACTIVE ? source : NULL;
 }
 
 void kur__turn_push(kur__machine *machine, kur__source *source)
@@ -73,7 +78,7 @@ void kur__turn_push(kur__machine *machine, kur__source *source)
 
 void kur__source_free_if_over(kur__machine *machine, kur__source *source)
 {
-    if (source->state != KUR__DEAD || source->oldest != NULL || source->in_commit)
+    if (source->state != KUR__DEAD || source->oldest != NULL || source->in_commit > 0)
         return;
     for (kur__source **at = &machine->first_turn; *at != NULL; at = &(*at)->next_turn)
         if (*at == source) {
@@ -239,4 +244,14 @@ void kur__machine_drop(kur__machine *machine, kur__source *source)
     machine->sources--;
     kur__source_free_if_over(machine, source);
     kur__flow_update_all(machine);
+}
+
+bool kur__machine_drop_one(kur__machine *machine)
+{
+    kur__source *source = machine->oldest;
+    while (source != NULL && source->state == KUR__DEAD)
+        source = source->newer;
+    if (source != NULL)
+        kur__machine_drop(machine, source);
+    return source != NULL;
 }

@@ -34,13 +34,18 @@ void kur_log_stderr(kur_log_level level, const char *message, void *user)
 
 void kur__log_print(const kur__log *log, kur_log_level level, const char *format, ...)
 {
+    va_list arguments;
+    va_start(arguments, format);
+    kur__log_print_list(log, level, format, arguments);
+    va_end(arguments);
+}
+
+void kur__log_print_list(const kur__log *log, kur_log_level level, const char *format, va_list arguments)
+{
     if (log->callback == NULL || level > log->level)
         return;
     char message[1024];
-    va_list arguments;
-    va_start(arguments, format);
     int length = vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
     if (length < 0)
         return;
     kur__secrets_hide(log->secrets, message);

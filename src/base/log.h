@@ -7,6 +7,7 @@
 #define KURIER_BASE_LOG_H
 
 #include <kurier/log.h>
+#include <stdarg.h>
 
 #include "base/secrets.h"
 
@@ -19,5 +20,7 @@ typedef struct kur__log {
 
 /* Formats and hands on, cut at 1,023 bytes and made a line of UTF-8. Any thread. */
 void kur__log_print(const kur__log *log, kur_log_level level, const char *format, ...) KUR_PRINTF(3, 4);
+void kur__log_print_list(const kur__log *log, kur_log_level level, const char *format, va_list arguments)
+    KUR_PRINTF(3, 0);
 
 #endif

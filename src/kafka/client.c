@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <kurier/producer.h>
+#include <kurier/sys/log.h>
 #include <kurier/sys/memory.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,4 +241,14 @@ kur_status kur_client_check(kur_client *client, int timeout_ms, kur_error *error
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative");
     kur_producer *producer = kur_client_producer(client, error);
     return producer != NULL ? kur__producer_check(producer, timeout_ms, error) : KUR_ERROR_CONFIG;
+}
+
+void kur_client_log(const kur_client *client, kur_log_level level, const char *format, ...)
+{
+    if (client == NULL || format == NULL)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    kur__log_print_list(&client->log, level, format, arguments);
+    va_end(arguments);
 }

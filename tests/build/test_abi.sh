@@ -8,6 +8,7 @@ table() { sed -nE 's/^\| `([a-z_]+)` \| ([0-9]+) \|.*/\1 \2/p' "$SOURCE/docs/abi
 structs=$(sed -nE 's/^(typedef )?struct (kur_[a-z_]+) \{.*/\2/p' "$SOURCE"/include/kurier/*.h "$SOURCE"/include/kurier/sys/*.h | sort)
 {
     echo '#include <kurier/kurier.h>'
+    echo '#include <kurier/listener.h>'
     echo '#include <kurier/sys/clock.h>'
     echo '#include <stdio.h>'
     echo 'int main(void) {'
@@ -84,6 +85,6 @@ done < <(grep -E '^struct ' "$work/promised/lines")
 { echo '#include <kurier/kurier.h>' && cat "$work/promised/prototypes.h"; } >"$work/prototypes.c"
 check "every function has its type" gcc "-I$SOURCE/include" -std=c11 -fsyntax-only "$work/prototypes.c"
 grep -ohE '\bkur_[a-z0-9_]+\(' "$work/promised/prototypes.h" | tr -d '(' | sort -u >"$work/functions"
-nm -D --defined-only "$BUILD/src/libkurier.so" | awk '{print $3}' | sort -u >"$work/exported"
+nm -D --defined-only "$BUILD/src/libkurier.so" "$BUILD/patterns/libkurier-patterns.so" | awk '{print $3}' | sort -u >"$work/exported"
 grep -v '_callback$\|_invoke$\|_function$' "$work/functions" | comm -23 - "$work/exported" >"$work/lost"
 check "every function is exported" diff /dev/null "$work/lost"

@@ -82,9 +82,9 @@ static int64_t lowest_cut(const struct log *log, int epoch)
 
 static void release_all(struct world *world, struct member *member)
 {
-    void *given;
+    kur__released given;
     while (kur__machine_next_release(&member->machine, &given)) {
-        struct item *item = given;
+        struct item *item = given.item;
         world->commands[4]++;
         world->checker.looked[RULE_RELEASE]++;
         if (!item->is_held)
@@ -167,7 +167,7 @@ static void set_pauses(struct world *world, struct member *member)
 {
     kur__source *source;
     bool paused;
-    while (kur__machine_next_pause(&member->machine, &source, &paused)) {
+    while (kur__machine_next_pause(&member->machine, false, &source, &paused)) {
         world->commands[3]++;
         int partition = source->partition->number;
         if (member->sources[partition] != source)
@@ -496,7 +496,7 @@ static void poll(struct world *world, int index)
 static void crash(struct world *world, int index)
 {
     struct member *member = &world->members[index];
-    void *item;
+    kur__released released;
     say(world, "%c crashes", 'A' + index);
     for (int p = 0; p < world->partitions; p++) {
         if (member->owns[p])
@@ -508,7 +508,7 @@ static void crash(struct world *world, int index)
     for (int i = 0; i < world->items_count; i++)
         if (world->items[i].serial == member->serial)
             world->items[i].is_held = world->items[i].is_running = false;
-    while (kur__machine_next_release(&member->machine, &item))
+    while (kur__machine_next_release(&member->machine, &released))
         continue;
     kur__machine_done(&member->machine);
     member->alive = false;
@@ -542,6 +542,18 @@ static void take_answers(struct world *world, const struct member *member, const
     }
 }
 
+/* What was sent before reaches the broker before what is sent now. */
+static void take_under_way(struct world *world, const struct member *member, const kur__source *source)
+{
+    for (int i = 0; i < world->events_count; i++) {
+        const struct event *event = &world->events[i];
+        if (event->serial == member->serial && event->source == source && event->kind == EVENT_COMMIT) {
+            take_event(world, i);
+            i = -1;
+        }
+    }
+}
+
 static void give_back(struct world *world, int index, int p, bool is_lost)
 {
     struct member *member = &world->members[index];
@@ -557,7 +569,8 @@ static void give_back(struct world *world, int index, int p, bool is_lost)
     kur__machine_suspend(&member->machine, source);
     if (chance(world, 50)) /* some time for those that run */
         take_due_events(world);
-    if (chance(world, 80)) /* the answer to what is under way is waited for, but not for ever */
+    take_under_way(world, member, source);
+    if (chance(world, 50))
         take_answers(world, member, source);
     commit(world, index, source, true);
     kur__machine_leave(&member->machine, source);
@@ -812,10 +825,10 @@ void world_run(struct world *world, const struct settings *settings)
 void world_free(struct world *world)
 {
     for (int i = 0; i < world->members_count; i++) {
-        void *item;
+        kur__released released;
         if (!world->members[i].alive)
             continue;
-        while (kur__machine_next_release(&world->members[i].machine, &item))
+        while (kur__machine_next_release(&world->members[i].machine, &released))
             continue;
         kur__machine_done(&world->members[i].machine);
     }

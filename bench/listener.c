@@ -1,0 +1,182 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: handlers that do nothing, in the order of 10,000 keys, beside a bare consumer that does nothing with
+ * what it reads: once in batches, the fastest there is, and once record by record, as most C programs do it. Ours is
+ * timed from the first handler to the last, each round a new group; bare from the first batch to the last. All sides
+ * take turns.
+ */
+#include <kurier/listener.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker.h"
+
+enum {
+    RECORDS_REAL = 400000,
+    RECORDS_EMBEDDED = 120000,
+    RECORD_SIZE = 100,
+    KEYS = 10000,
+    BATCH = 1000,
+    RUNS = 7,
+    SIDES = 4
+};
+
+static void fill(kur_client *client, const char *topic, size_t records)
+{
+    char key[16], value[RECORD_SIZE];
+    kur_error error = {0};
+    kur_producer *producer = bench_producer(client, KUR_DISPATCH_THREAD);
+    memset(value, 'x', sizeof value);
+    for (size_t i = 0; i < records; i++) {
+        snprintf(key, sizeof key, "key-%zu", i * 2654435761u % KEYS);
+        kur_message message =
+            KUR_MESSAGE(.topic = topic, .key = kur_bytes_text(key), .value = kur_bytes_of(value, sizeof value));
+        kur_status status;
+        while ((status = kur_producer_send(producer, &message, &error)) == KUR_ERROR_QUEUE_FULL)
+            continue;
+        if (status != KUR_OK)
+            bench_fail("send: %s", error.message);
+    }
+    if (kur_producer_flush(producer, 60000, &error) != KUR_OK)
+        bench_fail("flush: %s", error.message);
+    kur_producer_free(producer);
+}
+
+/* ---- Ours ---- */
+
+struct counter {
+    _Alignas(64) atomic_size_t count;
+    _Alignas(64) size_t wanted;
+    bench_sample start, took;
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool is_over;
+};
+
+static kur_outcome count(kur_delivery *delivery, void *user)
+{
+    struct counter *counter = user;
+    (void)delivery;
+    size_t number = atomic_fetch_add_explicit(&counter->count, 1, memory_order_relaxed) + 1;
+    if (number == 1)
+        counter->start = bench_now();
+    if (number == counter->wanted) {
+        counter->took = bench_since(counter->start);
+        pthread_mutex_lock(&counter->lock);
+        counter->is_over = true;
+        pthread_cond_signal(&counter->over);
+        pthread_mutex_unlock(&counter->lock);
+    }
+    return KUR_DONE;
+}
+
+static bench_sample hear(kur_client *client, const char *topic, size_t records, int workers)
+{
+    static int rounds;
+    char group[64];
+    kur_error error = {0};
+    struct counter counter = {.wanted = records, .lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER};
+    snprintf(group, sizeof group, "bench-listener-%d-%s", ++rounds, topic);
+    kur_listener *listener = kur_listener_new(
+        client,
+        &KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *const[]){topic, NULL}, .concurrency = workers),
+        &error);
+    if (listener == NULL || kur_listener_on_record(listener, count, &counter) != KUR_OK ||
+        kur_listener_start(listener, &error) != KUR_OK)
+        bench_fail("listener: %s", error.message);
+    pthread_mutex_lock(&counter.lock);
+    while (!counter.is_over)
+        pthread_cond_wait(&counter.over, &counter.lock);
+    pthread_mutex_unlock(&counter.lock);
+    kur_listener_stop(listener, 10000, &error);
+    kur_listener_free(listener);
+    return counter.took;
+}
+
+/* ---- Bare ---- */
+
+static bench_sample read_batches(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic, size_t records)
+{
+    rd_kafka_message_t *messages[BATCH];
+    bench_sample start = {0};
+    size_t have = 0;
+    bench_rewind(rk, topic);
+    while (have < records) {
+        size_t left = have == 0 ? 1 : records - have;
+        ssize_t got = rd_kafka_consume_batch_queue(queue, BENCH_POLL_MS, messages, left < BATCH ? left : BATCH);
+        if (have == 0 && got > 0)
+            start = bench_now();
+        for (ssize_t i = 0; i < got; i++)
+            rd_kafka_message_destroy(messages[i]);
+        have += got > 0 ? (size_t)got : 0;
+    }
+    return bench_since(start);
+}
+
+static bench_sample read_one_by_one(rd_kafka_t *rk, const char *topic, size_t records)
+{
+    bench_sample start = {0};
+    bench_rewind(rk, topic);
+    for (size_t have = 0; have < records;) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, BENCH_POLL_MS);
+        if (message == NULL)
+            continue;
+        if (have++ == 0)
+            start = bench_now();
+        rd_kafka_message_destroy(message);
+    }
+    return bench_since(start);
+}
+
+/* ---- In turns ---- */
+
+static void report(const bench_options *options, const char *name, const char *baseline, const double *ours,
+                   const double *bare, int runs, double target)
+{
+    static bench_case one;
+    one = (bench_case){.bench = "listener",
+                       .name = name,
+                       .unit = "records/s",
+                       .baseline = baseline,
+                       .bound = BENCH_RATIO_AT_LEAST,
+                       .target = target,
+                       .runs = runs};
+    memcpy(one.values, ours, (size_t)runs * sizeof *ours);
+    memcpy(one.baseline_values, bare, (size_t)runs * sizeof *bare);
+    bench_report(options, &one);
+}
+
+void bench_listener(const bench_options *options)
+{
+    static double rates[SIDES][BENCH_RUNS_MAX];
+    char topic[64];
+    int runs = options->runs > 0 ? options->runs : RUNS;
+    size_t records = options->real ? RECORDS_REAL : RECORDS_EMBEDDED;
+    kur_client *client = bench_client(options);
+    bench_topic_new(options, topic, "listener");
+    fill(client, topic, records);
+    rd_kafka_t *bare = bench_bare_reader(client, topic);
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(bare);
+    for (int run = -1; run < runs; run++)
+        for (int i = 0; i < SIDES; i++) {
+            int side = run % 2 == 0 ? i : SIDES - 1 - i;
+            bench_sample took = side == 0   ? hear(client, topic, records, 2)
+                                : side == 1 ? hear(client, topic, records, 4)
+                                : side == 2 ? read_batches(bare, queue, topic, records)
+                                            : read_one_by_one(bare, topic, records);
+            if (run >= 0)
+                rates[side][run] = (double)records / took.seconds;
+        }
+    report(options, "key order, 2 workers", "consume_batch_queue 1000", rates[0], rates[2], runs, 0.75);
+    report(options, "key order, 4 workers", "consume_batch_queue 1000", rates[1], rates[2], runs, 0.5);
+    report(options, "key order, 2 workers", "consumer_poll", rates[0], rates[3], runs, 1);
+    report(options, "key order, 4 workers", "consumer_poll", rates[1], rates[3], runs, 1);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_consumer_close(bare);
+    rd_kafka_destroy(bare);
+    bench_topic_delete(options, topic);
+    kur_client_unref(client);
+}

@@ -1,0 +1,78 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * <kurier/delivery.h>: a record in a handler's hands: what it is, what to say of it, and how to say it later.
+ */
+#ifndef KURIER_DELIVERY_H
+#define KURIER_DELIVERY_H
+
+#include <kurier/consumer.h>
+#include <kurier/outcome.h>
+
+KUR_BEGIN_DECLS
+
+/** Valid until the handler returns, on its thread. */
+typedef struct kur_delivery kur_delivery;
+
+/** Handles a record as it is. On a worker's thread; it may wait. */
+typedef kur_outcome kur_record_handler(kur_delivery *delivery, void *user);
+
+/** The event at hand, borrowed from the delivery; NULL when the record is not a valid event, or for NULL. */
+KUR_API const kur_event_view *kur_delivery_event(kur_delivery *delivery);
+
+/** The record at hand; borrowed. NULL for NULL. */
+KUR_API const kur_record *kur_delivery_record(const kur_delivery *delivery);
+
+/** What .worker_start has made for this worker; NULL without it. */
+KUR_API void *kur_delivery_worker(const kur_delivery *delivery);
+
+/** Which attempt this is, counting from 1; 0 for NULL. */
+KUR_API int kur_delivery_attempt(const kur_delivery *delivery);
+
+/**
+ * Whether the partition is still this member's. Once it is not, another may have begun the same record, and this
+ * outcome will be ignored: a long handler can ask, and give up. False after kur_delivery_defer.
+ */
+KUR_API bool kur_delivery_is_current(const kur_delivery *delivery);
+
+/**
+ * What a handler returns to get its record again later, or never. `cause` is a short stable name ("smtp.timeout") of at
+ * most 63 characters by which failures are grouped; the text is for a person, cut at 500 bytes.
+ */
+KUR_API kur_outcome kur_retry(kur_delivery *delivery, const char *cause, const char *format, ...)
+    KUR_PRINTF(3, 4) KUR_WARN_UNUSED_RESULT;
+/** Likewise after `delay_ms`, and not after the policy's delay: a server's Retry-After. */
+KUR_API kur_outcome kur_retry_after(kur_delivery *delivery, int64_t delay_ms, const char *cause, const char *format,
+                                    ...) KUR_PRINTF(4, 5) KUR_WARN_UNUSED_RESULT;
+/** Never again: to on_rejected. */
+KUR_API kur_outcome kur_reject(kur_delivery *delivery, const char *cause, const char *format, ...)
+    KUR_PRINTF(3, 4) KUR_WARN_UNUSED_RESULT;
+
+/* ---- Later ---- */
+
+/** A record whose outcome is said later. A value: copy it freely. */
+typedef struct kur_ticket {
+    uint64_t slot;
+    uint64_t generation; /**< never 0 in a ticket that was given */
+} kur_ticket;
+
+/**
+ * Takes the record out of the handler, which returns at once; what it returns then counts for nothing. The record is
+ * copied, keeps its place in its order, and waits for one of the calls below. KUR_ERROR_INVALID_STATE when it was
+ * deferred before, KUR_ERROR_NO_MEMORY: then the handler's outcome counts as ever.
+ */
+KUR_API kur_status kur_delivery_defer(kur_delivery *delivery, kur_ticket *ticket, kur_error *error);
+
+/**
+ * Says the outcome. Any thread, also in the handler that deferred, also after the listener has gone. KUR_ERROR_STALE
+ * when it was said before, or nobody waits for it any more.
+ */
+KUR_API kur_status kur_ticket_done(kur_ticket ticket, kur_error *error);
+/** Likewise: again later, as the policy says. Both texts are copied, and may be NULL. */
+KUR_API kur_status kur_ticket_retry(kur_ticket ticket, const char *cause, const char *reason, kur_error *error);
+/** Likewise: never again. */
+KUR_API kur_status kur_ticket_reject(kur_ticket ticket, const char *cause, const char *reason, kur_error *error);
+
+KUR_END_DECLS
+
+#endif

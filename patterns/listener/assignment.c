@@ -1,0 +1,284 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: what happens to partitions, all of it on the control thread, in the consumer's callbacks.
+ *
+ * Assigned: a source begins at what is committed, with the ledger that was committed beside it. Revoked: nothing of the
+ * partitions is run any more, what no worker has claimed comes back, what runs is waited for, for a bounded time in
+ * which results and effects go on, then what is finished is committed and the sources end. Lost: they end without a
+ * commit. A gap, a seek and a log that begins anew end a source and begin another one at once.
+ */
+#include <inttypes.h>
+#include <kurier/sys/clock.h>
+#include <kurier/sys/log.h>
+#include <kurier/sys/memory.h>
+#include <string.h>
+
+#include "listener/shell.h"
+
+enum {
+    COMMITS_AT_ONCE = 64,
+    COMMIT_MS = 5000
+};
+
+static int least(int64_t a, int64_t b)
+{
+    return (int)(a < b ? a : b);
+}
+
+/* Milliseconds until a stop has to be over. */
+static int64_t left_ms(const kur_listener *listener)
+{
+    int64_t by_us = atomic_load(&listener->stop_by_us);
+    int64_t left_us = by_us == INT64_MAX ? INT64_MAX : by_us - kur_clock_monotonic_us();
+    return left_us > 0 ? left_us / 1000 : 0;
+}
+
+/* ---- Commits ---- */
+
+struct round {
+    kur_listener *listener;
+    size_t count;
+    kur__source *sources[COMMITS_AT_ONCE];
+    kur_position positions[COMMITS_AT_ONCE];
+    kur__commit commits[COMMITS_AT_ONCE];
+};
+
+static void take_answers(struct round *round, const kur_position *answers, const kur_error *error)
+{
+    kur_listener *listener = round->listener;
+    int64_t now_us = kur_clock_monotonic_us();
+    for (size_t i = 0; i < round->count; i++) {
+        bool is_good = answers != NULL ? answers[i].status == KUR_OK : error->code == KUR_OK;
+        kur__machine_committed(&listener->machine, round->sources[i], is_good, now_us);
+    }
+    if (error != NULL && error->code != KUR_OK)
+        kur_client_log(listener->client, error->code == KUR_ERROR_NOT_COMMITTED ? KUR_LOG_INFO : KUR_LOG_WARNING,
+                       "group %s: not committed, and will be: %s", listener->group, error->message);
+    if (error != NULL && error->code == KUR_ERROR_FENCED)
+        kur__listener_fail(listener, error);
+    kur_free(round);
+}
+
+static void on_commit(kur_consumer *consumer, const kur_error *error, const kur_position *positions, size_t count,
+                      void *user)
+{
+    struct round *round = user;
+    (void)consumer;
+    take_answers(round, count == round->count ? positions : NULL, error);
+}
+
+static bool fill(struct round *round)
+{
+    kur_listener *listener = round->listener;
+    int64_t untold = 0;
+    while (round->count < COMMITS_AT_ONCE &&
+           kur__machine_next_commit(&listener->machine, &round->commits[round->count])) {
+        kur__commit *commit = &round->commits[round->count];
+        round->sources[round->count] = commit->source;
+        round->positions[round->count++] =
+            KUR_POSITION(.topic = commit->source->partition->topic, .partition = commit->source->partition->number,
+                         .offset = commit->offset, .metadata = commit->text[0] != '\0' ? commit->text : NULL,
+                         .leader_epoch = commit->source->log.epoch);
+        untold += commit->source->untold;
+    }
+    atomic_store_explicit(&listener->untold, untold, memory_order_relaxed);
+    return round->count > 0;
+}
+
+void kur__commit_round(kur_listener *listener, kur__source *only, int timeout_ms, int64_t now_us)
+{
+    kur__machine_begin_commits(&listener->machine, only, now_us);
+    for (;;) {
+        struct round *round = kur_malloc(sizeof *round);
+        if (round == NULL)
+            return; /* the marks stay: the next round takes them */
+        round->listener = listener;
+        round->count = 0;
+        if (!fill(round)) {
+            kur_free(round);
+            return;
+        }
+        kur_error error = {0};
+        if (timeout_ms > 0) {
+            kur_consumer_commit(listener->consumer, round->positions, round->count, timeout_ms, &error);
+            take_answers(round, NULL, &error);
+        } else if (kur_consumer_commit_async(listener->consumer, round->positions, round->count, on_commit, round,
+                                             &error) != KUR_OK) {
+            take_answers(round, NULL, &error);
+        }
+    }
+}
+
+/* ---- Sources ---- */
+
+static kur__source *open_source(kur_listener *listener, const kur_position *position)
+{
+    kur_error warning = {0}, error = {0};
+    kur__source *source = NULL;
+    int64_t start = position->offset;
+    kur__assignment assignment = {.topic = position->topic,
+                                  .partition = position->partition,
+                                  .start = position->offset,
+                                  .is_committed = position->is_committed,
+                                  .text = position->metadata,
+                                  .log = {.cluster = listener->cluster, .epoch = position->leader_epoch},
+                                  .generation = -1};
+    listener->seen_topic = NULL;
+    if (kur__machine_assign(&listener->machine, &assignment, &source, &start, kur_clock_monotonic_us(), &warning,
+                            &error) != KUR_OK) {
+        kur__listener_fail(listener, &error);
+        return NULL;
+    }
+    if (warning.code != KUR_OK)
+        kur_client_log(listener->client, KUR_LOG_WARNING,
+                       "group %s: %s [%" PRId32
+                       "]: %s: it starts at the offset, and what was finished above is repeated",
+                       listener->group, position->topic, position->partition, warning.message);
+    return source;
+}
+
+void kur__restart(kur_listener *listener, const char *topic, int32_t partition, int64_t offset)
+{
+    kur__source *source = kur__machine_find(&listener->machine, topic, partition);
+    listener->seen_topic = NULL;
+    if (kur_consumer_seek(listener->consumer, topic, partition, offset, NULL) != KUR_OK)
+        return; /* it is not ours any more */
+    kur__control_untake(listener, kur_clock_monotonic_us());
+    if (source != NULL)
+        kur__machine_drop(&listener->machine, source);
+    kur_consumer_resume(listener->consumer, topic, partition, NULL);
+    /* A place that is no number yet becomes one with the first record. */
+    if (offset >= 0)
+        open_source(listener, &KUR_POSITION(.topic = topic, .partition = partition, .offset = offset));
+}
+
+kur__source *kur__source_for(kur_listener *listener, const kur_record *record)
+{
+    const char *topic = kur_record_topic(record);
+    int32_t partition = kur_record_partition(record);
+    int64_t position;
+    kur__source *source = kur__machine_find(&listener->machine, topic, partition);
+    if (source == NULL && !listener->is_leaving &&
+        kur_consumer_position(listener->consumer, topic, partition, &position, NULL) == KUR_OK)
+        source = open_source(
+            listener, &KUR_POSITION(.topic = topic, .partition = partition, .offset = kur_record_offset(record)));
+    if (source != NULL) {
+        listener->seen_topic = topic;
+        listener->seen_partition = partition;
+        listener->seen_source = source;
+    }
+    return source;
+}
+
+/* ---- What the group says ---- */
+
+static void assigned(kur_listener *listener, const kur_position *positions, size_t count)
+{
+    const kur_position *position = positions;
+    for (size_t i = 0; i < count; i++) {
+        /* The consumer keeps a pause through rebalances; ours is decided anew. */
+        kur_consumer_resume(listener->consumer, position->topic, position->partition, NULL);
+        if (listener->is_paused)
+            kur_consumer_pause(listener->consumer, position->topic, position->partition, NULL);
+        if (position->offset >= 0)
+            open_source(listener, position);
+        position = (const kur_position *)(const void *)((const char *)position + positions->size);
+    }
+}
+
+static bool still_runs(const kur_listener *listener, const kur_position *positions, size_t count)
+{
+    const kur_position *position = positions;
+    for (size_t i = 0; i < count; i++) {
+        const kur__source *source = kur__machine_source(&listener->machine, position->topic, position->partition);
+        if (source != NULL && (source->running > 0 || source->settling > 0))
+            return true;
+        position = (const kur_position *)(const void *)((const char *)position + positions->size);
+    }
+    return false;
+}
+
+static void for_each(kur_listener *listener, const kur_position *positions, size_t count,
+                     void (*step)(kur_listener *listener, kur__source *source))
+{
+    const kur_position *position = positions;
+    for (size_t i = 0; i < count; i++) {
+        kur__source *source = kur__machine_source(&listener->machine, position->topic, position->partition);
+        if (source != NULL)
+            step(listener, source);
+        position = (const kur_position *)(const void *)((const char *)position + positions->size);
+    }
+}
+
+static void suspend(kur_listener *listener, kur__source *source)
+{
+    kur__machine_suspend(&listener->machine, source);
+}
+
+static void commit_last(kur_listener *listener, kur__source *source)
+{
+    kur__machine_begin_commits(&listener->machine, source, kur_clock_monotonic_us());
+}
+
+static void drop(kur_listener *listener, kur__source *source)
+{
+    kur__machine_drop(&listener->machine, source);
+}
+
+static void revoked(kur_listener *listener, const kur_position *positions, size_t count)
+{
+    int64_t now_us = kur_clock_monotonic_us();
+    int64_t wait_ms = least(listener->options.drain_ms, left_ms(listener));
+    int64_t until_us = now_us + wait_ms * 1000;
+    for_each(listener, positions, count, suspend);
+    kur__control_untake(listener, now_us);
+    kur__control_serve(listener, now_us);
+    while (still_runs(listener, positions, count) && (now_us = kur_clock_monotonic_us()) < until_us) {
+        kur__control_wait(listener, least((until_us - now_us) / 1000 + 1, 20));
+        kur__control_serve(listener, kur_clock_monotonic_us());
+    }
+    /* Without a moment for it the answer is not awaited: what is not committed is repeated. */
+    int commit_ms = least(COMMIT_MS, left_ms(listener));
+    for_each(listener, positions, count, commit_last);
+    if (commit_ms > 0)
+        kur__commit_round(listener, kur__machine_source(&listener->machine, positions->topic, positions->partition),
+                          commit_ms, now_us);
+    for_each(listener, positions, count, drop);
+}
+
+void kur__on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_position *partitions, size_t count,
+                       void *user)
+{
+    kur_listener *listener = user;
+    (void)consumer;
+    listener->seen_topic = NULL;
+    if (count == 0)
+        return;
+    if (what == KUR_ASSIGNED)
+        assigned(listener, partitions, count);
+    else if (what == KUR_REVOKED)
+        revoked(listener, partitions, count);
+    else {
+        kur__control_untake(listener, kur_clock_monotonic_us());
+        for_each(listener, partitions, count, drop);
+    }
+    atomic_store_explicit(&listener->assigned, (int64_t)listener->machine.sources, memory_order_relaxed);
+}
+
+void kur__on_gap(kur_consumer *consumer, const kur_gap *gap, void *user)
+{
+    kur_listener *listener = user;
+    (void)consumer;
+    atomic_fetch_add_explicit(&listener->gaps, 1, memory_order_relaxed);
+    kur_client_log(listener->client, KUR_LOG_WARNING, "group %s: %s", listener->group, gap->message);
+    if (listener->options.on_gap != NULL)
+        listener->options.on_gap(gap, listener->options.user);
+    if (listener->options.gap == KUR_GAP_STOP || gap->code != KUR_ERROR_GAP) {
+        kur_error error;
+        kur_error_set(&error, gap->code, "%s", gap->message);
+        kur__listener_fail(listener, &error);
+        return;
+    }
+    kur__restart(listener, gap->topic, gap->partition, gap->low >= 0 ? gap->low : KUR_OFFSET_BEGINNING);
+}

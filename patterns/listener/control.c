@@ -1,0 +1,453 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: the control thread. A round: results in, effects begun, partitions paused, commits sent, records polled
+ * and admitted, ready ones handed over, memory given back. It sleeps in one place, on the descriptors of the consumer,
+ * the producer and the workers, until the machine's next moment, and never longer than a third of
+ * max.poll.interval.ms: only polling keeps the membership.
+ *
+ * How much is handed over ahead (`depth`) follows the handlers: it is doubled when the ring has run empty although it
+ * had been filled, and halved when much is left: for slow handlers it is no more than there are workers, so that the
+ * turns between keys and partitions are kept to the last moment.
+ *
+ * End: a stop takes back what was not claimed and waits for what runs, until shortly before its time is over. The
+ * consumer's close tells that the partitions are revoked, and that commits. Results that come later are taken in by
+ * kur_listener_free.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <kurier/sys/clock.h>
+#include <kurier/sys/log.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "listener/shell.h"
+
+enum {
+    BATCH = 1024,
+    OVERHEAD_BYTES = 200, /* of a record, about */
+    OVER_US = 100 * 1000, /* more is held than should be, before partitions are paused */
+    LOOK_MS = 20,         /* while something runs, its result may have come without a word */
+    FETCH_AHEAD = 6,      /* records */
+    ERROR_LOG_US = 10 * 1000 * 1000
+};
+
+void kur__listener_fail(kur_listener *listener, const kur_error *error)
+{
+    pthread_mutex_lock(&listener->lock);
+    bool is_first = listener->failed.code == KUR_OK;
+    if (is_first)
+        listener->failed = *error;
+    pthread_mutex_unlock(&listener->lock);
+    if (is_first)
+        kur_client_log(listener->client, KUR_LOG_ERROR, "group %s ends: %s", listener->group, error->message);
+    kur_listener_request_stop(listener);
+}
+
+kur_status kur__control_watch(kur_listener *listener, int fd, kur_error *error)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    if (fd < 0 || epoll_ctl(listener->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+        return kur_error_set(error, KUR_ERROR_SYSTEM, "a descriptor cannot be watched: %s", strerror(errno));
+    return KUR_OK;
+}
+
+/* ---- Results, effects, releases ---- */
+
+static void take_result(kur_listener *listener, kur__work *work, int64_t now_us)
+{
+    if (work->state == KUR__SETTLING) {
+        kur__effect_end(listener, work, now_us);
+        return;
+    }
+    if (work->is_deferred) {
+        work->is_deferred = false;
+        atomic_fetch_sub(&listener->deferred, 1);
+    }
+    const kur_record *record = work->item;
+    switch (kur__machine_outcome(&listener->machine, work, &work->verdict, now_us)) {
+    case KUR__FINISHED:
+        break;
+    case KUR__RETRIED:
+        atomic_fetch_add_explicit(&listener->retried, 1, memory_order_relaxed);
+        if (!work->is_copy) { /* it may wait for long, and would hold what was fetched with it */
+            kur_record *copy = kur_record_copy(record, NULL);
+            if (copy != NULL) {
+                kur_consumer_free_records(listener->consumer, (kur_record *const *)&work->item, 1);
+                work->item = copy;
+                work->is_copy = true;
+            }
+        }
+        break;
+    case KUR__STALE:
+        atomic_fetch_add_explicit(&listener->stale, 1, memory_order_relaxed);
+        break;
+    case KUR__SETTLES:
+    case KUR__REJECTS:
+        break;
+    }
+    atomic_fetch_add_explicit(&listener->handled, 1, memory_order_relaxed);
+}
+
+static void take_results(kur_listener *listener, int64_t now_us)
+{
+    kur__work *work = atomic_exchange_explicit(&listener->mailbox, NULL, memory_order_acquire);
+    kur__work *in_order = NULL;
+    while (work != NULL) {
+        kur__work *next = work->next;
+        work->next = in_order;
+        in_order = work;
+        work = next;
+    }
+    while (in_order != NULL) {
+        kur__work *next = in_order->next;
+        take_result(listener, in_order, now_us);
+        in_order = next;
+    }
+}
+
+static void release_all(kur_listener *listener)
+{
+    kur_record *records[64];
+    size_t count = 0;
+    kur__released released;
+    while (kur__machine_next_release(&listener->machine, &released)) {
+        if (released.extra != NULL) {
+            kur__work gone = {.extra = released.extra};
+            kur__extra_free(&gone);
+        }
+        if (released.item == NULL)
+            continue;
+        records[count++] = released.item;
+        if (count == sizeof records / sizeof *records) {
+            kur_consumer_free_records(listener->consumer, records, count);
+            count = 0;
+        }
+    }
+    if (count > 0)
+        kur_consumer_free_records(listener->consumer, records, count);
+}
+
+static void hand_over_rejected(kur_listener *listener)
+{
+    while (listener->rejected.first != NULL) {
+        kur__work *work = listener->rejected.first, *next = work->next;
+        if (!kur__ring_put(&listener->ring, work))
+            return;
+        listener->rejected.first = next;
+        kur__workers_wake(listener, 1);
+    }
+}
+
+void kur__control_serve(kur_listener *listener, int64_t now_us)
+{
+    kur__work *work;
+    if (listener->producer != NULL)
+        kur_producer_dispatch(listener->producer, 0, NULL, NULL);
+    take_results(listener, now_us);
+    while ((work = kur__machine_next_effect(&listener->machine, now_us)) != NULL)
+        kur__effect_begin(listener, work, now_us);
+    hand_over_rejected(listener);
+    release_all(listener);
+}
+
+void kur__control_untake(kur_listener *listener, int64_t now_us)
+{
+    kur__work *back = NULL, *work;
+    while ((work = kur__ring_claim(&listener->ring)) != NULL) {
+        work->next = back;
+        back = work;
+    }
+    /* The last that was handed over goes back first, so that in the end the first one stands in front. */
+    for (; back != NULL; back = work) {
+        work = back->next;
+        if (back->state == KUR__SETTLING)
+            kur__machine_effect(&listener->machine, back, false, now_us);
+        else
+            kur__machine_untake(&listener->machine, back);
+    }
+    release_all(listener);
+}
+
+/* ---- Records in, works out ---- */
+
+static void set_pauses(kur_listener *listener, bool only_resume)
+{
+    kur__source *source;
+    bool paused;
+    bool wants = atomic_load_explicit(&listener->pause_requested, memory_order_relaxed) || listener->is_leaving;
+    if (wants != listener->is_paused) {
+        listener->is_paused = wants;
+        for (source = listener->machine.oldest; source != NULL; source = source->newer)
+            if (source->state == KUR__ACTIVE && !source->is_paused)
+                (wants ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, source->partition->topic,
+                                                                   source->partition->number, NULL);
+    }
+    while (kur__machine_next_pause(&listener->machine, only_resume, &source, &paused))
+        if (!listener->is_paused)
+            (paused ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, source->partition->topic,
+                                                                source->partition->number, NULL);
+}
+
+/* The record's log has begun anew below what was read of it, without a word of the broker. */
+static void log_begins_anew(kur_listener *listener, const kur_record *record)
+{
+    kur_gap gap = {.size = sizeof gap,
+                   .topic = kur_record_topic(record),
+                   .partition = kur_record_partition(record),
+                   .code = KUR_ERROR_GAP,
+                   .offset = listener->seen_source->ledger.last + 1,
+                   .low = kur_record_offset(record),
+                   .high = -1,
+                   .message = "the log begins anew below what was read of it: the topic was made anew or cut"};
+    kur__on_gap(listener->consumer, &gap, listener);
+}
+
+static bool admit(kur_listener *listener, kur_record *record, int64_t now_us)
+{
+    if (kur_record_topic(record) != listener->seen_topic || kur_record_partition(record) != listener->seen_partition)
+        if (kur__source_for(listener, record) == NULL) {
+            kur_consumer_free_records(listener->consumer, &record, 1);
+            return true;
+        }
+    kur_bytes key = kur_record_key(record), value = kur_record_value(record);
+    kur__polled polled = {.offset = kur_record_offset(record),
+                          .key = key,
+                          .bytes = (uint32_t)(key.size + value.size + OVERHEAD_BYTES),
+                          .item = record};
+    switch (kur__machine_admit(&listener->machine, listener->seen_source, &polled, now_us)) {
+    case KUR__ADMITTED:
+        return true;
+    case KUR__ADMITTED_NO_MEMORY:
+        return false;
+    case KUR__ADMITTED_REPLAY:
+        log_begins_anew(listener, record);
+        break;
+    case KUR__ADMITTED_DONE:
+        break;
+    }
+    kur_consumer_free_records(listener->consumer, &record, 1);
+    return true;
+}
+
+static bool is_for_good(kur_status status)
+{
+    return status == KUR_ERROR_FENCED || status == KUR_ERROR_FATAL || status == KUR_ERROR_AUTHENTICATION ||
+           status == KUR_ERROR_AUTHORIZATION;
+}
+
+static void take_error(kur_listener *listener, const kur_error *error, int64_t now_us)
+{
+    if (is_for_good(error->code)) {
+        kur__listener_fail(listener, error);
+    } else if (now_us >= listener->next_error_us) {
+        listener->next_error_us = now_us + ERROR_LOG_US;
+        kur_client_log(listener->client, KUR_LOG_WARNING, "group %s waits: %s", listener->group, error->message);
+    }
+}
+
+/* Whether there was something. */
+static bool poll_records(kur_listener *listener, int64_t now_us)
+{
+    kur_error error = {0};
+    size_t held = listener->machine.held, bound = (size_t)listener->options.hold_records;
+    if (listener->polled_next == listener->polled_count) {
+        size_t room = held < bound ? bound - held : 1; /* it serves rebalances too */
+        listener->polled_next = listener->polled_count = 0;
+        kur_status status = kur_consumer_poll_batch(listener->consumer, 0, listener->polled,
+                                                    room < listener->polled_capacity ? room : listener->polled_capacity,
+                                                    &listener->polled_count, &error);
+        if (status != KUR_OK)
+            take_error(listener, &error, now_us);
+    }
+    size_t count = listener->polled_count - listener->polled_next;
+    while (listener->polled_next < listener->polled_count) {
+        kur_record **at = &listener->polled[listener->polled_next];
+        if (listener->polled_next + FETCH_AHEAD < listener->polled_count)
+            __builtin_prefetch(at[FETCH_AHEAD]);
+        if (listener->is_leaving)
+            kur_consumer_free_records(listener->consumer, at, 1);
+        else if (!admit(listener, *at, now_us))
+            break; /* no memory: the rest waits for the next round */
+        listener->polled_next++;
+    }
+    return count > 0;
+}
+
+/* Fills the ring up to `depth`. */
+static void hand_over(kur_listener *listener, int64_t now_us)
+{
+    kur__work *works[256];
+    uint64_t least = listener->options.dispatch == KUR_DISPATCH_THREAD ? (uint64_t)listener->options.concurrency : 64;
+    uint64_t size = kur__ring_size(&listener->ring), put = 0;
+    if (atomic_load_explicit(&listener->deferred, memory_order_relaxed) >= listener->options.deferred ||
+        listener->machine.is_stopping)
+        return;
+    if (size == 0 && listener->was_filled && listener->depth < KUR__RING / 2)
+        listener->depth *= 2;
+    else if (size > listener->depth / 2 && listener->depth > least)
+        listener->depth /= 2;
+    if (listener->depth < least)
+        listener->depth = least < KUR__RING ? least : KUR__RING;
+    listener->was_filled = false;
+    while (size + put < listener->depth) {
+        size_t room = (size_t)(listener->depth - size - put), most = sizeof works / sizeof *works;
+        size_t count = kur__machine_take(&listener->machine, now_us, works, room < most ? room : most);
+        for (size_t i = 0; i < count; i++)
+            if (!kur__ring_put(&listener->ring, works[i]))
+                kur__machine_untake(&listener->machine, works[i]);
+        put += count;
+        listener->was_filled = size + put >= listener->depth;
+        if (count < room && count < most)
+            break;
+    }
+    if (put > 0)
+        kur__workers_wake(listener, put);
+}
+
+/* ---- Requests, health, sleep ---- */
+
+static void take_requests(kur_listener *listener)
+{
+    pthread_mutex_lock(&listener->lock);
+    struct kur__request *request = listener->requests;
+    listener->requests = NULL;
+    pthread_mutex_unlock(&listener->lock);
+    while (request != NULL) {
+        struct kur__request *next = request->next;
+        kur__restart(listener, request->topic, request->partition, request->offset);
+        kur__request_free(request);
+        request = next;
+    }
+}
+
+static void tell_health(kur_listener *listener)
+{
+    const kur__machine *machine = &listener->machine;
+    atomic_store_explicit(&listener->held, (int64_t)machine->held, memory_order_relaxed);
+    atomic_store_explicit(&listener->held_bytes, machine->held_bytes, memory_order_relaxed);
+    atomic_store_explicit(&listener->running, (int64_t)machine->running - (int64_t)kur__ring_size(&listener->ring),
+                          memory_order_relaxed);
+    atomic_store_explicit(&listener->finished, machine->finished, memory_order_relaxed);
+}
+
+void kur__control_wait(kur_listener *listener, int timeout_ms)
+{
+    struct epoll_event events[4];
+    uint64_t value;
+    atomic_store(&listener->control_sleeps, true);
+    atomic_thread_fence(memory_order_seq_cst);
+    bool runs_low = kur__ring_size(&listener->ring) <= listener->depth / 4;
+    if (runs_low && atomic_load(&listener->mailbox) != NULL)
+        timeout_ms = 0;
+    /* What the consumer has must not wake a thread that does not poll it now. */
+    struct pollfd without[] = {{.fd = listener->wake_fd, .events = POLLIN},
+                               {.fd = kur_producer_fd(listener->producer), .events = POLLIN}};
+    if (listener->over_since_us != 0)
+        poll(without, 2, timeout_ms);
+    int count = epoll_wait(listener->epoll_fd, events, 4, listener->over_since_us != 0 ? 0 : timeout_ms);
+    atomic_store(&listener->control_sleeps, false);
+    for (int i = 0; i < count; i++)
+        if (events[i].data.fd == listener->wake_fd) {
+            ssize_t got = read(listener->wake_fd, &value, sizeof value);
+            (void)got;
+        }
+}
+
+static int sleep_ms(const kur_listener *listener, int64_t now_us)
+{
+    int64_t wake_us = kur__machine_wake_us(&listener->machine), longest_ms = listener->poll_ms;
+    if (listener->machine.running > 0 && longest_ms > LOOK_MS)
+        longest_ms = LOOK_MS;
+    if (wake_us <= now_us)
+        return 0;
+    int64_t left_ms = (wake_us - now_us + 999) / 1000;
+    return (int)(left_ms < longest_ms ? left_ms : longest_ms);
+}
+
+/* ---- The thread ---- */
+
+static bool is_over(kur_listener *listener, int64_t now_us)
+{
+    if (!atomic_load(&listener->stop_requested))
+        return false;
+    if (!listener->is_leaving) {
+        listener->is_leaving = true;
+        kur__machine_stop(&listener->machine);
+        kur__control_untake(listener, now_us);
+    }
+    int64_t by_us = atomic_load(&listener->stop_by_us);
+    int64_t margin_us = by_us == INT64_MAX ? 0 : 500 * 1000;
+    return kur__machine_is_drained(&listener->machine) || now_us >= by_us - margin_us ||
+           (listener->failed.code != KUR_OK && listener->machine.running == 0);
+}
+
+/*
+ * More is held than should be, and has been for a short time only: nothing is polled, and nothing paused, for pausing
+ * throws away what was fetched ahead. Fast handlers are through with it in no time.
+ */
+static bool is_over_bound(kur_listener *listener, int64_t now_us)
+{
+    if (!kur__machine_is_over(&listener->machine) || listener->is_leaving) {
+        listener->over_since_us = 0;
+        return false;
+    }
+    if (listener->over_since_us == 0)
+        listener->over_since_us = now_us;
+    return now_us - listener->over_since_us < OVER_US;
+}
+
+static void run(kur_listener *listener)
+{
+    for (;;) {
+        int64_t now_us = kur_clock_monotonic_us();
+        take_requests(listener);
+        kur__control_serve(listener, now_us);
+        if (is_over(listener, now_us))
+            return;
+        bool is_over = is_over_bound(listener, now_us);
+        set_pauses(listener, is_over);
+        if (kur__machine_commit_is_due(&listener->machine, now_us))
+            kur__commit_round(listener, NULL, 0, now_us);
+        bool had = !is_over && poll_records(listener, now_us);
+        hand_over(listener, now_us);
+        tell_health(listener);
+        kur__control_wait(listener, had ? 0 : sleep_ms(listener, now_us));
+    }
+}
+
+void *kur__control_run(void *user)
+{
+    kur_listener *listener = user;
+    run(listener);
+    listener->is_leaving = true;
+    kur_consumer_close(listener->consumer, NULL);
+    while (kur__machine_drop_one(&listener->machine))
+        continue;
+    release_all(listener);
+    tell_health(listener);
+    pthread_mutex_lock(&listener->lock);
+    listener->state = KUR__ENDED;
+    pthread_cond_broadcast(&listener->changed);
+    pthread_mutex_unlock(&listener->lock);
+    kur__listener_wake_run(listener);
+    return NULL;
+}
+
+void kur__control_clear(kur_listener *listener)
+{
+    kur__work *work = kur__tickets_close(listener), *next;
+    for (; work != NULL; work = next) {
+        next = work->next;
+        work->verdict = (kur__verdict){.outcome = KUR_RETRY};
+        take_result(listener, work, INT64_MAX);
+    }
+    take_results(listener, INT64_MAX);
+    while (listener->polled_next < listener->polled_count)
+        kur_consumer_free_records(listener->consumer, &listener->polled[listener->polled_next++], 1);
+    while (kur__machine_drop_one(&listener->machine))
+        continue;
+    release_all(listener);
+}

@@ -1,0 +1,357 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: one record in a worker's hands: which handler is for it, what it says, and what that means. When what
+ * was said by kur_retry or kur_reject and what was returned differ, the one that keeps the record counts.
+ *
+ * The envelope is read only when somebody asks for it, so that a listener of plain records does not pay for it.
+ */
+#include <kurier/json.h>
+#include <kurier/sys/log.h>
+#include <kurier/sys/memory.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "listener/shell.h"
+
+struct kur_delivery {
+    struct kur__worker *worker;
+    kur__work *work;
+    const kur_record *record;
+    kur_event_view event;
+    bool has_read;
+    kur_error broken; /* code is not KUR_OK when the record is not a valid event */
+    kur_outcome said;
+    int64_t delay_us;
+    bool has_delay;
+    bool is_deferred; /* then the work may have been finished by anybody, and is not touched any more */
+    int attempt;
+};
+
+/* ---- What is rarely needed ---- */
+
+struct kur__extra *kur__extra_of(kur__work *work)
+{
+    if (work->extra == NULL)
+        work->extra = kur_calloc(1, sizeof(struct kur__extra));
+    return work->extra;
+}
+
+void kur__extra_drop_emits(struct kur__extra *extra)
+{
+    while (extra->emits != NULL) {
+        struct kur__emit *next = extra->emits->next;
+        kur_buffer_done(&extra->emits->type);
+        kur_buffer_done(&extra->emits->key);
+        kur_buffer_done(&extra->emits->data);
+        kur_free(extra->emits);
+        extra->emits = next;
+    }
+    extra->last_emit = NULL;
+    extra->emit_count = 0;
+}
+
+void kur__extra_free(kur__work *work)
+{
+    struct kur__extra *extra = work->extra;
+    work->extra = NULL;
+    if (extra == NULL)
+        return;
+    kur__extra_drop_emits(extra);
+    kur_free(extra);
+}
+
+/* A name of printable ASCII; what else it may be, it becomes a header one day. */
+void kur__extra_say(struct kur__extra *extra, const char *cause, const char *reason)
+{
+    size_t size = 0;
+    for (; cause != NULL && cause[size] != '\0' && size + 1 < sizeof extra->cause; size++)
+        extra->cause[size] = cause[size] > ' ' && cause[size] < 0x7f ? cause[size] : '_';
+    extra->cause[size] = '\0';
+    kur_error cut; /* one line of UTF-8, cut at a character's boundary */
+    kur_error_set(&cut, KUR_ERROR_CANCELLED, "%s", reason != NULL ? reason : "");
+    snprintf(extra->reason, sizeof extra->reason, "%s", cut.message);
+}
+
+/* ---- What handlers call ---- */
+
+static void read_event(kur_delivery *delivery)
+{
+    if (delivery->has_read)
+        return;
+    delivery->has_read = true;
+    delivery->event = KUR_EVENT_VIEW();
+    delivery->broken.code = KUR_OK;
+    kur_event_read(delivery->record, delivery->worker->arena, &delivery->event, &delivery->broken);
+}
+
+const kur_event_view *kur_delivery_event(kur_delivery *delivery)
+{
+    if (delivery == NULL)
+        return NULL;
+    read_event(delivery);
+    return delivery->broken.code == KUR_OK ? &delivery->event : NULL;
+}
+
+const kur_record *kur_delivery_record(const kur_delivery *delivery)
+{
+    return delivery != NULL ? delivery->record : NULL;
+}
+
+void *kur_delivery_worker(const kur_delivery *delivery)
+{
+    return delivery != NULL ? delivery->worker->state : NULL;
+}
+
+int kur_delivery_attempt(const kur_delivery *delivery)
+{
+    return delivery != NULL ? delivery->attempt : 0;
+}
+
+bool kur_delivery_is_current(const kur_delivery *delivery)
+{
+    return delivery != NULL && !delivery->is_deferred && kur__work_is_current(delivery->work);
+}
+
+static void say(kur_delivery *delivery, kur_outcome outcome, const char *cause, const char *format, va_list arguments)
+{
+    char reason[KUR__REASON];
+    if (delivery == NULL || delivery->is_deferred)
+        return;
+    delivery->said = outcome;
+    struct kur__extra *extra = kur__extra_of(delivery->work);
+    vsnprintf(reason, sizeof reason, format != NULL ? format : "", arguments);
+    if (extra != NULL)
+        kur__extra_say(extra, cause, reason);
+}
+
+kur_outcome kur_retry(kur_delivery *delivery, const char *cause, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(delivery, KUR_RETRY, cause, format, arguments);
+    va_end(arguments);
+    if (delivery != NULL)
+        delivery->has_delay = false;
+    return KUR_RETRY;
+}
+
+kur_outcome kur_retry_after(kur_delivery *delivery, int64_t delay_ms, const char *cause, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(delivery, KUR_RETRY, cause, format, arguments);
+    va_end(arguments);
+    if (delivery != NULL) {
+        delivery->has_delay = true;
+        delivery->delay_us = delay_ms <= 0 ? 0 : delay_ms < INT64_MAX / 2000 ? delay_ms * 1000 : INT64_MAX / 2;
+    }
+    return KUR_RETRY;
+}
+
+kur_outcome kur_reject(kur_delivery *delivery, const char *cause, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(delivery, KUR_REJECT, cause, format, arguments);
+    va_end(arguments);
+    return KUR_REJECT;
+}
+
+kur_status kur_delivery_defer(kur_delivery *delivery, kur_ticket *ticket, kur_error *error)
+{
+    if (delivery == NULL || ticket == NULL)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is NULL", delivery == NULL ? "delivery" : "ticket");
+    if (delivery->is_deferred)
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the delivery was deferred before");
+    kur__work *work = delivery->work;
+    if (!work->is_copy) {
+        kur_record *copy = kur_record_copy(work->item, error);
+        if (copy == NULL)
+            return KUR_ERROR_NO_MEMORY;
+        /* The handler may go on reading what it has: the original goes when it has returned. */
+        work->item = copy;
+        work->is_copy = true;
+    }
+    delivery->is_deferred = true;
+    work->is_deferred = true;
+    kur_status status = kur__ticket_open(delivery->worker->listener, work, ticket, error);
+    if (status != KUR_OK)
+        delivery->is_deferred = work->is_deferred = false;
+    return status;
+}
+
+kur_status kur_delivery_emit(kur_delivery *delivery, const kur_type *type, const void *event, kur_error *error)
+{
+    if (delivery == NULL || type == NULL || event == NULL)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                             delivery == NULL ? "delivery"
+                             : type == NULL   ? "type"
+                                              : "event");
+    if (delivery->is_deferred)
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "emit before the delivery is deferred");
+    if (type->topic == NULL)
+        return kur_error_set(error, KUR_ERROR_CONFIG, "%s has no topic: set .topic in KUR_EVENT_DEFINE", type->name);
+    struct kur__extra *extra = kur__extra_of(delivery->work);
+    struct kur__emit *emit = kur_calloc(1, sizeof *emit);
+    if (extra == NULL || emit == NULL) {
+        kur_free(emit);
+        return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: an emitted event");
+    }
+    kur_uuid id;
+    kur_status status =
+        extra->emit_count < KUR__EMITS
+            ? kur_uuid_new(&id, error)
+            : kur_error_set(error, KUR_ERROR_TOO_LARGE, "more than %d events emitted for one", KUR__EMITS);
+    if (status == KUR_OK)
+        status = kur_type_event_name(type, &emit->type, error);
+    if (status == KUR_OK)
+        status = kur_type_key(type, event, &emit->key, &emit->has_key, error);
+    if (status == KUR_OK)
+        status = kur_json_write(type, event, &emit->data, error);
+    if (status != KUR_OK) {
+        kur_buffer_done(&emit->type);
+        kur_buffer_done(&emit->key);
+        kur_buffer_done(&emit->data);
+        kur_free(emit);
+        return status;
+    }
+    kur_uuid_format(&id, emit->id);
+    emit->topic = type->topic;
+    emit->work = delivery->work;
+    if (extra->last_emit != NULL)
+        extra->last_emit->next = emit;
+    else
+        extra->emits = emit;
+    extra->last_emit = emit;
+    extra->emit_count++;
+    return KUR_OK;
+}
+
+/* ---- Which handler ---- */
+
+static kur_outcome reject_with(kur_delivery *delivery, const char *cause, const kur_error *error)
+{
+    return kur_reject(delivery, cause, "%s", error->message);
+}
+
+static kur_outcome count_unknown(kur_delivery *delivery)
+{
+    atomic_fetch_add_explicit(&delivery->worker->listener->unknown, 1, memory_order_relaxed);
+    return KUR_DONE;
+}
+
+static kur_outcome call_record_handler(kur_delivery *delivery, const struct kur__record_handler *handler)
+{
+    return handler->function(delivery, handler->user);
+}
+
+static kur_outcome call_typed(kur_delivery *delivery, const struct kur__handler *handler)
+{
+    kur_listener *listener = delivery->worker->listener;
+    kur_error error = {0};
+    if (delivery->event.data.data == NULL)
+        return listener->on_tombstone.function != NULL ? call_record_handler(delivery, &listener->on_tombstone)
+                                                       : count_unknown(delivery);
+    void *event = kur_arena_alloc(delivery->worker->arena, handler->type->size);
+    if (event == NULL)
+        return kur_retry(delivery, "kurier.no_memory", "out of memory: an event");
+    kur_status status = kur_event_decode(&delivery->event, handler->type, delivery->worker->arena, event, &error);
+    if (status == KUR_ERROR_NO_MEMORY)
+        return kur_retry(delivery, "kurier.no_memory", "%s", error.message);
+    if (status != KUR_OK)
+        return reject_with(delivery, "kurier.undecodable", &error);
+    return handler->invoke(handler->function, delivery, event, handler->user);
+}
+
+static kur_outcome call_handler(kur_delivery *delivery)
+{
+    kur_listener *listener = delivery->worker->listener;
+    const struct kur__record_handler *any = &listener->on_record;
+    if (listener->handler_count == 0 && any->function != NULL)
+        return call_record_handler(delivery, any);
+    read_event(delivery);
+    if (delivery->broken.code == KUR_ERROR_NO_MEMORY)
+        return kur_retry(delivery, "kurier.no_memory", "%s", delivery->broken.message);
+    for (int i = 0; i < listener->handler_count && delivery->broken.code == KUR_OK; i++)
+        if (kur_event_is(&delivery->event, listener->handlers[i].type))
+            return call_typed(delivery, &listener->handlers[i]);
+    if (any->function != NULL)
+        return call_record_handler(delivery, any);
+    if (delivery->broken.code != KUR_OK)
+        return reject_with(delivery, "kurier.not_an_event", &delivery->broken);
+    if (listener->options.unknown == KUR_UNKNOWN_REJECT)
+        return kur_reject(delivery, "kurier.unknown_type", "nobody handles %s",
+                          delivery->event.type != NULL ? delivery->event.type : "a record without a type");
+    return count_unknown(delivery);
+}
+
+/* ---- What it means ---- */
+
+static int keeps(kur_outcome outcome)
+{
+    return outcome == KUR_DONE ? 1 : outcome == KUR_REJECT ? 2 : 3;
+}
+
+static void judge(kur_delivery *delivery, kur_outcome returned)
+{
+    kur__work *work = delivery->work;
+    kur_outcome outcome =
+        returned == KUR_DONE || returned == KUR_REJECT || returned == KUR_RETRY ? returned : KUR_RETRY;
+    struct kur__extra *extra = work->extra;
+    if (delivery->said != KUR_NO_OUTCOME && delivery->said != outcome) {
+        kur_client_log(delivery->worker->listener->client, KUR_LOG_WARNING,
+                       "%s [%d] at offset %lld: a handler said one outcome and returned another: the record is kept",
+                       kur_record_topic(delivery->record), (int)kur_record_partition(delivery->record),
+                       (long long)work->offset);
+        outcome = keeps(delivery->said) > keeps(outcome) ? delivery->said : outcome;
+    }
+    if (outcome != returned && delivery->said == KUR_NO_OUTCOME && (extra = kur__extra_of(work)) != NULL)
+        kur__extra_say(extra, "kurier.no_outcome", "the handler returned no outcome");
+    if (outcome != KUR_DONE && extra != NULL)
+        kur__extra_drop_emits(extra); /* of an attempt that came to nothing */
+    work->verdict = (kur__verdict){.outcome = outcome,
+                                   .has_emits = outcome == KUR_DONE && extra != NULL && extra->emits != NULL,
+                                   .has_delay = delivery->has_delay && delivery->said == KUR_RETRY,
+                                   .delay_us = delivery->delay_us};
+}
+
+bool kur__deliver(struct kur__worker *worker, kur__work *work)
+{
+    kur_delivery delivery;
+    delivery.worker = worker;
+    delivery.work = work;
+    delivery.record = work->item;
+    delivery.has_read = false;
+    delivery.said = KUR_NO_OUTCOME;
+    delivery.attempt = work->attempts;
+    delivery.has_delay = delivery.is_deferred = false;
+    delivery.delay_us = 0;
+    bool was_copy = work->is_copy;
+    kur_outcome returned = call_handler(&delivery);
+    if (delivery.is_deferred) {
+        /* From here on the work may be finished by anybody, and is not looked at. */
+        if (!was_copy)
+            worker->done[worker->done_count++] = delivery.record;
+        if (worker->done_count == sizeof worker->done / sizeof *worker->done)
+            kur__worker_flush(worker);
+    } else {
+        judge(&delivery, returned);
+    }
+    if (delivery.has_read)
+        kur_arena_reset(worker->arena);
+    return !delivery.is_deferred;
+}
+
+void kur__deliver_rejected(struct kur__worker *worker, kur__work *work)
+{
+    kur_listener *listener = worker->listener;
+    const struct kur__extra *extra = work->extra;
+    kur_delivery delivery = {.worker = worker, .work = work, .record = work->item, .attempt = work->attempts};
+    kur_status status = listener->options.on_rejected(&delivery, extra != NULL ? extra->cause : "",
+                                                      extra != NULL ? extra->reason : "", listener->options.user);
+    work->verdict = (kur__verdict){.outcome = status == KUR_OK ? KUR_DONE : KUR_RETRY};
+    if (delivery.has_read)
+        kur_arena_reset(worker->arena);
+}

@@ -1,0 +1,118 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: making outcomes durable. What a handler has emitted is sent by the listener's own producer and counts
+ * when all of it is acknowledged; what was acknowledged once is not sent again. A rejected record goes to on_rejected,
+ * on a worker's thread, for it may wait; without one the listener ends, and the offset stays unfinished.
+ *
+ * Effects that fail come again from the machine, after a while: nothing is given up here.
+ */
+#include <kurier/sys/log.h>
+#include <stdio.h>
+
+#include "listener/shell.h"
+
+static void on_result(const kur_result *result, void *user)
+{
+    struct kur__emit *emit = user;
+    kur__work *work = emit->work;
+    struct kur__extra *extra = work->extra;
+    emit->is_pending = false;
+    emit->is_acknowledged = result->status == KUR_DELIVERED;
+    if (--extra->pending == 0)
+        kur__mailbox_push(emit->listener, work, true);
+}
+
+static kur_status make_producer(kur_listener *listener, kur_error *error)
+{
+    if (listener->producer != NULL)
+        return KUR_OK;
+    /* Results come where the control thread takes everything else in; a record never times out behind our back. */
+    listener->producer =
+        kur_producer_new(listener->client,
+                         &KUR_PRODUCER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER, .delivery_timeout_ms = KUR_NONE,
+                                               .queue_wait_ms = KUR_NONE),
+                         error);
+    if (listener->producer == NULL)
+        return error->code;
+    return kur__control_watch(listener, kur_producer_fd(listener->producer), error);
+}
+
+static kur_status send(kur_listener *listener, struct kur__emit *emit, const kur_event_view *parent, kur_error *error)
+{
+    kur_publish_options options = KUR_PUBLISH_OPTIONS(.topic = emit->topic, .id = emit->id, .parent = parent,
+                                                      .on_result = on_result, .user = emit);
+    if (emit->has_key)
+        options.key = kur_bytes_of(emit->key.data != NULL ? emit->key.data : "", emit->key.size);
+    return kur_producer_publish_raw(listener->producer, emit->type.data, kur_bytes_of(emit->data.data, emit->data.size),
+                                    &options, error);
+}
+
+/* Sends what is not acknowledged; when nothing could be sent, the effect has failed at once. */
+static void begin_emits(kur_listener *listener, kur__work *work, int64_t now_us)
+{
+    kur_error error = {0};
+    kur_event_view parent = KUR_EVENT_VIEW();
+    struct kur__extra *extra = work->extra;
+    kur_status status = make_producer(listener, &error);
+    bool has_parent = kur_event_read(work->item, listener->arena, &parent, NULL) == KUR_OK;
+    extra->pending = 1; /* for us, so that the last result does not come before we are through */
+    for (struct kur__emit *emit = extra->emits; emit != NULL && status == KUR_OK; emit = emit->next) {
+        if (emit->is_acknowledged)
+            continue;
+        emit->listener = listener;
+        emit->is_pending = true;
+        extra->pending++;
+        status = send(listener, emit, has_parent ? &parent : NULL, &error);
+        if (status != KUR_OK) {
+            emit->is_pending = false;
+            extra->pending--;
+        }
+    }
+    kur_arena_reset(listener->arena);
+    if (status != KUR_OK)
+        kur_client_log(listener->client, KUR_LOG_WARNING,
+                       "group %s: an emitted event could not be sent, and will be: %s", listener->group, error.message);
+    if (error.fatal)
+        kur__listener_fail(listener, &error);
+    if (--extra->pending == 0)
+        kur__effect_end(listener, work, now_us);
+}
+
+static void begin_reject(kur_listener *listener, kur__work *work)
+{
+    const struct kur__extra *extra = work->extra;
+    if (listener->options.on_rejected != NULL) {
+        kur__queue_push(&listener->rejected, work);
+        return;
+    }
+    kur_error error;
+    const kur_record *record = work->item;
+    kur_error_set(&error, KUR_ERROR_REJECTED,
+                  "%s [%d] at offset %lld was rejected after %d attempts, and there is no .on_rejected: %s: %s",
+                  kur_record_topic(record), (int)kur_record_partition(record), (long long)work->offset,
+                  (int)work->attempts, extra != NULL ? extra->cause : "", extra != NULL ? extra->reason : "");
+    kur__listener_fail(listener, &error);
+    /* It stays unfinished, and settles nowhere. */
+}
+
+void kur__effect_begin(kur_listener *listener, kur__work *work, int64_t now_us)
+{
+    if (work->effect == KUR__EFFECT_EMIT)
+        begin_emits(listener, work, now_us);
+    else
+        begin_reject(listener, work);
+}
+
+void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us)
+{
+    bool is_durable = true;
+    const struct kur__extra *extra = work->extra;
+    if (work->effect == KUR__EFFECT_REJECT)
+        is_durable = work->verdict.outcome == KUR_DONE;
+    for (struct kur__emit *emit = extra != NULL ? extra->emits : NULL; emit != NULL; emit = emit->next)
+        is_durable = is_durable && emit->is_acknowledged;
+    if (is_durable && work->effect == KUR__EFFECT_REJECT)
+        atomic_fetch_add_explicit(&listener->rejected_count, 1, memory_order_relaxed);
+    kur__machine_effect(&listener->machine, work, is_durable, now_us);
+}

@@ -1,0 +1,484 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: the listener's life. Made, it is options and handlers; start makes consumer, machine, workers and the
+ * control thread, in this order; the control thread ends first, by itself, then the workers, who may still be in
+ * handlers, then what was left is taken in, and consumer and producer go last. Only kur_listener_free joins threads.
+ */
+#include <errno.h>
+#include <kurier/sys/clock.h>
+#include <kurier/sys/memory.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "listener/shell.h"
+
+enum {
+    CONCURRENCY_MAX = 10000,
+    RUN_STOP_MS = 30000,
+    POLLED = 1024
+};
+
+/* ---- Options ---- */
+
+static kur_status wrong(kur_error *error, const char *what)
+{
+    return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s", what);
+}
+
+static kur_status take_options(void *to, size_t size, const void *from, const char *name, kur_error *error)
+{
+    size_t given = from != NULL ? *(const size_t *)from : 0;
+    memset(to, 0, size);
+    if (from == NULL)
+        return KUR_OK;
+    if (given < sizeof(size_t) || given > 4096)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s.size is not set: use the macro of the same name",
+                             name);
+    for (size_t i = size; i < given; i++)
+        if (((const char *)from)[i] != 0)
+            return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s has members that this library does not know",
+                                 name);
+    memcpy(to, from, given < size ? given : size);
+    return KUR_OK;
+}
+
+static kur_status take_policy(kur_listener *listener, const kur_retry_policy *given, kur_error *error)
+{
+    kur_retry_policy policy;
+    kur__machine_options *to = &listener->decisions;
+    kur_status status = take_options(&policy, sizeof policy, given, "kur_retry_policy", error);
+    if (status != KUR_OK)
+        return status;
+    if (policy.attempts < KUR_NONE || policy.delay_ms < 0 || policy.delay_max_ms < 0 || policy.timeout_ms < 0)
+        return wrong(error, ".retry: .attempts, .delay_ms, .delay_max_ms or .timeout_ms is negative");
+    if (policy.multiplier != 0 && !(policy.multiplier >= 1 && policy.multiplier <= 1000))
+        return wrong(error, ".retry: .multiplier is not 1 to 1,000");
+    if (!(policy.jitter == KUR_NONE || (policy.jitter >= 0 && policy.jitter <= 1)))
+        return wrong(error, ".retry: .jitter is not 0 to 1");
+    to->attempts = policy.attempts == 0 ? 5 : policy.attempts == KUR_NONE ? 0 : policy.attempts;
+    to->delay_us = (policy.delay_ms != 0 ? policy.delay_ms : 1000) * INT64_C(1000);
+    to->delay_max_us = (policy.delay_max_ms != 0 ? policy.delay_max_ms : 60000) * INT64_C(1000);
+    to->multiplier = policy.multiplier != 0 ? policy.multiplier : 2;
+    to->jitter = policy.jitter == KUR_NONE ? 0 : policy.jitter != 0 ? policy.jitter : 0.2;
+    to->timeout_us = policy.timeout_ms * INT64_C(1000);
+    if (to->delay_max_us < to->delay_us)
+        return wrong(error, ".retry: .delay_max_ms is below .delay_ms");
+    return KUR_OK;
+}
+
+static kur_status check(kur_listener_options *options, kur_error *error)
+{
+    if (options->group == NULL || options->group[0] == '\0')
+        return wrong(error, ".group is missing");
+    if ((options->topics == NULL || options->topics[0] == NULL) == (options->pattern == NULL))
+        return wrong(error, "either .topics or .pattern says what is read");
+    if (options->exclude != NULL && options->pattern == NULL)
+        return wrong(error, ".exclude needs .pattern");
+    if (options->order != KUR_ORDER_BY_KEY && options->order != KUR_ORDER_BY_PARTITION &&
+        options->order != KUR_UNORDERED)
+        return wrong(error, ".order is not a kur_order");
+    if (options->concurrency < 0 || options->concurrency > CONCURRENCY_MAX)
+        return wrong(error, ".concurrency is not 1 to 10,000");
+    if (options->deferred < 0 || options->hold_records < 0 || options->hold_kbytes < 0 ||
+        options->commit_interval_ms < 0 || options->drain_ms < KUR_NONE)
+        return wrong(error, ".deferred, .hold_records, .hold_kbytes, .commit_interval_ms or .drain_ms is negative");
+    if (options->unknown != KUR_UNKNOWN_FINISH && options->unknown != KUR_UNKNOWN_REJECT)
+        return wrong(error, ".unknown is not a kur_unknown");
+    if (options->gap != KUR_GAP_CONTINUE && options->gap != KUR_GAP_STOP)
+        return wrong(error, ".gap is not a kur_gap_policy");
+    if (options->dispatch != KUR_DISPATCH_THREAD && options->dispatch != KUR_DISPATCH_CALLER)
+        return wrong(error, ".dispatch is not a kur_dispatch");
+    if (options->worker_stop != NULL && options->worker_start == NULL)
+        return wrong(error, ".worker_stop needs .worker_start");
+    options->concurrency += options->concurrency == 0;
+    options->deferred = options->deferred != 0 ? options->deferred : 1000;
+    options->hold_records = options->hold_records != 0 ? options->hold_records : 10000;
+    options->hold_kbytes = options->hold_kbytes != 0 ? options->hold_kbytes : 65536;
+    options->commit_interval_ms = options->commit_interval_ms != 0 ? options->commit_interval_ms : 500;
+    options->drain_ms = options->drain_ms == KUR_NONE ? 0 : options->drain_ms != 0 ? options->drain_ms : 5000;
+    return KUR_OK;
+}
+
+static bool copy_text(char **to, const char *from)
+{
+    *to = kur_strdup(from);
+    return from == NULL || *to != NULL;
+}
+
+static kur_status copy_texts(kur_listener *listener, const kur_listener_options *options, kur_error *error)
+{
+    size_t count = 0;
+    bool ok = copy_text(&listener->group, options->group) && copy_text(&listener->pattern, options->pattern) &&
+              copy_text(&listener->exclude, options->exclude) &&
+              copy_text(&listener->instance, options->group_instance_id);
+    while (options->pattern == NULL && options->topics[count] != NULL)
+        count++;
+    if (ok && count > 0) {
+        listener->topics = kur_calloc(count + 1, sizeof *listener->topics);
+        ok = listener->topics != NULL;
+        for (size_t i = 0; i < count && ok; i++)
+            ok = copy_text(&listener->topics[i], options->topics[i]);
+    }
+    return ok ? KUR_OK : kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a listener");
+}
+
+/* The consumer comes with the listener, so that its mistakes come with kur_listener_new; it joins nothing yet. */
+static kur_status make_consumer(kur_listener *listener, kur_error *error)
+{
+    const kur_listener_options *options = &listener->options;
+    listener->consumer = kur_consumer_new(
+        listener->client,
+        &KUR_CONSUMER_OPTIONS(.group = listener->group, .start = options->start,
+                              .session_timeout_ms = options->session_timeout_ms,
+                              .max_poll_interval_ms = options->max_poll_interval_ms, .on_rebalance = kur__on_rebalance,
+                              .user = listener, .on_gap = kur__on_gap, .group_instance_id = listener->instance,
+                              .assignor = options->assignor, .protocol = options->protocol),
+        error);
+    return listener->consumer != NULL ? KUR_OK : KUR_ERROR_CONFIG;
+}
+
+static kur_status set_up(kur_listener *listener, kur_error *error)
+{
+    kur__machine_options *decisions = &listener->decisions;
+    kur_listener_options *options = &listener->options;
+    decisions->order = options->order;
+    decisions->hold_records = (size_t)options->hold_records;
+    decisions->hold_bytes = options->hold_kbytes * INT64_C(1024);
+    decisions->text_limit = KUR__LEDGER_TEXT_MAX;
+    decisions->commit_interval_us = options->commit_interval_ms * INT64_C(1000);
+    decisions->commit_again_us = 60 * INT64_C(1000000);
+    decisions->commit_records = 10000;
+    decisions->effect_delay_us = 100 * 1000;
+    decisions->effect_delay_max_us = 10 * INT64_C(1000000);
+    kur_uuid seed;
+    kur_status status = kur_uuid_new(&seed, error);
+    if (status != KUR_OK)
+        return status;
+    memcpy(&decisions->seed, seed.bytes + 8, sizeof decisions->seed);
+    int interval_ms = options->max_poll_interval_ms > 0 ? options->max_poll_interval_ms : 300000;
+    listener->poll_ms = interval_ms / 3 < 1000 ? interval_ms / 3 : 1000;
+    status = kur__machine_init(&listener->machine, decisions, error);
+    listener->arena = kur_arena_new();
+    listener->polled_capacity = POLLED;
+    listener->polled = kur_calloc(POLLED, sizeof(*listener->polled));
+    if (status == KUR_OK && (listener->arena == NULL || listener->polled == NULL))
+        status = kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a listener");
+    return status;
+}
+
+static kur_status open_descriptors(kur_listener *listener, kur_error *error)
+{
+    listener->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    listener->run_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    listener->ready_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    listener->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (listener->wake_fd < 0 || listener->run_fd < 0 || listener->ready_fd < 0 || listener->epoll_fd < 0)
+        return kur_error_set(error, KUR_ERROR_SYSTEM, "no descriptor for the listener: %s", strerror(errno));
+    return kur__control_watch(listener, listener->wake_fd, error);
+}
+
+kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *given, kur_error *error)
+{
+    kur_listener_options options;
+    if (client == NULL) {
+        if (error == NULL || error->code == KUR_OK)
+            kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "client is NULL");
+        return NULL;
+    }
+    if (given == NULL) {
+        wrong(error, "options is NULL: .group and .topics are needed");
+        return NULL;
+    }
+    if (take_options(&options, sizeof options, given, "kur_listener_options", error) != KUR_OK ||
+        check(&options, error) != KUR_OK)
+        return NULL;
+    kur_listener *listener = kur_calloc(1, sizeof *listener);
+    if (listener == NULL) {
+        kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a listener");
+        return NULL;
+    }
+    listener->wake_fd = listener->run_fd = listener->ready_fd = listener->epoll_fd = -1;
+    listener->client = kur_client_ref(client);
+    listener->options = options;
+    atomic_init(&listener->stop_by_us, INT64_MAX);
+    pthread_mutex_init(&listener->lock, NULL);
+    pthread_mutex_init(&listener->idle_lock, NULL);
+    pthread_cond_init(&listener->idle, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&listener->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    kur_status status = take_policy(listener, options.retry, error);
+    if (status == KUR_OK)
+        status = copy_texts(listener, &options, error);
+    if (status == KUR_OK)
+        status = set_up(listener, error);
+    if (status == KUR_OK)
+        status = open_descriptors(listener, error);
+    if (status == KUR_OK)
+        status = make_consumer(listener, error);
+    listener->options.group = listener->group; /* what was the caller's is not looked at again */
+    listener->options.topics = NULL;
+    listener->options.retry = NULL;
+    if (status == KUR_OK)
+        return listener;
+    kur_listener_free(listener);
+    return NULL;
+}
+
+/* ---- Handlers ---- */
+
+static kur_status refuse(kur_listener *listener, kur_status status, const char *what, kur_error *error)
+{
+    if (listener->registration.code == KUR_OK)
+        kur_error_set(&listener->registration, status, "%s", what);
+    return kur_error_set(error, status, "%s", what);
+}
+
+kur_status kur_listener_on(kur_listener *listener, const kur_type *type, kur_handler_invoke *invoke,
+                           kur_function *handler, void *user)
+{
+    if (listener == NULL)
+        return KUR_ERROR_INVALID_ARGUMENT;
+    if (type == NULL || invoke == NULL || handler == NULL)
+        return refuse(listener, KUR_ERROR_INVALID_ARGUMENT, "a handler is NULL", NULL);
+    if (listener->state != KUR__NEW)
+        return refuse(listener, KUR_ERROR_INVALID_STATE, "a handler was registered after the start", NULL);
+    if (listener->handler_count == KUR__HANDLERS)
+        return refuse(listener, KUR_ERROR_TOO_LARGE, "more than 64 handlers", NULL);
+    for (int i = 0; i < listener->handler_count; i++)
+        if (listener->handlers[i].type == type)
+            return refuse(listener, KUR_ERROR_INVALID_STATE, "two handlers for one type", NULL);
+    listener->handlers[listener->handler_count++] = (struct kur__handler){type, invoke, handler, user};
+    return KUR_OK;
+}
+
+static kur_status register_record(kur_listener *listener, struct kur__record_handler *to, kur_record_handler *handler,
+                                  void *user)
+{
+    if (handler == NULL)
+        return refuse(listener, KUR_ERROR_INVALID_ARGUMENT, "a handler is NULL", NULL);
+    if (listener->state != KUR__NEW || to->function != NULL)
+        return refuse(listener, KUR_ERROR_INVALID_STATE, "a handler was registered twice, or after the start", NULL);
+    *to = (struct kur__record_handler){handler, user};
+    return KUR_OK;
+}
+
+kur_status kur_listener_on_record(kur_listener *listener, kur_record_handler *handler, void *user)
+{
+    return listener != NULL ? register_record(listener, &listener->on_record, handler, user)
+                            : KUR_ERROR_INVALID_ARGUMENT;
+}
+
+kur_status kur_listener_on_tombstone(kur_listener *listener, kur_record_handler *handler, void *user)
+{
+    return listener != NULL ? register_record(listener, &listener->on_tombstone, handler, user)
+                            : KUR_ERROR_INVALID_ARGUMENT;
+}
+
+/* ---- Start and stop ---- */
+
+static kur_status null_listener(kur_error *error)
+{
+    if (error != NULL && error->code != KUR_OK)
+        return error->code;
+    return wrong(error, "listener is NULL");
+}
+
+static kur_status start_control(kur_listener *listener, kur_error *error)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&listener->control, NULL, kur__control_run, listener);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed != 0)
+        return kur_error_set(error, KUR_ERROR_SYSTEM, "no thread for the listener: %s", strerror(failed));
+    listener->has_control = true;
+    return KUR_OK;
+}
+
+kur_status kur_listener_start(kur_listener *listener, kur_error *error)
+{
+    if (listener == NULL)
+        return null_listener(error);
+    if (listener->registration.code != KUR_OK) {
+        if (error != NULL)
+            *error = listener->registration;
+        return listener->registration.code;
+    }
+    pthread_mutex_lock(&listener->lock);
+    bool is_new = listener->state == KUR__NEW;
+    listener->state = KUR__STARTED;
+    pthread_mutex_unlock(&listener->lock);
+    if (!is_new)
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the listener was started before");
+    if (listener->handler_count == 0 && listener->on_record.function == NULL)
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the listener has no handler");
+    kur_status status =
+        listener->pattern != NULL
+            ? kur_consumer_subscribe_pattern(listener->consumer, listener->pattern, listener->exclude, error)
+            : kur_consumer_subscribe(listener->consumer, (const char *const *)listener->topics, error);
+    if (status == KUR_OK)
+        status = kur__control_watch(listener, kur_consumer_fd(listener->consumer, error), error);
+    if (status == KUR_OK)
+        status = kur__workers_start(listener, error);
+    if (status == KUR_OK)
+        status = start_control(listener, error);
+    return status;
+}
+
+void kur__listener_wake_run(kur_listener *listener)
+{
+    static const uint64_t one = 1;
+    ssize_t written = write(listener->run_fd, &one, sizeof one);
+    (void)written;
+}
+
+void kur_listener_request_stop(kur_listener *listener)
+{
+    if (listener == NULL)
+        return;
+    int saved = errno;
+    atomic_store(&listener->stop_requested, true);
+    kur__control_wake(listener);
+    kur__listener_wake_run(listener);
+    errno = saved;
+}
+
+kur_status kur_listener_stop(kur_listener *listener, int timeout_ms, kur_error *error)
+{
+    if (listener == NULL)
+        return null_listener(error);
+    if (timeout_ms < 0)
+        return wrong(error, "timeout_ms is negative");
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    atomic_store(&listener->stop_by_us, kur_clock_monotonic_us() + timeout_ms * INT64_C(1000));
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    kur_listener_request_stop(listener);
+    pthread_mutex_lock(&listener->lock);
+    int waited = 0;
+    while (listener->has_control && listener->state != KUR__ENDED && waited != ETIMEDOUT)
+        waited = pthread_cond_timedwait(&listener->changed, &listener->lock, &until);
+    bool is_over = !listener->has_control || listener->state == KUR__ENDED;
+    kur_error failed = listener->failed;
+    pthread_mutex_unlock(&listener->lock);
+    int64_t running = atomic_load(&listener->running);
+    if (failed.code != KUR_OK) {
+        if (error != NULL)
+            *error = failed;
+        return failed.code;
+    }
+    if (!is_over || running > 0)
+        return kur_error_set(error, KUR_ERROR_TIMEOUT, "%lld handlers still run after %d ms", (long long)running,
+                             timeout_ms);
+    return KUR_OK;
+}
+
+/* ---- Run: the only place that touches signals ---- */
+
+static _Atomic(kur_listener *) listener_of_signals;
+static atomic_int signals_seen;
+
+static void on_signal(int number)
+{
+    (void)number;
+    kur_listener *listener = atomic_load(&listener_of_signals);
+    if (listener == NULL)
+        return;
+    if (atomic_fetch_add(&signals_seen, 1) > 0)
+        atomic_store(&listener->stop_by_us, 0);
+    kur_listener_request_stop(listener);
+}
+
+static void wait_for_end(kur_listener *listener)
+{
+    struct pollfd descriptor = {.fd = listener->run_fd, .events = POLLIN};
+    while (!atomic_load(&listener->stop_requested))
+        poll(&descriptor, 1, -1);
+}
+
+kur_status kur_listener_run(kur_listener *listener, kur_error *error)
+{
+    kur_listener *none = NULL;
+    if (listener == NULL)
+        return null_listener(error);
+    if (!atomic_compare_exchange_strong(&listener_of_signals, &none, listener))
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "another listener of this process runs");
+    struct sigaction action = {.sa_handler = on_signal}, terminate, interrupt;
+    sigemptyset(&action.sa_mask);
+    atomic_store(&signals_seen, 0);
+    sigaction(SIGTERM, &action, &terminate);
+    sigaction(SIGINT, &action, &interrupt);
+    kur_status status = kur_listener_start(listener, error);
+    if (status == KUR_OK) {
+        wait_for_end(listener);
+        status = kur_listener_stop(listener, atomic_load(&signals_seen) > 1 ? 1000 : RUN_STOP_MS, error);
+    }
+    sigaction(SIGTERM, &terminate, NULL);
+    sigaction(SIGINT, &interrupt, NULL);
+    atomic_store(&listener_of_signals, NULL);
+    return status;
+}
+
+void kur__request_free(struct kur__request *request)
+{
+    kur_free(request);
+}
+
+void kur_listener_free(kur_listener *listener)
+{
+    if (listener == NULL)
+        return;
+    if (listener->has_control) {
+        atomic_store(&listener->stop_by_us, kur_clock_monotonic_us());
+        kur_listener_request_stop(listener);
+        pthread_join(listener->control, NULL);
+    }
+    if (listener->workers != NULL)
+        kur__workers_stop(listener);
+    if (listener->consumer != NULL) {
+        kur__control_clear(listener);
+        kur_producer_free(listener->producer);
+        kur__control_clear(listener); /* results that came with its end */
+        kur_consumer_free(listener->consumer);
+    }
+    kur__machine_done(&listener->machine);
+    while (listener->requests != NULL) {
+        struct kur__request *next = listener->requests->next;
+        kur_free(listener->requests);
+        listener->requests = next;
+    }
+    const int descriptors[] = {listener->wake_fd, listener->run_fd, listener->ready_fd, listener->epoll_fd};
+    for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
+    for (size_t i = 0; listener->topics != NULL && listener->topics[i] != NULL; i++)
+        kur_free(listener->topics[i]);
+    kur_free(listener->topics);
+    kur_free(listener->group);
+    kur_free(listener->pattern);
+    kur_free(listener->exclude);
+    kur_free(listener->instance);
+    kur_free(listener->polled);
+    kur_arena_free(listener->arena);
+    pthread_cond_destroy(&listener->changed);
+    pthread_cond_destroy(&listener->idle);
+    pthread_mutex_destroy(&listener->idle_lock);
+    pthread_mutex_destroy(&listener->lock);
+    kur_client_unref(listener->client);
+    kur_free(listener);
+}

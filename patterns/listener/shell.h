@@ -1,0 +1,234 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * The listener around its decisions: one control thread, N workers, and what lies between them.
+ *
+ *     control thread (control.c)                        workers (worker.c), or the caller's thread
+ *       polls, asks the machine, commits,     ring ───▶ claim a record each, one at a time
+ *       serves the producer              ◀─── mailbox   push what was said of it
+ *
+ * The machine, the consumer and the producer belong to the control thread alone. A work belongs to a worker from the
+ * claim to the push.
+ */
+#ifndef KURIER_PATTERNS_LISTENER_SHELL_H
+#define KURIER_PATTERNS_LISTENER_SHELL_H
+
+#include <kurier/kurier.h>
+#include <kurier/listener.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "listener/machine.h"
+
+enum {
+    KUR__RING = 1024,   /* works handed over and not claimed, at most; a power of two */
+    KUR__HANDLERS = 64, /* typed handlers of a listener, at most */
+    KUR__EMITS = 64,    /* events emitted for one record, at most */
+    KUR__CAUSE = 64,
+    KUR__REASON = 512
+};
+
+/* An event that a handler has emitted: encoded at once, sent when the outcome is known. */
+struct kur__emit {
+    struct kur__emit *next;
+    kur_buffer type, key, data;
+    bool has_key;
+    const char *topic; /* the descriptor's: static */
+    char id[KUR_UUID_TEXT_SIZE];
+    kur_listener *listener;
+    kur__work *work;
+    bool is_pending, is_acknowledged;
+};
+
+/* What of a work is rarely needed. */
+struct kur__extra {
+    struct kur__emit *emits, *last_emit;
+    int emit_count;
+    int pending;
+    char cause[KUR__CAUSE];
+    char reason[KUR__REASON];
+};
+
+struct kur__handler {
+    const kur_type *type;
+    kur_handler_invoke *invoke;
+    kur_function *function;
+    void *user;
+};
+
+struct kur__record_handler {
+    kur_record_handler *function;
+    void *user;
+};
+
+struct kur__worker {
+    kur_listener *listener;
+    pthread_t thread;
+    bool has_thread;
+    void *state;
+    kur_arena *arena;
+    const kur_record *done[64]; /* to be freed together */
+    size_t done_count;
+};
+
+/* The ring: the control thread puts works in, any worker claims the first. */
+struct kur__ring {
+    _Alignas(64) _Atomic uint64_t head; /* claimed up to here */
+    _Alignas(64) _Atomic uint64_t tail; /* put in up to here */
+    _Atomic(kur__work *) works[KUR__RING];
+};
+
+enum kur__listener_state {
+    KUR__NEW = 0,
+    KUR__STARTED,
+    KUR__ENDED
+};
+
+/* What other threads ask of the control thread. */
+struct kur__request {
+    struct kur__request *next;
+    int64_t offset;
+    int32_t partition;
+    char topic[];
+};
+
+struct kur_listener {
+    kur_client *client;
+    kur_listener_options options;
+    char *group, *pattern, *exclude, *instance;
+    char **topics;
+    kur__machine_options decisions;
+    struct kur__handler handlers[KUR__HANDLERS];
+    int handler_count;
+    struct kur__record_handler on_record, on_tombstone;
+    kur_error registration; /* the first that failed */
+
+    /* Of the control thread alone. */
+    kur_consumer *consumer;
+    kur_producer *producer; /* made when something is emitted first */
+    kur__machine machine;
+    kur_arena *arena;
+    kur_record **polled;
+    size_t polled_capacity, polled_count, polled_next; /* those that no memory was there for wait here */
+    const char *seen_topic;                            /* librdkafka's name of the last record's topic */
+    int32_t seen_partition;
+    kur__source *seen_source; /* forgotten at each change of sources */
+    _Atomic uint64_t depth;   /* how much is handed over ahead; workers read it */
+    bool was_filled;          /* the ring, when something was handed over last */
+    int poll_ms;              /* never longer without a poll */
+    int64_t next_error_us;
+    int64_t over_since_us; /* more is held than should be; 0: it is not */
+    bool is_paused;        /* by the user */
+    bool is_leaving;
+    uint32_t cluster;
+    kur__queue rejected; /* settling works that wait for room in the ring */
+
+    struct kur__ring ring;
+    _Alignas(64) _Atomic(kur__work *) mailbox;
+    _Alignas(64) atomic_bool control_sleeps;
+    int wake_fd; /* for the control thread */
+    int epoll_fd;
+
+    pthread_t control;
+    bool has_control;
+    struct kur__worker *workers;
+    int worker_count;
+    pthread_mutex_t idle_lock; /* guards the sleep of workers */
+    pthread_cond_t idle;
+    atomic_int idle_count;
+    atomic_bool workers_end;
+    int ready_fd; /* with KUR_DISPATCH_CALLER */
+
+    atomic_bool stop_requested, pause_requested;
+    _Atomic int64_t stop_by_us; /* of the monotonic clock; INT64_MAX: no hurry */
+    int run_fd;                 /* wakes kur_listener_run */
+    pthread_mutex_t lock;       /* guards state, failed and requests */
+    pthread_cond_t changed;     /* of state */
+    enum kur__listener_state state;
+    kur_error failed;
+    struct kur__request *requests;
+
+    atomic_int deferred;
+    _Atomic int64_t handled, finished, retried, rejected_count, unknown, gaps, stale, untold;
+    _Atomic int64_t held, held_bytes, assigned, running, oldest_us;
+};
+
+/* ---- worker.c ---- */
+
+kur__work *kur__ring_claim(struct kur__ring *ring);
+/* Control thread: false when it is full. */
+bool kur__ring_put(struct kur__ring *ring, kur__work *work);
+uint64_t kur__ring_size(const struct kur__ring *ring);
+/* After putting: wakes as many workers as there is work for. */
+void kur__workers_wake(kur_listener *listener, uint64_t count);
+kur_status kur__workers_start(kur_listener *listener, kur_error *error);
+/* Ends them once they have returned from their handlers, and joins. */
+void kur__workers_stop(kur_listener *listener);
+/* Runs what is claimed; on the worker's thread, or the caller's. */
+void kur__worker_run(struct kur__worker *worker, kur__work *work);
+/* Gives the records back that were finished. */
+void kur__worker_flush(struct kur__worker *worker);
+/* Hands a work back to the control thread; any thread. `wakes`: at once. */
+void kur__mailbox_push(kur_listener *listener, kur__work *work, bool wakes);
+void kur__control_wake(kur_listener *listener);
+
+/* ---- delivery.c ---- */
+
+/* Runs the handler that is for a record, and fills in the work's verdict; false when it was deferred meanwhile. */
+bool kur__deliver(struct kur__worker *worker, kur__work *work);
+/* Hands a rejected record to on_rejected; the verdict is KUR_DONE when it is safe. */
+void kur__deliver_rejected(struct kur__worker *worker, kur__work *work);
+struct kur__extra *kur__extra_of(kur__work *work); /* made when it is not there; NULL without memory */
+void kur__extra_free(kur__work *work);
+/* What an attempt has emitted that came to nothing. */
+void kur__extra_drop_emits(struct kur__extra *extra);
+void kur__extra_say(struct kur__extra *extra, const char *cause, const char *reason);
+
+/* ---- ticket.c ---- */
+
+kur_status kur__ticket_open(kur_listener *listener, kur__work *work, kur_ticket *ticket, kur_error *error);
+/* Makes all tickets of a listener stale, and gives their works back, linked. */
+kur__work *kur__tickets_close(kur_listener *listener);
+
+/* ---- effect.c ---- */
+
+/* Begins an effect that the machine asks for. */
+void kur__effect_begin(kur_listener *listener, kur__work *work, int64_t now_us);
+/* All of it has been tried: durable, or again later. */
+void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us);
+
+/* ---- control.c ---- */
+
+void *kur__control_run(void *listener);
+/* After the threads have ended: takes in what was left, and releases everything. */
+void kur__control_clear(kur_listener *listener);
+/* Wakes the control thread when a descriptor is readable. */
+kur_status kur__control_watch(kur_listener *listener, int fd, kur_error *error);
+
+/* ---- assignment.c: what happens to partitions, on the control thread ---- */
+
+void kur__on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_position *partitions, size_t count,
+                       void *user);
+void kur__on_gap(kur_consumer *consumer, const kur_gap *gap, void *user);
+/* The source of a record; made when a partition of ours has none yet. NULL: not ours, or no memory. */
+kur__source *kur__source_for(kur_listener *listener, const kur_record *record);
+/* A new epoch that begins at an offset (or KUR_OFFSET_BEGINNING, _END). */
+void kur__restart(kur_listener *listener, const char *topic, int32_t partition, int64_t offset);
+/* Commits what is to be: the round of one source, or of all; `waits`: until the answer is there. */
+void kur__commit_round(kur_listener *listener, kur__source *only, int timeout_ms, int64_t now_us);
+/* What the control thread does between two polls: results, effects, releases. */
+void kur__control_serve(kur_listener *listener, int64_t now_us);
+/* Takes back what no worker has claimed. */
+void kur__control_untake(kur_listener *listener, int64_t now_us);
+/* Waits for a result, or for the time. */
+void kur__control_wait(kur_listener *listener, int timeout_ms);
+/* Ends the listener with an error; the first one counts. Any thread. */
+void kur__listener_fail(kur_listener *listener, const kur_error *error);
+
+/* ---- listener.c ---- */
+
+void kur__request_free(struct kur__request *request);
+/* kur_listener_run looks again. Any thread, and signal handlers. */
+void kur__listener_wake_run(kur_listener *listener);
+
+#endif

@@ -1,0 +1,230 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes
+ *
+ * The ring has one writer and many readers: a worker claims one record at a time by moving `head`, so that no record
+ * waits behind a slow one in somebody's batch. The control thread puts many in before it moves `tail` once, and keeps
+ * the ring full enough that fast handlers meet no empty one.
+ *
+ * The mailbox is a stack of works, linked by the member that they need nowhere else meanwhile; the control thread takes
+ * all of it at once. Pushing costs one atomic exchange. It wakes the control thread only when that sleeps and there is
+ * a reason: the ring runs low, or the handler was slow, so that no other result comes soon. The control thread looks by
+ * itself every few milliseconds while something runs.
+ *
+ * Records of finished works are freed by the workers, many together, which is most of what a record costs after its
+ * handler.
+ */
+#include <errno.h>
+#include <kurier/sys/clock.h>
+#include <kurier/sys/memory.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "listener/shell.h"
+
+enum {
+    SLOW_US = 50 /* a handler that took longer tells at once */
+};
+
+/* ---- Ring ---- */
+
+kur__work *kur__ring_claim(struct kur__ring *ring)
+{
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    for (;;) {
+        if (head == atomic_load_explicit(&ring->tail, memory_order_acquire))
+            return NULL;
+        kur__work *work = atomic_load_explicit(&ring->works[head & (KUR__RING - 1)], memory_order_relaxed);
+        /* Only who moves the head may have it; the place is not written again before. */
+        if (atomic_compare_exchange_weak_explicit(&ring->head, &head, head + 1, memory_order_acq_rel,
+                                                  memory_order_relaxed))
+            return work;
+    }
+}
+
+bool kur__ring_put(struct kur__ring *ring, kur__work *work)
+{
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    if (tail - atomic_load_explicit(&ring->head, memory_order_acquire) >= KUR__RING)
+        return false;
+    atomic_store_explicit(&ring->works[tail & (KUR__RING - 1)], work, memory_order_relaxed);
+    atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
+    return true;
+}
+
+uint64_t kur__ring_size(const struct kur__ring *ring)
+{
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    return tail > head ? tail - head : 0;
+}
+
+void kur__workers_wake(kur_listener *listener, uint64_t count)
+{
+    if (listener->options.dispatch == KUR_DISPATCH_CALLER) {
+        uint64_t one = 1;
+        ssize_t written = write(listener->ready_fd, &one, sizeof one);
+        (void)written;
+        return;
+    }
+    /* Who is about to sleep has counted itself before it looked at the ring a last time. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&listener->idle_count, memory_order_relaxed) == 0)
+        return;
+    pthread_mutex_lock(&listener->idle_lock);
+    if (count == 1)
+        pthread_cond_signal(&listener->idle);
+    else
+        pthread_cond_broadcast(&listener->idle);
+    pthread_mutex_unlock(&listener->idle_lock);
+}
+
+/* ---- Mailbox ---- */
+
+void kur__control_wake(kur_listener *listener)
+{
+    static const uint64_t one = 1;
+    ssize_t written = write(listener->wake_fd, &one, sizeof one); /* async-signal-safe, and full is as good */
+    (void)written;
+}
+
+void kur__mailbox_push(kur_listener *listener, kur__work *work, bool wakes)
+{
+    kur__work *top = atomic_load_explicit(&listener->mailbox, memory_order_relaxed);
+    do
+        work->next = top;
+    while (!atomic_compare_exchange_weak_explicit(&listener->mailbox, &top, work, memory_order_acq_rel,
+                                                  memory_order_relaxed));
+    atomic_thread_fence(memory_order_seq_cst);
+    if (wakes && atomic_load_explicit(&listener->control_sleeps, memory_order_relaxed) &&
+        atomic_exchange(&listener->control_sleeps, false))
+        kur__control_wake(listener);
+}
+
+/* ---- Workers ---- */
+
+void kur__worker_flush(struct kur__worker *worker)
+{
+    if (worker->done_count == 0)
+        return;
+    kur_consumer_free_records(worker->listener->consumer, (kur_record *const *)worker->done, worker->done_count);
+    worker->done_count = 0;
+}
+
+void kur__worker_run(struct kur__worker *worker, kur__work *work)
+{
+    kur_listener *listener = worker->listener;
+    int64_t begin_us = kur_clock_monotonic_us();
+    if (work->state == KUR__SETTLING) {
+        kur__deliver_rejected(worker, work);
+    } else {
+        work->since_us = begin_us;
+        if (!kur__deliver(worker, work))
+            return; /* deferred: whoever has the ticket hands it back */
+        if (work->verdict.outcome == KUR_DONE && !work->verdict.has_emits) {
+            worker->done[worker->done_count++] = work->item;
+            work->item = NULL;
+            if (worker->done_count == sizeof worker->done / sizeof *worker->done)
+                kur__worker_flush(worker);
+        }
+    }
+    bool is_slow = kur_clock_monotonic_us() - begin_us >= SLOW_US;
+    bool runs_low = kur__ring_size(&listener->ring) <= listener->depth / 4;
+    kur__mailbox_push(listener, work, is_slow || runs_low);
+}
+
+/* Sleeps until there is something to claim, and claims it; NULL at the end. */
+static kur__work *wait_for_work(kur_listener *listener)
+{
+    kur__work *work = NULL;
+    pthread_mutex_lock(&listener->idle_lock);
+    atomic_fetch_add(&listener->idle_count, 1);
+    while ((work = kur__ring_claim(&listener->ring)) == NULL && !atomic_load(&listener->workers_end))
+        pthread_cond_wait(&listener->idle, &listener->idle_lock);
+    atomic_fetch_sub(&listener->idle_count, 1);
+    pthread_mutex_unlock(&listener->idle_lock);
+    return work;
+}
+
+static void *run_worker(void *user)
+{
+    struct kur__worker *worker = user;
+    kur_listener *listener = worker->listener;
+    kur_error error = {0};
+    kur_worker_start *start = listener->options.worker_start;
+    if (start != NULL && start(listener->options.user, &worker->state, &error) != KUR_OK) {
+        if (error.code == KUR_OK)
+            kur_error_set(&error, KUR_ERROR_INVALID_STATE, ".worker_start has failed and said no more");
+        kur__listener_fail(listener, &error);
+        return NULL; /* the others take what there is until the listener has stopped */
+    }
+    for (;;) {
+        kur__work *work = kur__ring_claim(&listener->ring);
+        if (work == NULL) {
+            kur__worker_flush(worker);
+            work = wait_for_work(listener);
+        }
+        if (work == NULL)
+            break;
+        kur__worker_run(worker, work);
+    }
+    kur__worker_flush(worker);
+    if (listener->options.worker_stop != NULL)
+        listener->options.worker_stop(worker->state);
+    return NULL;
+}
+
+kur_status kur__workers_start(kur_listener *listener, kur_error *error)
+{
+    bool has_threads = listener->options.dispatch == KUR_DISPATCH_THREAD;
+    int count = has_threads ? listener->options.concurrency : 1;
+    listener->workers = kur_calloc((size_t)count, sizeof *listener->workers);
+    if (listener->workers == NULL)
+        return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: workers");
+    listener->worker_count = count;
+    sigset_t all, before;
+    sigfillset(&all);
+    kur_status status = KUR_OK;
+    for (int i = 0; i < count && status == KUR_OK; i++) {
+        struct kur__worker *worker = &listener->workers[i];
+        worker->listener = listener;
+        worker->arena = kur_arena_new();
+        if (worker->arena == NULL) {
+            status = kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: workers");
+        } else if (has_threads) {
+            pthread_sigmask(SIG_SETMASK, &all, &before);
+            int failed = pthread_create(&worker->thread, NULL, run_worker, worker);
+            pthread_sigmask(SIG_SETMASK, &before, NULL);
+            worker->has_thread = failed == 0;
+            if (failed != 0)
+                status = kur_error_set(error, KUR_ERROR_SYSTEM, "no thread for worker %d: %s", i, strerror(failed));
+        } else if (listener->options.worker_start != NULL) {
+            status = listener->options.worker_start(listener->options.user, &worker->state, error);
+        }
+    }
+    return status;
+}
+
+void kur__workers_stop(kur_listener *listener)
+{
+    pthread_mutex_lock(&listener->idle_lock);
+    atomic_store(&listener->workers_end, true);
+    pthread_cond_broadcast(&listener->idle);
+    pthread_mutex_unlock(&listener->idle_lock);
+    for (int i = 0; i < listener->worker_count; i++) {
+        struct kur__worker *worker = &listener->workers[i];
+        if (worker->has_thread)
+            pthread_join(worker->thread, NULL);
+        else if (listener->options.dispatch == KUR_DISPATCH_CALLER && worker->arena != NULL) {
+            kur__worker_flush(worker);
+            if (listener->options.worker_stop != NULL)
+                listener->options.worker_stop(worker->state);
+        }
+        kur_arena_free(worker->arena);
+    }
+    kur_free(listener->workers);
+    listener->workers = NULL;
+    listener->worker_count = 0;
+}
