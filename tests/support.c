@@ -5,6 +5,7 @@
 #include <kurier/sys/clock.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static kur_embedded_broker *embedded;
@@ -13,6 +14,12 @@ bool support_is_real(void)
 {
     const char *given = getenv("KURIER_BOOTSTRAP");
     return given != NULL && given[0] != '\0';
+}
+
+kur_group_protocol support_group_protocol(void)
+{
+    const char *wish = getenv("KURIER_GROUP_PROTOCOL");
+    return wish != NULL && strcmp(wish, "consumer") == 0 ? KUR_GROUP_CONSUMER : KUR_GROUP_CLASSIC;
 }
 
 const char *support_bootstrap(void)

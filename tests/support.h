@@ -9,6 +9,9 @@
 #include <kurier/kurier.h>
 #include <stdatomic.h>
 
+/* What consumers of tests are to use: classic, unless KURIER_GROUP_PROTOCOL=consumer (script/test --on newest). */
+kur_group_protocol support_group_protocol(void);
+
 /* Set up once a program; the embedded broker ends with support_stop. */
 const char *support_bootstrap(void);
 bool support_is_real(void);

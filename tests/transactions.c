@@ -97,7 +97,8 @@ kur_consumer *member(kur_client *client, const char *group, const char *topic, i
 {
     kur_error error = {0};
     int got = 0;
-    kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = group), &error);
+    kur_consumer *consumer =
+        kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = group, .protocol = support_group_protocol()), &error);
     ck_assert_msg(consumer != NULL, "%s", error.message);
     ck_ok(kur_consumer_subscribe(consumer, (const char *const[]){topic, NULL}, &error), error);
     int64_t deadline = kur_clock_monotonic_us() + (int64_t)WAIT_MS * 1000, position;

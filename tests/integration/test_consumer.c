@@ -147,7 +147,8 @@ static void on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_p
                          void *user)
 {
     struct watched *watched = user;
-    watched->partitions = what == KUR_ASSIGNED ? count : 0;
+    /* All of them, or what moves, as the group's protocol has it. */
+    watched->partitions += what == KUR_ASSIGNED ? count : -count;
     watched->assigned += what == KUR_ASSIGNED;
     watched->revoked += what == KUR_REVOKED;
     watched->lost += what == KUR_LOST;
