@@ -144,6 +144,8 @@ typedef struct kur_consumer_options {
     kur_assignor assignor;
     kur_group_protocol protocol;
     kur_isolation isolation;
+    int fetch_ahead_kbytes; /**< fetched and not polled yet, at most; default: queued.max.messages.kbytes, 65,536; not
+                               less than that on librdkafka before 2.2 */
 } kur_consumer_options;
 
 #define KUR_CONSUMER_OPTIONS(...) KUR__OPTIONS(kur_consumer_options, __VA_ARGS__)

@@ -21,6 +21,8 @@
 enum {
     CONCURRENCY_MAX = 10000,
     RUN_STOP_MS = 30000,
+    AHEAD_SHARE = 16,
+    AHEAD_MIN_KBYTES = 1024,
     POLLED = 1024
 };
 
@@ -132,13 +134,17 @@ static kur_status copy_texts(kur_listener *listener, const kur_listener_options 
 static kur_status make_consumer(kur_listener *listener, kur_error *error)
 {
     const kur_listener_options *options = &listener->options;
+    /* A pause throws away what was fetched ahead: little beside what is held, so that little is fetched twice. */
+    int ahead_kbytes =
+        options->hold_kbytes / AHEAD_SHARE > AHEAD_MIN_KBYTES ? options->hold_kbytes / AHEAD_SHARE : AHEAD_MIN_KBYTES;
     listener->consumer = kur_consumer_new(
         listener->client,
         &KUR_CONSUMER_OPTIONS(.group = listener->group, .start = options->start,
                               .session_timeout_ms = options->session_timeout_ms,
                               .max_poll_interval_ms = options->max_poll_interval_ms, .on_rebalance = kur__on_rebalance,
                               .user = listener, .on_gap = kur__on_gap, .group_instance_id = listener->instance,
-                              .assignor = options->assignor, .protocol = options->protocol),
+                              .assignor = options->assignor, .protocol = options->protocol,
+                              .fetch_ahead_kbytes = ahead_kbytes),
         error);
     return listener->consumer != NULL ? KUR_OK : KUR_ERROR_CONFIG;
 }

@@ -27,6 +27,7 @@
 #include "kafka/record.h"
 
 enum {
+    FETCH_AHEAD_KBYTES = 65536,
     CLOSE_MS = 10000,
     CLOSE_SLICE_MS = 50,
     FETCH_AHEAD = 6, /* records: a batch is larger than the nearest cache */
@@ -86,12 +87,26 @@ static kur_status configure_group(rd_kafka_conf_t *conf, const kur_consumer_opti
     return status;
 }
 
+/*
+ * librdkafka waits before it fetches again once it has enough: a second, until that became a property. Where it is
+ * none, a small store would run empty each time, so that it is not made smaller than librdkafka's own.
+ */
+static kur_status set_fetch_ahead(rd_kafka_conf_t *conf, int kbytes, kur_error *error)
+{
+    char why[256];
+    if (rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "5", why, sizeof why) != RD_KAFKA_CONF_OK)
+        kbytes = kbytes > FETCH_AHEAD_KBYTES ? kbytes : FETCH_AHEAD_KBYTES;
+    return set_number(conf, "queued.max.messages.kbytes", kbytes, error);
+}
+
 /* What the options leave out is the client's properties', or librdkafka's own. */
 static kur_status configure(rd_kafka_conf_t *conf, const kur_consumer_options *options, kur_error *error)
 {
     kur_status status = set_text(conf, "group.id", options->group, error);
     if (status == KUR_OK && options->group_instance_id != NULL)
         status = set_text(conf, "group.instance.id", options->group_instance_id, error);
+    if (status == KUR_OK && options->fetch_ahead_kbytes != 0)
+        status = set_fetch_ahead(conf, options->fetch_ahead_kbytes, error);
     if (status == KUR_OK && options->isolation != KUR_ISOLATION_DEFAULT)
         status = set_text(conf, "isolation.level",
                           options->isolation == KUR_READ_COMMITTED ? "read_committed" : "read_uncommitted", error);
@@ -132,9 +147,9 @@ static kur_status check_options(const kur_consumer_options *options, kur_error *
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                              ".group is missing, longer than 1,000 bytes or not UTF-8");
     if ((options->start != KUR_START_EARLIEST && options->start != KUR_START_LATEST) ||
-        options->session_timeout_ms < 0 || options->max_poll_interval_ms < 0)
+        options->session_timeout_ms < 0 || options->max_poll_interval_ms < 0 || options->fetch_ahead_kbytes < 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
-                             ".start, .session_timeout_ms or .max_poll_interval_ms is not valid");
+                             ".start, .session_timeout_ms, .max_poll_interval_ms or .fetch_ahead_kbytes is not valid");
     if (options->group_instance_id != NULL && !is_text(options->group_instance_id, INSTANCE_ID_SIZE_MAX))
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                              ".group_instance_id is empty, longer than %d bytes or not UTF-8", INSTANCE_ID_SIZE_MAX);
