@@ -205,6 +205,9 @@ static kur_status client(kur_error *error)
                                       error);
     kur_producer *producer = kur_producer_new(
         made, &KUR_PRODUCER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER, .delivery_timeout_ms = 10), error);
+    kur_producer *transactional = kur_producer_new(
+        made, &KUR_PRODUCER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER, .transactional_id = "t", .compression = "lz4"),
+        error);
     kur_consumer *consumer = kur_consumer_new(made, &KUR_CONSUMER_OPTIONS(.group = "g"), error);
     kur_status status = error->code;
     kur_arena *arena = kur_arena_new();
@@ -220,6 +223,7 @@ static kur_status client(kur_error *error)
         status = order_created_publish(
             producer, &order, &KUR_PUBLISH_OPTIONS(.on_result = on_result, .mode = KUR_EVENT_STRUCTURED), error);
     kur_consumer_free(consumer);
+    kur_producer_free(transactional);
     kur_producer_free(producer);
     kur_client_unref(made);
     return status;
