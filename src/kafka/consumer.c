@@ -280,6 +280,7 @@ kur_status kur_consumer_close(kur_consumer *consumer, kur_error *error)
     if (consumer->closed)
         return KUR_OK;
     consumer->closed = true;
+    consumer->is_taking = true; /* what is taken from the queue now is given to nobody */
     kur__asker_stop(consumer);
     kur_status status = leave(consumer, error);
     kur__asker_join(consumer);

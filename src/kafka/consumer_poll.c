@@ -158,9 +158,19 @@ static bool is_unreadable(rd_kafka_resp_err_t code)
     }
 }
 
+/* What is behind RD_KAFKA_RESP_ERR__FATAL. */
+static rd_kafka_resp_err_t fatal_code(const kur_consumer *consumer)
+{
+    char text[256];
+    return rd_kafka_fatal_error(consumer->rk, text, sizeof text);
+}
+
 void kur__consumer_take_error(kur_consumer *consumer, const rd_kafka_message_t *message)
 {
     kur_error error;
+    rd_kafka_resp_err_t code = message->err;
+    if (code == RD_KAFKA_RESP_ERR__FATAL && kur_status_is_fatal(kur__status_of_kafka(fatal_code(consumer))))
+        code = fatal_code(consumer);
     const char *topic = message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : NULL;
     kur_status status = kur__status_of_kafka(message->err);
     kur__partition *partition = topic != NULL ? kur__table_find(consumer, topic, message->partition) : NULL;
@@ -174,10 +184,10 @@ void kur__consumer_take_error(kur_consumer *consumer, const rd_kafka_message_t *
         return;
     }
     if (topic != NULL)
-        kur__error_of_kafka(&error, message->err, "group %s: %s [%" PRId32 "]: %s", consumer->group, topic,
-                            message->partition, rd_kafka_message_errstr(message));
+        kur__error_of_kafka(&error, code, "group %s: %s [%" PRId32 "]: %s", consumer->group, topic, message->partition,
+                            rd_kafka_message_errstr(message));
     else
-        kur__error_of_kafka(&error, message->err, "group %s: %s", consumer->group, rd_kafka_message_errstr(message));
+        kur__error_of_kafka(&error, code, "group %s: %s", consumer->group, rd_kafka_message_errstr(message));
     if (is_for_the_caller(error.code))
         kur__consumer_fail(consumer, &error);
     else
