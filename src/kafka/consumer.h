@@ -146,6 +146,10 @@ rd_kafka_topic_partition_t *kur__partition_add(const kur__partition *partition, 
 int64_t kur__partition_position(const kur_consumer *consumer, const kur__partition *partition);
 /* From here on, nothing having come yet. */
 void kur__partition_set_next(const kur_consumer *consumer, kur__partition *partition, int64_t offset);
+/* Nothing is asked, wanted or wrong about it any more. */
+void kur__partition_clear(kur__partition *partition);
+/* librdkafka does not have it. */
+void kur__partition_forget(kur__partition *partition);
 /* A new assignment of it begins, with what stands in `target`. */
 void kur__partition_begin(kur_consumer *consumer, kur__partition *partition, int64_t target);
 

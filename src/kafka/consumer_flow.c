@@ -120,9 +120,7 @@ void kur__flow_take_seeks(kur_consumer *consumer)
     for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next) {
         if (!at->is_seek_new || at->stage == KUR__AWAY)
             continue;
-        at->is_seek_new = at->is_stopped = at->is_seek_due = at->is_jump = at->commits_start = false;
-        at->gap_code = KUR_OK;
-        at->ask = 0;
+        kur__partition_clear(at);
         at->leader_epoch = 0;
         at->commits = 0;
         at->epoch = ++consumer->last_epoch;
@@ -216,7 +214,7 @@ void kur__flow_clear_pauses(kur_consumer *consumer)
 void kur__flow_forget(kur_consumer *consumer)
 {
     for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
-        at->is_fetching = at->is_pause_set = at->needs_restart = false;
+        kur__partition_forget(at);
 }
 
 static void add_with_start(kur_consumer *consumer, kur__partition *at, rd_kafka_topic_partition_list_t *list)
@@ -228,8 +226,9 @@ static void add_with_start(kur_consumer *consumer, kur__partition *at, rd_kafka_
     if (!at->is_fetching && at->is_committed && at->is_fresh)
         kur__leader_epoch_set(one, at->leader_epoch);
     kur__partition_set_next(consumer, at, offset);
+    kur__partition_forget(at);
     at->is_fetching = true;
-    at->needs_restart = at->is_pause_set = at->is_seek_due = false;
+    at->is_seek_due = false;
 }
 
 static void assign_all(kur_consumer *consumer)
@@ -242,7 +241,8 @@ static void assign_all(kur_consumer *consumer)
         } else if (at->is_fetching) {
             if (at->target == KUR__TARGET_NONE && !at->is_stopped)
                 kur__partition_set_next(consumer, at, kur__partition_position(consumer, at));
-            at->is_fetching = at->needs_restart = at->is_seek_due = false;
+            kur__partition_forget(at);
+            at->is_seek_due = false;
         }
     }
     report(consumer, rd_kafka_assign(consumer->rk, list), "assign");

@@ -292,7 +292,7 @@ static void begin_at(kur_consumer *consumer, const kur_position *position)
     at->is_group_given = false;
     if (at->stage != KUR__AWAY && position->offset >= 0 && position->offset == kur__partition_position(consumer, at))
         return;
-    at->needs_restart = at->is_fetching;
+    at->needs_restart = atomic_load(&at->is_fetching);
     kur__partition_begin(consumer, at, position->offset < 0 ? position->offset : KUR__TARGET_NONE);
     if (position->offset < 0)
         return;

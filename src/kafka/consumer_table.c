@@ -73,6 +73,22 @@ static void remove_entry(kur_consumer *consumer, kur__partition *entry)
     kur_free(entry);
 }
 
+void kur__partition_clear(kur__partition *partition)
+{
+    partition->is_seek_new = partition->is_jump = partition->commits_start = false;
+    partition->is_stopped = false;
+    partition->is_seek_due = false;
+    partition->gap_code = KUR_OK;
+    partition->ask = 0;
+}
+
+void kur__partition_forget(kur__partition *partition)
+{
+    partition->is_fetching = false;
+    partition->needs_restart = false;
+    partition->is_pause_set = false;
+}
+
 void kur__table_leave(kur_consumer *consumer, kur__partition *entry)
 {
     consumer->last = NULL;
@@ -81,10 +97,9 @@ void kur__table_leave(kur_consumer *consumer, kur__partition *entry)
         remove_entry(consumer, entry);
     } else {
         entry->stage = KUR__AWAY;
-        entry->is_group_given = entry->is_seek_new = entry->is_fetching = entry->is_pause_set = entry->needs_restart =
-            entry->is_stopped = entry->is_seek_due = entry->commits_start = entry->is_jump = false;
-        entry->gap_code = KUR_OK;
-        entry->ask = 0;
+        entry->is_group_given = false;
+        kur__partition_clear(entry);
+        kur__partition_forget(entry);
         entry->target = KUR__TARGET_NONE;
         entry->epoch = ++consumer->last_epoch;
     }
@@ -136,11 +151,9 @@ void kur__partition_begin(kur_consumer *consumer, kur__partition *partition, int
 {
     pthread_mutex_lock(&consumer->lock);
     partition->stage = KUR__STARTING;
-    partition->is_seek_new = partition->is_stopped = partition->is_seek_due = partition->is_committed =
-        partition->commits_start = partition->is_jump = partition->is_slow = false;
+    kur__partition_clear(partition);
+    partition->is_committed = partition->is_slow = false;
     partition->target = target;
-    partition->ask = 0;
-    partition->gap_code = KUR_OK;
     partition->guard = partition->asked = -1;
     partition->commits = 0;
     partition->leader_epoch = 0;
