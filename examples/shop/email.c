@@ -6,16 +6,20 @@
  *
  * What the mail server says decides: "not now" is tried again, "never" goes to the dead letters. A letter may go out
  * twice when the service ends between sending it and committing; as a file it is the same file.
+ *
+ * Each worker has a connection of its own.
  */
 #include <stdlib.h>
 
-#include "listener.h"
+#include "dead_letters.h"
 #include "mail.h"
 #include "service.h"
 
 struct office {
     const struct service *service;
-    struct mail *mail;
+    const char *directory;
+    struct dead_letters letters;
+    struct mail *mail; /* by HTTP: no worker brings one */
 };
 
 static kur_status write_letter(const struct order_created *order, kur_buffer *letter)
@@ -55,9 +59,10 @@ static kur_outcome on_order(kur_delivery *delivery, const struct order_created *
     }
     kur_error error = {0};
     kur_buffer letter = {0};
+    struct mail *mail = delivery != NULL ? kur_delivery_worker(delivery) : office->mail;
     enum mail_result result = MAIL_NOT_NOW;
     if (write_letter(order, &letter) == KUR_OK)
-        result = mail_send(office->mail, order->order_id, order->email, &letter, &error);
+        result = mail_send(mail, order->order_id, order->email, &letter, &error);
     kur_buffer_done(&letter);
     switch (result) {
     case MAIL_SENT:
@@ -71,35 +76,68 @@ static kur_outcome on_order(kur_delivery *delivery, const struct order_created *
     }
 }
 
+static kur_status open_mail(void *user, void **mail, kur_error *error)
+{
+    const struct office *office = user;
+    *mail = mail_open(getenv("SMTP_URL"), office->directory, error);
+    return *mail != NULL ? KUR_OK : error->code;
+}
+
+static void close_mail(void *mail)
+{
+    mail_close(mail);
+}
+
+static kur_status bury(const kur_delivery *delivery, const char *cause, const char *reason, void *user)
+{
+    struct office *office = user;
+    return dead_letters_take(delivery, cause, reason, &office->letters);
+}
+
+static int answer(const struct service *service, struct office *office)
+{
+    kur_error error = {0};
+    office->mail = mail_open(getenv("SMTP_URL"), office->directory, &error);
+    if (office->mail == NULL)
+        return service_end(service, error.code, &error);
+    int status = service_answer(service, on_order, office);
+    mail_close(office->mail);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
-    const char *directory = "mail";
+    int concurrency;
+    const char *directory = "mail", *text = "1";
     const struct service_flag flags[] = {
-        {"mail-dir", "DIRECTORY", "where letters go unless SMTP_URL is set (default: mail)", &directory}, {0}};
+        {"mail-dir", "DIRECTORY", "where letters go unless SMTP_URL is set (default: mail)", &directory},
+        {"concurrency", "N", "letters written at once (default: 1)", &text},
+        {0}};
     struct service service = {.name = "email", .purpose = "Writes a letter for each order.", .flags = flags};
     if (!service_begin(&service, argc, argv))
         return service.status;
-    kur_error error = {0};
-    struct office office = {.service = &service, .mail = mail_open(getenv("SMTP_URL"), directory, &error)};
-    if (office.mail == NULL)
-        return service_end(&service, error.code, &error);
-    if (service.http != NULL) {
-        int status = service_answer(&service, on_order, &office);
-        mail_close(office.mail);
-        return status;
-    }
+    if (!service_number(&service, "concurrency", text, 1, CONCURRENCY_MAX, &concurrency))
+        return 2;
+    struct office office = {.service = &service, .directory = directory};
+    if (service.http != NULL)
+        return answer(&service, &office);
 
+    kur_error error = {0};
     kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = service.bootstrap,
                                                             .properties_file = service.properties_file,
                                                             .source = "/services/email", .log = kur_log_stderr),
                                         &error);
-    kur_listener *listener = kur_listener_new(
-        client, &KUR_LISTENER_OPTIONS(.group = service.group, .topics = (const char *[]){"orders", NULL}), &error);
+    office.letters = (struct dead_letters){client, service.group};
+    kur_listener *listener =
+        kur_listener_new(client,
+                         &KUR_LISTENER_OPTIONS(.group = service.group, .topics = (const char *[]){"orders", NULL},
+                                               .concurrency = concurrency, .worker_start = open_mail,
+                                               .worker_stop = close_mail, .on_rejected = bury, .user = &office),
+                         &error);
     order_created_on(listener, on_order, &office);
     kur_status status = kur_listener_run(listener, &error); /* until SIGTERM */
 
     kur_listener_free(listener);
     kur_client_unref(client);
-    mail_close(office.mail);
     return service_end(&service, status, &error);
 }

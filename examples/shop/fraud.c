@@ -6,7 +6,7 @@
  */
 #include <inttypes.h>
 
-#include "listener.h"
+#include "dead_letters.h"
 #include "service.h"
 
 static kur_outcome on_order(kur_delivery *delivery, const struct order_created *order, void *user)
@@ -32,9 +32,15 @@ static kur_outcome on_order(kur_delivery *delivery, const struct order_created *
 
 int main(int argc, char **argv)
 {
-    struct service service = {.name = "fraud", .purpose = "Looks at each order and says when a person should."};
+    int concurrency;
+    const char *text = "1";
+    const struct service_flag flags[] = {{"concurrency", "N", "orders looked at at once (default: 1)", &text}, {0}};
+    struct service service = {
+        .name = "fraud", .purpose = "Looks at each order and says when a person should.", .flags = flags};
     if (!service_begin(&service, argc, argv))
         return service.status;
+    if (!service_number(&service, "concurrency", text, 1, CONCURRENCY_MAX, &concurrency))
+        return 2;
     if (service.http != NULL)
         return service_answer(&service, on_order, &service);
 
@@ -43,8 +49,12 @@ int main(int argc, char **argv)
                                                             .properties_file = service.properties_file,
                                                             .source = "/services/fraud", .log = kur_log_stderr),
                                         &error);
-    kur_listener *listener = kur_listener_new(
-        client, &KUR_LISTENER_OPTIONS(.group = service.group, .topics = (const char *[]){"orders", NULL}), &error);
+    struct dead_letters letters = {client, service.group};
+    kur_listener *listener = kur_listener_new(client,
+                                              &KUR_LISTENER_OPTIONS(.group = service.group, .concurrency = concurrency,
+                                                                    .topics = (const char *[]){"orders", NULL},
+                                                                    .on_rejected = dead_letters_take, .user = &letters),
+                                              &error);
     order_created_on(listener, on_order, &service);
     kur_status status = kur_listener_run(listener, &error); /* until SIGTERM */
 

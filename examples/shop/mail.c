@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,6 +16,13 @@ struct mail {
     CURL *curl; /* its connection stays open from letter to letter */
 };
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void begin(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
 struct mail *mail_open(const char *url, const char *directory, kur_error *error)
 {
     struct mail *mail = calloc(1, sizeof *mail);
@@ -25,7 +33,7 @@ struct mail *mail_open(const char *url, const char *directory, kur_error *error)
     *mail = (struct mail){.url = url, .directory = directory};
     if (url == NULL && mkdir(directory, 0700) != 0 && errno != EEXIST)
         kur_error_set(error, KUR_ERROR_SYSTEM, "--mail-dir %s: %s", directory, strerror(errno));
-    else if (url != NULL && (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || (mail->curl = curl_easy_init()) == NULL))
+    else if (url != NULL && (pthread_once(&once, begin) != 0 || (mail->curl = curl_easy_init()) == NULL))
         kur_error_set(error, KUR_ERROR_SYSTEM, "libcurl does not start");
     else
         return mail;
@@ -37,10 +45,7 @@ void mail_close(struct mail *mail)
 {
     if (mail == NULL)
         return;
-    if (mail->curl != NULL) {
-        curl_easy_cleanup(mail->curl);
-        curl_global_cleanup();
-    }
+    curl_easy_cleanup(mail->curl);
     free(mail);
 }
 

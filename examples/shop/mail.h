@@ -1,7 +1,7 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Letters out of the house: by SMTP (libcurl), or as files. One thread at a time.
+ * Letters out of the house: by SMTP (libcurl), or as files. A struct mail for each thread that writes.
  */
 #ifndef KURIER_SHOP_MAIL_H
 #define KURIER_SHOP_MAIL_H

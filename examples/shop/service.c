@@ -105,13 +105,14 @@ bool service_begin(struct service *service, int argc, char **argv)
     const struct service_flag shared[] = {
         {"http", "[HOST:]PORT", "no Kafka: do the same work on POST /work; port 0 is any free one", &service->http},
         {"slow-ms", "N", "pretend that each piece of work takes so long (default: 0)", &slow},
+        {"as", "NAME", "what it calls itself in what it prints, to tell instances apart", &service->label},
         {"bootstrap", "HOST:PORT", "Kafka's address (default: KAFKA_BOOTSTRAP_SERVERS)", &service->bootstrap},
         {"properties", "FILE", "properties of librdkafka, a `name = value` a line", &service->properties_file},
         {"group", "NAME", "the group to be a member of (default: the service's name)", &service->group},
         {0}};
-    static const size_t first[] = {[SERVICE_WORKER] = 0, [SERVICE_FRONT] = 2, [SERVICE_CALLER] = 5, [SERVICE_TOOL] = 5};
+    static const size_t first[] = {[SERVICE_WORKER] = 0, [SERVICE_FRONT] = 3, [SERVICE_CALLER] = 6, [SERVICE_TOOL] = 6};
     const struct service_flag *known = shared + first[service->kind];
-    service->group = service->name;
+    service->group = service->label = service->name;
     if (!read_flags(service, known, argc, argv))
         return false;
     service->status = service_number(service, "slow-ms", slow, 0, 60000, &service->slow_ms) ? 0 : 2;
@@ -173,7 +174,7 @@ void service_say(const struct service *service, const char *order_id, const char
     const char *tail = size > 6 ? order_id + size - 6 : order_id, *on = colour(service);
     const char *dim = on[0] != '\0' ? "\033[2m" : "", *off = on[0] != '\0' ? "\033[0m" : "";
     int length = snprintf(line, sizeof line, "%s%s.%03ld%s  %s%-9s%s  %-6s  %s\n", dim, clock, now.tv_nsec / 1000000,
-                          off, on, service->name, off, tail, text);
+                          off, on, service->label, off, tail, text);
     if (length >= (int)sizeof line) {
         length = sizeof line - 1;
         line[length - 1] = '\n';

@@ -25,6 +25,9 @@ enum service_kind {
     SERVICE_TOOL        /* none, and signals end it as they end any program */
 };
 
+/* How many at once, for services that have --concurrency. */
+#define CONCURRENCY_MAX 1000
+
 struct service {
     const char *name; /* "email"; the group's name as well, unless --group gives another */
     const char *purpose;
@@ -34,7 +37,8 @@ struct service {
     const char *bootstrap; /* NULL: KAFKA_BOOTSTRAP_SERVERS */
     const char *properties_file;
     const char *group;
-    const char *http; /* answers HTTP instead of listening to Kafka */
+    const char *label; /* in the lines that it prints; the name, unless --as gives another */
+    const char *http;  /* answers HTTP instead of listening to Kafka */
     int slow_ms;
     int status; /* what main returns when service_begin says false */
 };

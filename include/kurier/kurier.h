@@ -12,11 +12,13 @@
 #include <kurier/bytes.h>
 #include <kurier/client.h>
 #include <kurier/consumer.h>
+#include <kurier/delivery.h>
 #include <kurier/embedded_broker.h>
 #include <kurier/error.h>
 #include <kurier/event.h>
 #include <kurier/fields.h>
 #include <kurier/json.h>
+#include <kurier/listener.h>
 #include <kurier/log.h>
 #include <kurier/outcome.h>
 #include <kurier/producer.h>

@@ -134,7 +134,8 @@ KUR_API kur_status kur_listener_start(kur_listener *listener, kur_error *error);
 
 /**
  * Starts, and blocks until SIGTERM, SIGINT, kur_listener_request_stop or a fatal error; then stops as
- * kur_listener_stop, for 30 s at most. A second signal does not wait for handlers. Puts the old signal handlers back.
+ * kur_listener_stop, for 30 s at most. A second signal does not wait for handlers. Both signals are unblocked on this
+ * thread meanwhile; the old mask and the old handlers are put back.
  * KUR_OK after a stop in time, KUR_ERROR_TIMEOUT, or the error that ended it. One listener of a process at a time.
  */
 KUR_API kur_status kur_listener_run(kur_listener *listener, kur_error *error);

@@ -425,15 +425,22 @@ kur_status kur_listener_run(kur_listener *listener, kur_error *error)
     if (!atomic_compare_exchange_strong(&listener_of_signals, &none, listener))
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "another listener of this process runs");
     struct sigaction action = {.sa_handler = on_signal}, terminate, interrupt;
+    sigset_t both, mask;
+    sigemptyset(&both);
+    sigaddset(&both, SIGTERM);
+    sigaddset(&both, SIGINT);
     sigemptyset(&action.sa_mask);
     atomic_store(&signals_seen, 0);
     sigaction(SIGTERM, &action, &terminate);
     sigaction(SIGINT, &action, &interrupt);
+    /* A caller may have held them back until there is somebody who takes them. */
+    pthread_sigmask(SIG_UNBLOCK, &both, &mask);
     kur_status status = kur_listener_start(listener, error);
     if (status == KUR_OK) {
         wait_for_end(listener);
         status = kur_listener_stop(listener, atomic_load(&signals_seen) > 1 ? 1000 : RUN_STOP_MS, error);
     }
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
     sigaction(SIGTERM, &terminate, NULL);
     sigaction(SIGINT, &interrupt, NULL);
     atomic_store(&listener_of_signals, NULL);

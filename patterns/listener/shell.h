@@ -14,7 +14,6 @@
 #define KURIER_PATTERNS_LISTENER_SHELL_H
 
 #include <kurier/kurier.h>
-#include <kurier/listener.h>
 #include <pthread.h>
 #include <stdatomic.h>
 

@@ -8,7 +8,6 @@ table() { sed -nE 's/^\| `([a-z_]+)` \| ([0-9]+) \|.*/\1 \2/p' "$SOURCE/docs/abi
 structs=$(sed -nE 's/^(typedef )?struct (kur_[a-z_]+) \{.*/\2/p' "$SOURCE"/include/kurier/*.h "$SOURCE"/include/kurier/sys/*.h | sort)
 {
     echo '#include <kurier/kurier.h>'
-    echo '#include <kurier/listener.h>'
     echo '#include <kurier/sys/clock.h>'
     echo '#include <stdio.h>'
     echo 'int main(void) {'

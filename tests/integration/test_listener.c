@@ -5,7 +5,6 @@
  * broker and on a real one alike.
  */
 #include <kurier/kurier.h>
-#include <kurier/listener.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -69,6 +69,7 @@ for name in "${services[@]}" load; do
 done
 check "a flag without its value" refuses 2 'a value is missing behind: "--group"' "$shop/shop-fraud" --group
 check "a number that is none" refuses 2 '--slow-ms is not a number from 0 to 60000: "soon"' "$shop/shop-fraud" --slow-ms soon
+check "no orders at once" refuses 2 '--concurrency is not a number from 1 to 1000: "0"' "$shop/shop-fraud" --concurrency 0
 check "no Kafka is named" refuses 1 'no bootstrap servers' "$shop/shop-fraud"
 check "kurier --help" helps "$kurier"
 check "kurier broker --help" helps "$kurier" broker
@@ -120,7 +121,8 @@ service() { # name, arguments…: a member of a group of this test's own
 service order --port 0
 service email --mail-dir "$work/mail"
 service inventory --database "$work/stock.db" --stock 100
-for name in fraud shipping analytics; do service $name; done
+service fraud --concurrency 4 --as fraud.1
+for name in shipping analytics; do service $name; done
 check "the order service listens" await 20 has order 'takes orders at http'
 url=$(url_of order)
 for name in order email inventory fraud shipping analytics; do
@@ -153,6 +155,7 @@ check "202 says where to ask" says "$work/answer" "Location: /orders/$id"
 for name in order email inventory fraud shipping analytics; do
     check "the order reaches $name" await 60 has $name "  ${id: -6}  "
 done
+check "a service calls itself as it is told" has fraud '  fraud\.1  '
 check "shipping hears of the inventory's event" await 60 has shipping "${id: -6}  parcel handed"
 check "a letter is written" await 10 test -s "$work/mail/$id.eml"
 check "the letter is for the customer" says "$work/mail/$id.eml" "To: <milena@example.org>"
@@ -228,13 +231,20 @@ produce() { # file, further arguments of kcat…
 dead() { # group, text: whether it stands in a dead letter
     kcat -C -b "$bootstrap" -t "orders.$1-$unique.dlq" -o beginning -e -q -f '%h %s\n' 2>/dev/null | grep -aq -- "$2"
 }
-printf '{"order_id":"o-1","placed' >"$work/truncated"
-produce "$work/truncated" -H "ce_specversion=1.0" -H "ce_id=p-1" -H "ce_source=/tests" -H "ce_type=shop.order.created.v1"
+# It says that it is an event, and has no id.
+printf '{}' >"$work/broken"
+produce "$work/broken" -H "ce_specversion=1.0" -H "ce_source=/tests" -H "ce_type=shop.order.created.v1"
+# Nobody asked for these: another type, and no envelope at all.
+produce "$work/broken" -H "ce_specversion=1.0" -H "ce_id=p-2" -H "ce_source=/tests" -H "ce_type=shop.order.praised.v1"
 printf 'neither event nor JSON' >"$work/garbage"
 produce "$work/garbage"
+# It is of a known type, and cannot be read. It comes last: with the same key, in its turn behind those.
+printf '{"order_id":"o-1","placed' >"$work/truncated"
+produce "$work/truncated" -H "ce_specversion=1.0" -H "ce_id=p-1" -H "ce_source=/tests" -H "ce_type=shop.order.created.v1"
 for name in email inventory fraud shipping analytics; do
     check "$name: what cannot be decoded is a dead letter" await 60 dead $name 'kurier-dead-cause=kurier.undecodable'
-    check "$name: what is no event is a dead letter" await 60 dead $name 'kurier-dead-cause=kurier.not_an_event'
+    check "$name: an event without an id is a dead letter" await 60 dead $name 'kurier-dead-cause=kurier.not_an_event'
+    check "$name: what nobody asked for is no dead letter" not dead $name 'neither event nor JSON\|praised'
 done
 check "a dead letter keeps its bytes" dead email '{"order_id":"o-1","placed'
 check "a dead letter keeps its headers" dead email 'ce_id=p-1'
