@@ -44,6 +44,8 @@ void kur__listener_fail(kur_listener *listener, const kur_error *error)
     if (is_first)
         kur_client_log(listener->client, KUR_LOG_ERROR, "group %s ends: %s", listener->group, error->message);
     kur_listener_request_stop(listener);
+    if (listener->options.dispatch == KUR_DISPATCH_CALLER)
+        kur__workers_wake(listener, 1); /* a loop that sleeps on the descriptor is to hear of it */
 }
 
 kur_status kur__control_watch(kur_listener *listener, int fd, kur_error *error)

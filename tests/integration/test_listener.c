@@ -5,6 +5,7 @@
  * broker and on a real one alike.
  */
 #include <kurier/kurier.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -328,6 +329,36 @@ START_TEST(test_listener__shares_the_work_and_loses_nothing_when_members_come_an
 }
 END_TEST
 
+START_TEST(test_listener__runs_in_the_callers_loop_and_tells_it_of_its_end)
+{
+    static struct book book;
+    kur_error error = {0};
+    book_init(&book);
+    kur_client *client = support_client();
+    const char *topic = support_topic(1), *group = support_name("loop");
+    send_records(client, topic, 1, 99, 10);
+    book.reject_every = 60;
+    kur_listener *listener =
+        listen(client, &KUR_LISTENER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER), topic, group, &book);
+    struct pollfd waits = {.fd = kur_listener_fd(listener), .events = POLLIN};
+    kur_status status = KUR_OK;
+    int count, sum = 0;
+    while (status == KUR_OK) {
+        ck_assert_int_eq(poll(&waits, 1, WAIT_MS), 1); /* also when it ends, for nobody takes the rejected one */
+        status = kur_listener_dispatch(listener, 7, &count, &error);
+        ck_assert_int_le(count, 7);
+        sum += count;
+    }
+    ck_status(status, KUR_ERROR_REJECTED, error);
+    ck_assert_int_ge(sum, 60);
+    ck_assert_int_eq(book.handled, sum);
+    ck_assert_int_eq(book.beside, 0);
+    ck_status(kur_listener_stop(listener, WAIT_MS, &error), KUR_ERROR_REJECTED, error);
+    kur_listener_free(listener);
+    kur_client_unref(client);
+}
+END_TEST
+
 START_TEST(test_listener__stops_by_its_deadline_without_a_broker)
 {
     static struct book book;
@@ -390,6 +421,7 @@ int main(void)
         test_listener__ends_when_nobody_takes_a_rejected_record,
         test_listener__finishes_deferred_records_from_another_thread,
         test_listener__shares_the_work_and_loses_nothing_when_members_come_and_go,
+        test_listener__runs_in_the_callers_loop_and_tells_it_of_its_end,
         test_listener__stops_by_its_deadline_without_a_broker,
         test_listener__refuses_what_makes_no_sense,
         NULL,
