@@ -195,7 +195,8 @@ KUR_API kur_status kur_listener_health_get(kur_listener *listener, kur_listener_
 
 /* ---- In the caller's own loop: .dispatch = KUR_DISPATCH_CALLER ---- */
 
-/** Readable when records wait for kur_listener_dispatch, and when the listener has ended by itself. Owned by the listener; -1 otherwise. */
+/** Readable when records wait for kur_listener_dispatch, and when the listener has ended by itself. Owned by the
+ * listener; -1 otherwise. */
 KUR_API int kur_listener_fd(const kur_listener *listener);
 
 /**

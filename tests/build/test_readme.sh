@@ -4,12 +4,12 @@
 . "$(dirname "$0")/lib.sh"
 
 flags=("-I$SOURCE/include" -std=c11 -Wall -Wextra -Werror)
-library=("-L$BUILD/src" -lkurier "-Wl,-rpath,$BUILD/src")
+library=("-L$BUILD/patterns" "-L$BUILD/src" -lkurier-patterns -lkurier "-Wl,-rpath,$BUILD/src:$BUILD/patterns")
 
 # Each C listing of a page is a program (it has a main function), declarations, or a piece of a function; it may use what
-# the listings before it on the page declare. A piece finds the names below. A program that brings its own broker, or needs
+# the listings before it on the page declare, a program only where it includes nothing itself. A piece finds the names below. A program that brings its own broker, or needs
 # none, is run; what it prints is the page's next block of ```output.
-names='kur_client *client, kur_producer *producer, kur_consumer *consumer, kur_record *record, kur_arena *arena, kur_error error'
+names='kur_client *client, kur_producer *producer, kur_consumer *consumer, kur_listener *listener, kur_record *record, kur_arena *arena, kur_error error'
 headers=$(printf '#include <%s>\n' kurier/kurier.h stdio.h stdlib.h string.h)
 listings() { # page
     awk -v out="$work/listing." '
@@ -34,6 +34,7 @@ while read -r page; do
         name="$page, listing $(basename "$file" .c | sed 's/.*\.0*//')"
         if grep -q '^int main(' "$file"; then
             programs=$((programs + 1))
+            grep -q '^#include' "$file" || { cat "$work/declared.c" "$file" >"$work/whole.c" && mv "$work/whole.c" "$file"; }
             check "$name: a program" gcc "${flags[@]}" -o "$work/program" "$file" "${library[@]}"
             if grep -q kur_embedded_broker_new "$file" || ! grep -q kur_client_new "$file"; then
                 check "$name: runs" run "${file%.c}.output"
@@ -50,7 +51,7 @@ while read -r page; do
         { cat "$work/declared.c"
           echo "kur_status piece($names);"
           echo "kur_status piece($names) {"
-          echo '(void)client, (void)producer, (void)consumer, (void)record, (void)arena, (void)error; {'
+          echo '(void)client, (void)producer, (void)consumer, (void)listener, (void)record, (void)arena, (void)error; {'
           echo '#line 1 "the listing"'
           cat "$file"
           echo '} return KUR_OK; }'; } >"$work/piece.c"
