@@ -71,8 +71,10 @@ typedef void kur_listener_gap_callback(const kur_gap *gap, void *user);
 
 /** Makes what a worker keeps, such as a connection; KUR_OK with `*state`, else the listener ends with the error. */
 typedef kur_status kur_worker_start(void *user, void **state, kur_error *error);
+/** Ends what kur_worker_start has made; on the worker's thread, once its last handler has returned. */
 typedef void kur_worker_stop(void *state);
 
+/** What a listener reads, and how; only `.group` and `.topics` or `.pattern` are needed. */
 typedef struct kur_listener_options {
     size_t size;
     const char *group;
@@ -169,6 +171,7 @@ KUR_API kur_status kur_listener_resume(kur_listener *listener, kur_error *error)
 KUR_API kur_status kur_listener_seek(kur_listener *listener, const char *topic, int32_t partition, int64_t offset,
                                      kur_error *error);
 
+/** How a listener is; what is counted begins with its start. */
 typedef struct kur_listener_health {
     size_t size;
     bool is_running;

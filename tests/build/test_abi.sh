@@ -83,7 +83,7 @@ while read -r _ struct size; do
 done < <(grep -E '^struct ' "$work/promised/lines")
 { echo '#include <kurier/kurier.h>' && cat "$work/promised/prototypes.h"; } >"$work/prototypes.c"
 check "every function has its type" gcc "-I$SOURCE/include" -std=c11 -fsyntax-only "$work/prototypes.c"
-grep -ohE '\bkur_[a-z0-9_]+\(' "$work/promised/prototypes.h" | tr -d '(' | sort -u >"$work/functions"
+grep -v '^typedef ' "$work/promised/prototypes.h" | grep -ohE '\bkur_[a-z0-9_]+\(' | tr -d '(' | sort -u >"$work/functions"
 nm -D --defined-only "$BUILD/src/libkurier.so" "$BUILD/patterns/libkurier-patterns.so" | awk '{print $3}' | sort -u >"$work/exported"
 grep -v '_callback$\|_invoke$\|_function$' "$work/functions" | comm -23 - "$work/exported" >"$work/lost"
 check "every function is exported" diff /dev/null "$work/lost"
