@@ -17,7 +17,8 @@ typedef struct bench_options {
     const char *library;   /* libkurier.so without its symbols */
     int runs;              /* 0: each bench's own number */
     bool json;
-    bool real; /* a real Kafka, where topics are made and deleted by request */
+    bool real;                      /* a real Kafka, where topics are made and deleted by request */
+    const kur_property *properties; /* of all clients; NULL: none */
 } bench_options;
 
 /* What a round took: by the clock, and of the whole process's CPU time. */
@@ -82,5 +83,10 @@ void bench_transaction(const bench_options *options);
 void bench_startup(const bench_options *options);
 void bench_listener(const bench_options *options);
 void bench_size(const bench_options *options);
+void bench_tls(const bench_options *options);
+
+/* Produce and consume alone, under the name of another bench. */
+void bench_produce_as(const bench_options *options, const char *bench);
+void bench_consume_as(const bench_options *options, const char *bench);
 
 #endif

@@ -257,19 +257,36 @@ static void run(const bench_options *options, bench_pair pair, kur_dispatch disp
     kur_client_unref(client);
 }
 
+/* Records of a hundred bytes and no headers. */
+static struct sample plain_sample(void)
+{
+    static char value[RECORD_SIZE];
+    memset(value, 'x', sizeof value);
+    return (struct sample){.value = value, .value_size = sizeof value};
+}
+
+static bench_pair produce_pair(const char *bench, const char *name)
+{
+    return (bench_pair){.bench = bench,
+                        .name = name,
+                        .baseline = "producev, polling thread",
+                        .ours = round_ours,
+                        .bare = round_bare,
+                        .records = RECORDS,
+                        .least_ratio = 0.95,
+                        .runs = 60};
+}
+
+void bench_produce_as(const bench_options *options, const char *bench)
+{
+    const struct sample sample = plain_sample();
+    run(options, produce_pair(bench, "produce"), KUR_DISPATCH_THREAD, true, &sample, 1);
+}
+
 void bench_produce(const bench_options *options)
 {
-    char value[RECORD_SIZE];
-    memset(value, 'x', sizeof value);
-    const struct sample sample = {.value = value, .value_size = sizeof value};
-    bench_pair pair = {.bench = "produce",
-                       .name = "own thread",
-                       .baseline = "producev, polling thread",
-                       .ours = round_ours,
-                       .bare = round_bare,
-                       .records = RECORDS,
-                       .least_ratio = 0.95,
-                       .runs = 60};
+    const struct sample sample = plain_sample();
+    bench_pair pair = produce_pair("produce", "own thread");
     run(options, pair, KUR_DISPATCH_THREAD, true, &sample, 1);
     pair.name = "caller";
     pair.baseline = "producev and poll";
