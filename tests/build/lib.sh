@@ -5,6 +5,8 @@ set -euo pipefail
 : "${SOURCE:?}" "${BUILD:?}"
 export LC_ALL=C
 work=$(mktemp -d "${TMPDIR:-/tmp}/kurier-test.XXXXXX")
+# What programs link, as they stand in the build directory.
+libraries=("-L$BUILD/patterns" "-L$BUILD/src" -lkurier-patterns -lkurier "-Wl,-rpath,$BUILD/patterns:$BUILD/src")
 passed=0 failed=0 skipped=0
 # Fails before the first check, or in the middle of a test, count as well.
 trap 'status=$?; rm -rf "$work"; if [ $status != 0 ] && [ $failed = 0 ]; then failed=1; fi

@@ -55,11 +55,10 @@ else
     cp -r "$SOURCE/tests/build/abi" "$SOURCE/tests/build/macros" "$then/tests/build"
 fi
 echo "# against ${tag:-the headers of today, for there is no earlier release here}"
-with_library=("-L$BUILD/src" -lkurier "-Wl,-rpath,$BUILD/src")
-check "the program of ${tag:-today} compiles" gcc -std=c11 "-I$then/include" -o "$work/program" "$then/tests/build/abi/program.c" "${with_library[@]}"
+check "the program of ${tag:-today} compiles" gcc -std=c11 "-I$then/include" -o "$work/program" "$then/tests/build/abi/program.c" "${libraries[@]}"
 check "runs with today's library" timeout 60 "$work/program"
-check "one that uses every macro compiles" gcc -std=c11 "-I$then/include" -o "$work/macros" "$then"/tests/build/macros/{shop,use,layer,main}.c \
-    "${with_library[@]}"
+check "one that uses every macro compiles" gcc -std=c11 "-I$then/include" -o "$work/macros" "$then"/tests/build/macros/*.c \
+    "${libraries[@]}"
 check "runs with today's library" timeout 60 "$work/macros"
 
 # What was promised then holds now: layouts, values, types of functions, symbols.

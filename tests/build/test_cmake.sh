@@ -25,16 +25,18 @@ fails() { ! "$@"; }
 check "a project that wants $version builds" with_cmake exact "$version;EXACT"
 check "the version is told" says "$work/said" "found kurier $version"
 check "its program on the shared library runs" "$work/exact/by-default"
-check "loads the library by its soname" sh -c "ldd '$work/exact/by-default' | grep -q 'libkurier\.so\.0 => $lib/'"
+for name in libkurier libkurier-patterns; do
+    check "loads $name by its soname" sh -c "ldd '$work/exact/by-default' | grep -q '$name\.so\.0 => $lib/'"
+done
 check "its program on the static library runs" "$work/exact/static"
-check "needs no libkurier.so" fails sh -c "ldd '$work/exact/static' | grep libkurier"
+check "needs no shared library of kurier" fails sh -c "ldd '$work/exact/static' | grep libkurier"
 for wanted in 99.0 "0.0.1;EXACT"; do
     check "a project that wants $wanted is refused" fails with_cmake refused "$wanted"
     check "$wanted: it is told what there is" says "$work/said" "kurier-config.cmake, version: $version"
 done
-rm "$lib"/libkurier.so*
+rm "$lib"/libkurier*.so*
 check "where only the static library is, it is the default" with_cmake only-static "${version%.*}"
 check "runs" "$work/only-static/by-default"
-rm "$lib"/libkurier.a
+rm "$lib"/libkurier*.a
 check "where no library is, nothing is found" fails with_cmake none "$version"
-check "and it is told why" says "$work/said" "neither libkurier.so nor libkurier.a"
+check "and it is told why" says "$work/said" "neither the shared nor the static libraries"

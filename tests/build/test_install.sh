@@ -11,20 +11,27 @@ export PKG_CONFIG_PATH=$prefix/lib/pkgconfig LD_LIBRARY_PATH=$prefix/lib
 
 check "the version" test "$(pkg-config --modversion kurier)" = "$(meson introspect --projectinfo "$work/build" |
     sed -n 's/.*"version": "\([^"]*\)".*/\1/p')"
-check "the soname" sh -c "readelf -d '$prefix/lib/libkurier.so' | grep -q 'SONAME.*\[libkurier\.so\.0\]'"
+for name in libkurier libkurier-patterns; do
+    check "the soname of $name" sh -c "readelf -d '$prefix/lib/$name.so' | grep -q 'SONAME.*\[$name\.so\.0\]'"
+done
 check "every header is installed" diff <(cd "$SOURCE/include" && find kurier -name '*.h' | sort) \
     <(cd "$prefix/include" && find . -name '*.h' | sed 's,^\./,,' | sort)
 check "the guide is installed" test -f "$prefix/share/doc/kurier/docs/guide/getting-started.md"
 # The user's own code asks for no more than the headers of kurier; librdkafka's are for <kurier/librdkafka.h> alone.
 cp "$SOURCE"/tests/build/macros/*.[ch]* "$work"
 read -ra shared < <(pkg-config --cflags --libs kurier)
-# The library alone is linked statically: a static librdkafka would ask for the static libraries of all its codecs.
-read -ra static <<<"$(pkg-config --cflags kurier) $prefix/lib/libkurier.a $(pkg-config --libs rdkafka jansson) -pthread"
-c=("$work/shop.c" "$work/use.c" "$work/layer.c" "$work/main.c")
+# Kurier alone is linked statically: a static librdkafka would ask for the static libraries of all its codecs.
+read -ra static <<<"$(pkg-config --cflags kurier) $prefix/lib/libkurier-patterns.a $prefix/lib/libkurier.a $(pkg-config --libs rdkafka jansson) -pthread"
+c=("$work/shop.c" "$work/use.c" "$work/main.c")
 check "a program against the shared library" gcc -std=c11 -Wall -Wextra -Werror -o "$work/shared" "${c[@]}" "${shared[@]}"
 check "runs" "$work/shared"
-check "loads the library by its soname" sh -c "ldd '$work/shared' | grep -q 'libkurier\.so\.0 => $prefix/lib/'"
-rm "$prefix"/lib/libkurier.so*
+for name in libkurier libkurier-patterns; do
+    check "loads $name by its soname" sh -c "ldd '$work/shared' | grep -q '$name\.so\.0 => $prefix/lib/'"
+done
+awk '/^```c$/ {on = 1; next} /^```$/ {if (on) exit} on' "$SOURCE/README.md" >"$work/receipts.c"
+line=$(sed -nE 's/^    (cc -o receipts .*)/\1/p' "$SOURCE/README.md")
+check "the README's service, built as it says" sh -c "cd '$work' && ${line:-false} && test -x receipts"
+rm "$prefix"/lib/libkurier*.so*
 check "a program against the static library" gcc -std=c11 -Wall -Wextra -Werror -o "$work/static" "${c[@]}" "${static[@]}"
 check "runs" "$work/static"
-check "needs no libkurier.so" sh -c "! ldd '$work/static' | grep -q libkurier"
+check "needs no shared library of kurier" sh -c "! ldd '$work/static' | grep -q libkurier"

@@ -4,7 +4,6 @@
 . "$(dirname "$0")/lib.sh"
 
 flags=("-I$SOURCE/include" -std=c11 -Wall -Wextra -Werror)
-library=("-L$BUILD/patterns" "-L$BUILD/src" -lkurier-patterns -lkurier "-Wl,-rpath,$BUILD/src:$BUILD/patterns")
 
 # Each C listing of a page is a program (it has a main function), declarations, or a piece of a function; it may use what
 # the listings before it on the page declare, a program only where it includes nothing itself. A piece finds the names below. A program that brings its own broker, or needs
@@ -35,7 +34,7 @@ while read -r page; do
         if grep -q '^int main(' "$file"; then
             programs=$((programs + 1))
             grep -q '^#include' "$file" || { cat "$work/declared.c" "$file" >"$work/whole.c" && mv "$work/whole.c" "$file"; }
-            check "$name: a program" gcc "${flags[@]}" -o "$work/program" "$file" "${library[@]}"
+            check "$name: a program" gcc "${flags[@]}" -o "$work/program" "$file" "${libraries[@]}"
             if grep -q kur_embedded_broker_new "$file" || ! grep -q kur_client_new "$file"; then
                 check "$name: runs" run "${file%.c}.output"
             fi

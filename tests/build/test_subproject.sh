@@ -9,7 +9,7 @@ cp "$SOURCE"/tests/build/macros/*.[ch] "$work/project"
 cat >"$work/project/meson.build" <<'END'
 project('theirs', 'c', default_options: ['c_std=c11', 'warning_level=3', 'werror=true'])
 kurier = dependency('kurier', fallback: 'kurier', default_options: ['tests=disabled', 'examples=disabled', 'tools=disabled', 'bench=disabled'])
-test('theirs', executable('theirs', 'shop.c', 'use.c', 'layer.c', 'main.c', dependencies: kurier))
+test('theirs', executable('theirs', 'shop.c', 'use.c', 'main.c', dependencies: kurier))
 END
 check "configures" meson setup "$work/build" "$work/project"
 check "builds without a warning" ninja -C "$work/build"

@@ -39,11 +39,9 @@ KUR_RECORD(order_line, ORDER_LINE);
     F(S, MAP(LIST(OPTIONAL(INT32))), notes, .default_text = "{}")
 KUR_EVENT(order_placed, "shop.order.placed", 2, ORDER_PLACED);
 
-/* The two source files beside the main one. */
+/* The source file beside the main one. */
 KUR_BEGIN_DECLS
 const char *use_everything(void);
-int layer_called(void);
-kur_outcome layer_deliver(const void *event);
 KUR_END_DECLS
 
 #endif
