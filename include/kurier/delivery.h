@@ -68,9 +68,9 @@ KUR_API kur_status kur_delivery_defer(kur_delivery *delivery, kur_ticket *ticket
  * when it was said before, or nobody waits for it any more.
  */
 KUR_API kur_status kur_ticket_done(kur_ticket ticket, kur_error *error);
-/** Likewise: again later, as the policy says. Both texts are copied, and may be NULL. */
+/** As kur_ticket_done, on any thread: again later, as the policy says. Both texts are copied, and may be NULL. */
 KUR_API kur_status kur_ticket_retry(kur_ticket ticket, const char *cause, const char *reason, kur_error *error);
-/** Likewise: never again. */
+/** As kur_ticket_retry, on any thread: never again. */
 KUR_API kur_status kur_ticket_reject(kur_ticket ticket, const char *cause, const char *reason, kur_error *error);
 
 KUR_END_DECLS

@@ -6,8 +6,10 @@
  * only when, the effect of its outcome is durable: what a crash leaves unfinished is handled again, nothing is lost,
  * and what was finished out of order is not handled again, for it is committed beside the offset.
  *
- *     kur_listener *listener = kur_listener_new(client, &KUR_LISTENER_OPTIONS(.group = "email", .topics = topics),
- * &error); order_created_on(listener, on_order, NULL); return kur_listener_run(listener, &error) == KUR_OK ? 0 : 1;
+ *     kur_listener_options options = KUR_LISTENER_OPTIONS(.group = "email", .topics = topics);
+ *     kur_listener *listener = kur_listener_new(client, &options, &error);
+ *     order_created_on(listener, on_order, NULL);
+ *     return kur_listener_run(listener, &error) == KUR_OK ? 0 : 1;
  *
  * Part of libkurier-patterns. Not for use across fork.
  */
@@ -21,6 +23,12 @@
 #include <kurier/typed.h>
 
 KUR_BEGIN_DECLS
+
+/**
+ * A member of a group, with its handlers. Handlers are registered by one thread, before start; all else may be called
+ * from any thread, but not from handlers, unless it is said.
+ */
+typedef struct kur_listener kur_listener;
 
 /** Which records wait for each other. */
 typedef enum kur_order {
@@ -71,7 +79,10 @@ typedef void kur_listener_gap_callback(const kur_gap *gap, void *user);
 
 /** Makes what a worker keeps, such as a connection; KUR_OK with `*state`, else the listener ends with the error. */
 typedef kur_status kur_worker_start(void *user, void **state, kur_error *error);
-/** Ends what kur_worker_start has made; on the worker's thread, once its last handler has returned. */
+/**
+ * Ends what kur_worker_start has made, when the worker ends and its last handler has returned. On the worker's thread;
+ * with KUR_DISPATCH_CALLER on the one that frees the listener.
+ */
 typedef void kur_worker_stop(void *state);
 
 /** What a listener reads, and how; only `.group` and `.topics` or `.pattern` are needed. */
@@ -126,7 +137,7 @@ KUR_API kur_status kur_listener_on_record(kur_listener *listener, kur_record_han
  */
 KUR_API kur_status kur_listener_on_tombstone(kur_listener *listener, kur_record_handler *handler, void *user);
 
-/* ---- Life: any thread, but not from handlers, unless it is said ---- */
+/* ---- Life ---- */
 
 /**
  * Starts the threads and joins the group. Does not wait for a broker. KUR_ERROR_INVALID_STATE when it was started
@@ -158,7 +169,10 @@ KUR_API void kur_listener_request_stop(kur_listener *listener);
  */
 KUR_API void kur_listener_free(kur_listener *listener);
 
-/** Stops and goes on with reading; what is held is handled. Any thread, handlers too; carried out soon. */
+/**
+ * Stops reading until kur_listener_resume; what is held is handled. Any thread, handlers too; carried out soon.
+ * KUR_ERROR_INVALID_ARGUMENT for NULL, nothing else.
+ */
 KUR_API kur_status kur_listener_pause(kur_listener *listener, kur_error *error);
 /** Goes on with reading, as kur_listener_pause. */
 KUR_API kur_status kur_listener_resume(kur_listener *listener, kur_error *error);
@@ -167,6 +181,7 @@ KUR_API kur_status kur_listener_resume(kur_listener *listener, kur_error *error)
  * Goes on with a partition elsewhere: an offset, KUR_OFFSET_BEGINNING or KUR_OFFSET_END. What is held of it is given
  * up, late results of its handlers are ignored, and the target is committed, so that a restart does not end a replay.
  * Any thread, handlers too; carried out soon, and not at all when the partition is not assigned then.
+ * KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY.
  */
 KUR_API kur_status kur_listener_seek(kur_listener *listener, const char *topic, int32_t partition, int64_t offset,
                                      kur_error *error);
@@ -193,7 +208,7 @@ typedef struct kur_listener_health {
 
 #define KUR_LISTENER_HEALTH(...) KUR__OPTIONS(kur_listener_health, __VA_ARGS__)
 
-/** How it is. Set `.size`. Any thread. */
+/** How it is. Set `.size`. Any thread, handlers too. KUR_ERROR_INVALID_ARGUMENT, for a size that is not set too. */
 KUR_API kur_status kur_listener_health_get(kur_listener *listener, kur_listener_health *health, kur_error *error);
 
 /* ---- In the caller's own loop: .dispatch = KUR_DISPATCH_CALLER ---- */

@@ -54,13 +54,18 @@ KUR_API kur_status kur_event_decode(const struct kur_event_view *view, const kur
 /** @endcond */
 
 /**
- * Registers a handler: what order_created_on calls. The patterns layer defines it. A failed registration is kept by the
- * listener and returned by its start or run as well.
+ * Registers a handler: what order_created_on calls. libkurier-patterns defines it. One thread, before start.
+ * KUR_ERROR_INVALID_STATE after start or when the type has a handler, KUR_ERROR_TOO_LARGE for more than 64. A failed
+ * registration is kept by the listener and returned by its start or run as well.
  */
 KUR_API kur_status kur_listener_on(kur_listener *listener, const kur_type *type, kur_handler_invoke *invoke,
                                    kur_function *handler, void *user);
 
-/** Publishes as part of handling: what order_created_emit calls. The patterns layer defines it. */
+/**
+ * Publishes as part of handling: what order_created_emit calls. libkurier-patterns defines it. In the handler, on its
+ * thread. What kur_json_write returns, KUR_ERROR_CONFIG for a type without a topic, KUR_ERROR_INVALID_STATE after
+ * kur_delivery_defer, KUR_ERROR_TOO_LARGE for more than 64 events.
+ */
 KUR_API kur_status kur_delivery_emit(kur_delivery *delivery, const kur_type *type, const void *event, kur_error *error);
 
 KUR_END_DECLS
