@@ -29,13 +29,18 @@ static bool text_is_full(kur__machine *machine, kur__source *source)
     return source->text_is_full = strlen(text) * 4 >= machine->options.text_limit * 3;
 }
 
+static bool sum_is_over(const kur__machine *machine)
+{
+    return machine->held >= machine->options.hold_records || machine->held_bytes >= machine->options.hold_bytes;
+}
+
 void kur__flow_update(kur__machine *machine, kur__source *source)
 {
     const kur__machine_options *options = &machine->options;
     size_t sources = machine->sources > 0 ? machine->sources : 1;
     size_t share = options->hold_records / sources > 0 ? options->hold_records / sources : 1;
     int64_t share_bytes = options->hold_bytes / (int64_t)sources;
-    bool is_over = machine->held >= options->hold_records || machine->held_bytes >= options->hold_bytes;
+    bool is_over = sum_is_over(machine);
     bool wants;
     if (source->wants_pause)
         wants = source->held > share / 2 || source->held_bytes > share_bytes / 2 || is_over;
@@ -49,8 +54,12 @@ void kur__flow_update(kur__machine *machine, kur__source *source)
         source->next_pause = machine->first_pause;
         machine->first_pause = source;
     }
-    /* Others that were paused for the sum alone have nothing of their own that ends and would tell. */
-    if (!is_over && machine->over_bound)
+    kur__flow_update_sum(machine);
+}
+
+void kur__flow_update_sum(kur__machine *machine)
+{
+    if (machine->over_bound && !sum_is_over(machine))
         kur__flow_update_all(machine);
 }
 
@@ -86,7 +95,7 @@ bool kur__machine_next_pause(kur__machine *machine, bool only_resume, kur__sourc
 
 bool kur__machine_is_over(const kur__machine *machine)
 {
-    if (machine->held >= machine->options.hold_records || machine->held_bytes >= machine->options.hold_bytes)
+    if (sum_is_over(machine))
         return true;
     for (const kur__source *one = machine->first_pause; one != NULL; one = one->next_pause)
         if (one->state == KUR__ACTIVE && one->wants_pause && !one->is_paused)

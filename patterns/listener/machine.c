@@ -271,6 +271,7 @@ static void bury(kur__machine *machine, kur__work *work, int64_t now_us)
     kur__lane_leave(machine, work, now_us);
     kur__work_release(machine, work);
     kur__source_free_if_over(machine, source);
+    kur__flow_update_sum(machine);
 }
 
 void kur__machine_untake(kur__machine *machine, kur__work *work)
@@ -304,6 +305,8 @@ static void finish(kur__machine *machine, kur__work *work)
     kur__work_release(machine, work);
     if (source->state == KUR__ACTIVE)
         kur__flow_update(machine, source);
+    else
+        kur__flow_update_sum(machine);
 }
 
 static void settle(kur__machine *machine, kur__work *work, kur__effect effect, int64_t now_us)
@@ -388,6 +391,7 @@ void kur__machine_effect(kur__machine *machine, kur__work *work, bool is_durable
         }
         kur__work_release(machine, work);
         kur__source_free_if_over(machine, source);
+        kur__flow_update_sum(machine);
         return;
     }
     work->tries++;

@@ -336,4 +336,7 @@ int64_t kur__back_off_us(kur__machine *machine, int64_t delay_us, int64_t delay_
 void kur__flow_update(kur__machine *machine, kur__source *source);
 void kur__flow_update_all(kur__machine *machine);
 
+/* Less is held. Sources that were paused for the sum alone may have nothing of their own that ends and would tell. */
+void kur__flow_update_sum(kur__machine *machine);
+
 #endif

@@ -36,12 +36,12 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 flags=(-O1 -g -std=gnu11 -D_GNU_SOURCE "-I$root/include" "-I$root/src" "-I$here")
 
-# What no bug is planted in is compiled once. A bug may also corrupt memory, which has to be told at once.
+# The decisions alone, without the listener around them. What no bug is planted in is compiled once. A bug may also corrupt memory, which has to be told at once.
 sanitize=(-fsanitize=address,undefined -fno-sanitize-recover=undefined)
 compile() { # file, object, further flags…
     gcc "${flags[@]}" "${sanitize[@]}" "${@:3}" -c "$1" -o "$2"
 }
-for file in "$root"/patterns/listener/*.c "$here"/{checker,world,main}.c "$root"/src/base/{error,memory,bytes,base64,utf8}.c; do
+for file in "$root"/patterns/listener/{machine,source,flow,commit,park,lane,ledger,ledger_text}.c "$here"/{checker,world,main}.c "$root"/src/base/{error,memory,bytes,base64,utf8}.c; do
     compile "$file" "$work/$(basename "$file" .c).o" "-I$root/patterns" &
     [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
 done
