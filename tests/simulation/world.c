@@ -363,11 +363,13 @@ static void take_due_events(struct world *world)
 
 /* ---- Partitions and processes ---- */
 
-/* Everything that was run and is not committed may come again. */
+/* Everything that was run and is not committed, or whose commit holds no more, may come again. */
 static void explain_duplicates(struct world *world, int p)
 {
     struct log *log = &world->logs[p];
-    for (int64_t offset = world->committed[p] > 0 ? world->committed[p] : 0; offset < log->end; offset++)
+    int64_t cut = lowest_cut(log, world->committed_epochs[p]);
+    int64_t from = world->committed[p] < cut ? world->committed[p] : cut; /* what is above the cut is not believed */
+    for (int64_t offset = from > 0 ? from : 0; offset < log->end; offset++)
         world->checker.allowed += log->entries[offset].exists && log->entries[offset].starts > 0;
 }
 
