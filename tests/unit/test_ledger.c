@@ -3,6 +3,7 @@
  *
  * The ledger against a model that is too simple to be wrong: an array of booleans.
  */
+#include <kurier/sys/base64.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,6 +314,89 @@ static void *failing_realloc(void *memory, size_t size)
     return countdown > 0 && --countdown == 0 ? NULL : realloc(memory, size);
 }
 
+/* Texts whose checksum is right and whose runs are not: what only a forger writes. */
+START_TEST(test_ledger__forged_texts_are_refused_or_harmless)
+{
+    static const char wide[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+    struct {
+        uint8_t k[2], pairs[2];
+        const char *body;
+        size_t size;
+        bool is_good;
+    } cases[] = {
+        {{0, 0}, {0, 1}, "\x40", 1, true},
+        {{62, 0}, {0, 1}, "\x40", 1, false},
+        {{0, 62}, {0, 1}, "\x40", 1, false},
+        {{0, 0}, {0, 0}, "\x40", 1, false},
+        {{0, 0}, {0xff, 0xff}, "\x40", 1, false},
+        {{0, 0}, {0, 4}, "\xff", 1, false},
+        {{0, 0}, {0, 1}, "\x7f", 1, false},
+        {{40, 0}, {0, 1}, "\x00", 1, false},
+        {{0, 0}, {0, 1}, wide, 12, false},
+        {{61, 61}, {0, 1}, "\x9f\xff\xff\xff\xff\xff\xff\xff\x9f", 9, false},
+        {{60, 60}, {0, 3}, "\xef\xff\xff\xff\xff\xff\xff\xff\xef\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 19, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t raw[64] = {0};
+        char text[128] = "kur1:";
+        kur_buffer coded = kur_buffer_over(text + 5, sizeof text - 5);
+        kur__ledger ledger;
+        kur_error error = {0};
+        raw[23] = 100;
+        memcpy(raw + 24, cases[i].k, 2);
+        memcpy(raw + 26, cases[i].pairs, 2);
+        memcpy(raw + 28, cases[i].body, cases[i].size);
+        uint32_t sum = kur__ledger_hash(raw + 4, 24 + cases[i].size);
+        for (int at = 0; at < 4; at++)
+            raw[at] = (uint8_t)(sum >> (24 - 8 * at));
+        ck_assert_int_eq(kur_base64_write(&coded, kur_bytes_of(raw, 28 + cases[i].size)), KUR_OK);
+        kur_status status = kur__ledger_read(&ledger, 100, &(kur__ledger_log){0}, text, &error);
+        ck_assert_msg(status == (cases[i].is_good ? KUR_OK : KUR_ERROR_SYNTAX), "case %zu: %s", i, error.message);
+        ck_assert(cases[i].is_good == (ledger.done_count > 0));
+        kur__ledger_done(&ledger);
+    }
+}
+END_TEST
+
+START_TEST(test_ledger__a_limit_out_of_range_is_taken_for_the_nearest)
+{
+    char text[TEXT];
+    kur__ledger ledger;
+    kur__ledger_init(&ledger, 0);
+    kur__ledger_admit(&ledger, 0);
+    kur__ledger_admit(&ledger, INT64_C(1) << 50);
+    kur__ledger_finish(&ledger, INT64_C(1) << 50);
+    ck_assert_int_eq(kur__ledger_write(&ledger, &the_log, SIZE_MAX, text), (INT64_C(1) << 50) + 1);
+    for (size_t limit = 0; limit < 60; limit++) {
+        int64_t told = kur__ledger_write(&ledger, &the_log, limit, text);
+        ck_assert_uint_le(strlen(text), limit);
+        ck_assert(text[0] == '\0' ? told == 0 : told == (INT64_C(1) << 50) + 1);
+    }
+    kur__ledger_done(&ledger);
+}
+END_TEST
+
+START_TEST(test_ledger__room_in_front_is_used_again)
+{
+    kur__ledger ledger;
+    kur__ledger_init(&ledger, 0);
+    ck_assert(!kur__ledger_finish(&ledger, 0));
+    for (int64_t i = 0; i < 16; i++)
+        ck_assert_int_eq(kur__ledger_admit(&ledger, i * 64), KUR__ADMITTED);
+    for (int64_t i = 0; i < 12; i++)
+        ck_assert(kur__ledger_finish(&ledger, i * 64));
+    ck_assert(!kur__ledger_finish(&ledger, -1));
+    ck_assert(!kur__ledger_finish(&ledger, 14 * 64 + 1));
+    ck_assert(!kur__ledger_finish(&ledger, 1 << 20));
+    size_t capacity = ledger.capacity;
+    for (int64_t i = 16; i < 24; i++)
+        ck_assert_int_eq(kur__ledger_admit(&ledger, i * 64), KUR__ADMITTED);
+    ck_assert_uint_eq(ledger.capacity, capacity);
+    ck_assert_int_eq(kur__ledger_commit_offset(&ledger), 12 * 64);
+    kur__ledger_done(&ledger);
+}
+END_TEST
+
 START_TEST(test_ledger__memory_that_fails_leaves_it_as_it_was)
 {
     static const kur__allocator failing = {failing_malloc, failing_realloc, free};
@@ -357,6 +441,9 @@ int main(void)
         test_ledger__a_wide_gap_does_not_make_other_runs_dear,
         test_ledger__refuses_a_text_for_another_log,
         test_ledger__broken_texts_are_refused_or_harmless,
+        test_ledger__forged_texts_are_refused_or_harmless,
+        test_ledger__a_limit_out_of_range_is_taken_for_the_nearest,
+        test_ledger__room_in_front_is_used_again,
         test_ledger__memory_that_fails_leaves_it_as_it_was,
         NULL,
     };

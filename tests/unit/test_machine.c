@@ -107,7 +107,7 @@ START_TEST(test_machine__lanes_of_any_number_and_length)
     char key[200];
     for (int round = 0; round < 2; round++) { /* the second finds lanes that are spare */
         for (int i = 0; i < 5000; i++) {
-            snprintf(key, sizeof key, "%0*d", i % 2 == 0 ? 8 : 120, i / 2);
+            snprintf(key, sizeof key, "%0*d", i % 8 == 0 ? 120 : 8, i);
             admit(source, round * 10000 + 2 * i, key);
             admit(source, round * 10000 + 2 * i + 1, key);
         }
@@ -154,7 +154,13 @@ START_TEST(test_machine__pauses_at_its_share_and_resumes_at_half_of_it)
         admit(source, i, NULL);
     expect_no_pause();
     kur__source *other = assign(1);
-    ck_assert(kur__machine_is_over(&machine)); /* until it is paused */
+    ck_assert(kur__machine_is_over(&machine)); /* until it is paused, or goes */
+    kur__machine_suspend(&machine, source);
+    ck_assert(!kur__machine_is_over(&machine));
+    kur__machine_leave(&machine, source);
+    int64_t position;
+    ck_assert_ptr_eq(assign_at(0, 2, 1, NULL, &position), source);
+    ck_assert(kur__machine_is_over(&machine));
     expect_pause(source, true);
     ck_assert(!kur__machine_is_over(&machine));
     for (int64_t i = 0; i < 8; i++)
@@ -353,6 +359,29 @@ START_TEST(test_machine__runs_in_the_order_of_due_times)
 }
 END_TEST
 
+/* What ends among those that wait leaves the others in their order. */
+START_TEST(test_machine__an_ended_source_leaves_the_order_of_due_times)
+{
+    uint32_t random = 1;
+    for (int round = 0; round < 20; round++) {
+        begin(&usual);
+        kur__source *source = assign(0), *other = assign(1);
+        for (int64_t i = 0; i < 100; i++)
+            for (int which = 0; which < 2; which++) {
+                random = random * 1664525u + 1013904223u;
+                int64_t due_us = now_us + 1 + (random >> 16);
+                ck_assert_int_eq(admit_due(which == 0 ? source : other, i, NULL, due_us), KUR__ADMITTED);
+            }
+        kur__machine_drop(&machine, source);
+        kur__work *works[200];
+        ck_assert_uint_eq(kur__machine_take(&machine, now_us + SECOND, works, 200), 100);
+        for (int i = 1; i < 100; i++)
+            ck_assert_int_le(works[i - 1]->due_us, works[i]->due_us);
+        end();
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -366,6 +395,7 @@ int main(void)
         test_machine__tries_again_as_the_policy_says,
         test_machine__jitter_only_shortens_by_its_share,
         test_machine__runs_in_the_order_of_due_times,
+        test_machine__an_ended_source_leaves_the_order_of_due_times,
         NULL,
     };
     return check_main("machine", tests);

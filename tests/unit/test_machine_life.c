@@ -20,6 +20,8 @@ START_TEST(test_machine_life__what_goes_and_comes_back_goes_on)
         admit(source, i, i < 2 ? "a" : NULL);
     kur__work *running = take_offset(0), *settling = take_offset(2), *held = take_offset(3);
     say(settling, &done_with_emits);
+    ck_assert_ptr_null(kur__machine_find(&machine, "t", 1));
+    kur__machine_suspend(&machine, source);
     kur__machine_suspend(&machine, source);
     ck_assert_ptr_null(take_one()); /* nothing new; but results and effects go on */
     ck_assert_ptr_null(kur__machine_find(&machine, "t", 0));
@@ -56,6 +58,11 @@ START_TEST(test_machine_life__what_goes_and_comes_back_goes_on)
     ck_assert_int_eq(position, 5);
     ck_assert_int_eq(next->held, 0);
     ck_assert_uint_eq(release(), 1);
+    /* One that has not gone at all begins anew too. */
+    admit(next, 5, NULL);
+    next = assign_at(0, 5, 5, NULL, &position);
+    ck_assert_int_eq(position, 5);
+    ck_assert_uint_eq(release(), 1);
     /* Another log, and a generation that nobody knows. */
     kur__machine_leave(&machine, next);
     kur__assignment other = {.topic = "t", .start = 0, .log = {.topic = 5}, .generation = 5};
@@ -63,7 +70,14 @@ START_TEST(test_machine_life__what_goes_and_comes_back_goes_on)
     kur_error warning, error = {0};
     ck_ok(kur__machine_assign(&machine, &other, &next, &position, now_us, &warning, &error), error);
     ck_assert_int_eq(position, 0);
-    ck_assert(kur__machine_drop_one(&machine));
+    admit(next, 0, NULL);
+    kur__work *late = take_offset(0);
+    next->generation = -1;
+    kur__machine_leave(&machine, next);
+    ck_assert_ptr_ne(assign_at(0, 0, 3, NULL, &position), next);
+    ck_assert_int_eq(position, 3);
+    ck_assert(kur__machine_drop_one(&machine)); /* behind the one that is over and waits for its handler */
+    ck_assert_int_eq(say(late, &done), KUR__STALE);
     ck_assert(!kur__machine_drop_one(&machine));
     end();
 }
@@ -230,6 +244,8 @@ START_TEST(test_machine_life__commits_in_rounds)
     kur__machine_begin_commits(&machine, NULL, now_us);
     ck_assert(kur__machine_next_commit(&machine, &commit));
     finish(102);
+    kur__machine_begin_commits(&machine, NULL, now_us);
+    ck_assert(!kur__machine_next_commit(&machine, &commit));
     now_us += 120 * (int64_t)SECOND;
     ck_assert(!kur__machine_commit_is_due(&machine, now_us));
     ck_assert_int_eq(kur__machine_wake_us(&machine), INT64_MAX);
