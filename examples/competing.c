@@ -28,7 +28,7 @@ static kur_outcome on_picture(kur_delivery *delivery, const struct picture_added
 }
 
 /* Says that the record is safe somewhere, by KUR_OK; here it is on paper. */
-static kur_status on_rejected(const kur_delivery *delivery, const char *cause, const char *reason, void *user)
+static kur_status on_rejected(kur_delivery *delivery, const char *cause, const char *reason, void *user)
 {
     (void)user;
     printf("rejected: offset %" PRId64 ": %s: %s\n", kur_record_offset(kur_delivery_record(delivery)), cause, reason);

@@ -32,7 +32,7 @@ static kur_status send(const struct dead_letters *letters, const kur_message *me
     return kur_producer_send_wait(kur_client_producer(letters->client, error), message, SEND_MS, NULL, error);
 }
 
-kur_status dead_letters_take(const kur_delivery *delivery, const char *cause, const char *reason, void *user)
+kur_status dead_letters_take(kur_delivery *delivery, const char *cause, const char *reason, void *user)
 {
     const struct dead_letters *letters = user;
     const kur_record *record = kur_delivery_record(delivery);

@@ -18,6 +18,6 @@ struct dead_letters {
  * is here in headers kurier-dead-…, to <topic>.<group>.dlq, and waits until the broker has acknowledged it. A record
  * that does not go through, for it is too large with these headers, is a note without key and value of where it stands.
  */
-kur_status dead_letters_take(const kur_delivery *delivery, const char *cause, const char *reason, void *user);
+kur_status dead_letters_take(kur_delivery *delivery, const char *cause, const char *reason, void *user);
 
 #endif

@@ -88,7 +88,7 @@ static void close_mail(void *mail)
     mail_close(mail);
 }
 
-static kur_status bury(const kur_delivery *delivery, const char *cause, const char *reason, void *user)
+static kur_status bury(kur_delivery *delivery, const char *cause, const char *reason, void *user)
 {
     struct office *office = user;
     return dead_letters_take(delivery, cause, reason, &office->letters);

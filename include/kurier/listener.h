@@ -71,8 +71,7 @@ typedef struct kur_retry_policy {
  * finished; anything else, and it comes again after a while. On a worker's thread; may wait; must not stop or free the
  * listener.
  */
-typedef kur_status kur_rejected_callback(const kur_delivery *delivery, const char *cause, const char *reason,
-                                         void *user);
+typedef kur_status kur_rejected_callback(kur_delivery *delivery, const char *cause, const char *reason, void *user);
 
 /** Told of a gap (see kur_gap in <kurier/consumer.h>); on the listener's own thread, must return soon. */
 typedef void kur_listener_gap_callback(const kur_gap *gap, void *user);

@@ -121,7 +121,7 @@ static kur_outcome handle(kur_delivery *delivery, void *user)
     return outcome;
 }
 
-static kur_status take_rejected(const kur_delivery *delivery, const char *cause, const char *reason, void *user)
+static kur_status take_rejected(kur_delivery *delivery, const char *cause, const char *reason, void *user)
 {
     struct book *book = user;
     ck_assert_str_eq(cause, "test.rejects");
