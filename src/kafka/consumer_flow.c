@@ -4,11 +4,8 @@
  * Design notes
  *
  * Pause, resume and seek write in the table what is wanted; the polling thread makes it so between two polls, for
- * before librdkafka 2.1 a batch poll loses records when another thread does it meanwhile. Traps on the way, all of them
- * seen:
+ * before librdkafka 2.1 a batch poll loses records when another thread does it meanwhile. Traps on the way:
  *
- * - Pausing a partition of which nothing has come since its start or a seek throws away what was fetched and forgets
- * where it began: it is sent there again when it is resumed.
  * - Resuming what is not paused rewinds: librdkafka's flag is known here, and is never taken back twice.
  * - The flag outlives an assignment: it is taken back before each, and a paused partition is left out of the new one
  * until it is resumed.
@@ -188,10 +185,6 @@ static void sync_pauses(kur_consumer *consumer)
             continue;
         kur__partition_add(at, wanted ? pause : resume);
         at->is_pause_set = wanted;
-        if (!wanted && at->is_fresh && at->target == KUR__TARGET_NONE) {
-            atomic_store(&at->next, kur__partition_position(consumer, at));
-            at->is_seek_due = true;
-        }
     }
     set_pauses(consumer, pause, true);
     set_pauses(consumer, resume, false);
