@@ -94,7 +94,7 @@ typedef struct kur_listener_options {
     const char *exclude;
     kur_order order;
     int concurrency; /**< handlers at once; default 1: a handler never runs beside itself by surprise */
-    int deferred;    /**< records deferred at once, at most; default 1,000 */
+    int deferred;    /**< records deferred at once, about: at most `concurrency` more; default 1,000 */
     kur_start start; /**< of a group that has committed nothing */
     const kur_retry_policy *retry;
     kur_rejected_callback *on_rejected; /**< default: a rejected record ends the listener with KUR_ERROR_REJECTED */

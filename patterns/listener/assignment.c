@@ -138,6 +138,19 @@ static kur__source *open_source(kur_listener *listener, const kur_position *posi
     return source;
 }
 
+/* What was polled from where it was before; there is some only when memory was short, or in the midst of it. */
+static void drop_polled(kur_listener *listener, const char *topic, int32_t partition)
+{
+    for (size_t i = listener->polled_next + 1; i < listener->polled_count; i++) {
+        kur_record *record = listener->polled[i];
+        if (record != NULL && kur_record_partition(record) == partition &&
+            strcmp(kur_record_topic(record), topic) == 0) {
+            kur_consumer_free_records(listener->consumer, &record, 1);
+            listener->polled[i] = NULL;
+        }
+    }
+}
+
 void kur__restart(kur_listener *listener, const char *topic, int32_t partition, int64_t offset)
 {
     kur__source *source = kur__machine_find(&listener->machine, topic, partition);
@@ -147,7 +160,8 @@ void kur__restart(kur_listener *listener, const char *topic, int32_t partition, 
     kur__control_untake(listener, kur_clock_monotonic_us());
     if (source != NULL)
         kur__machine_drop(&listener->machine, source);
-    kur_consumer_resume(listener->consumer, topic, partition, NULL);
+    drop_polled(listener, topic, partition);
+    (listener->is_paused ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, topic, partition, NULL);
     /* A place that is no number yet becomes one with the first record. */
     if (offset >= 0)
         open_source(listener, &KUR_POSITION(.topic = topic, .partition = partition, .offset = offset));
@@ -229,15 +243,18 @@ static void drop(kur_listener *listener, kur__source *source)
 static void revoked(kur_listener *listener, const kur_position *positions, size_t count)
 {
     int64_t now_us = kur_clock_monotonic_us();
-    int64_t wait_ms = least(listener->options.drain_ms, left_ms(listener));
+    /* Who stops has waited already, and what time is left is for the commit. */
+    int64_t wait_ms = listener->is_closing ? 0 : least(listener->options.drain_ms, left_ms(listener));
     int64_t until_us = now_us + wait_ms * 1000;
     for_each(listener, positions, count, suspend);
     kur__control_untake(listener, now_us);
     kur__control_serve(listener, now_us);
+    listener->is_apart = true;
     while (still_runs(listener, positions, count) && (now_us = kur_clock_monotonic_us()) < until_us) {
         kur__control_wait(listener, least((until_us - now_us) / 1000 + 1, 20));
         kur__control_serve(listener, kur_clock_monotonic_us());
     }
+    listener->is_apart = false;
     /* Without a moment for it the answer is not awaited: what is not committed is repeated. */
     int commit_ms = least(COMMIT_MS, left_ms(listener));
     for_each(listener, positions, count, commit_last);

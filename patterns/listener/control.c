@@ -40,6 +40,7 @@ void kur__listener_fail(kur_listener *listener, const kur_error *error)
     bool is_first = listener->failed.code == KUR_OK;
     if (is_first)
         listener->failed = *error;
+    atomic_store(&listener->has_failed, true);
     pthread_mutex_unlock(&listener->lock);
     if (is_first)
         kur_client_log(listener->client, KUR_LOG_ERROR, "group %s ends: %s", listener->group, error->message);
@@ -187,6 +188,11 @@ static void set_pauses(kur_listener *listener, bool only_resume)
                 (wants ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, source->partition->topic,
                                                                    source->partition->number, NULL);
     }
+    for (struct kur__request *one; !wants && (one = listener->sought) != NULL;) {
+        kur_consumer_resume(listener->consumer, one->topic, one->partition, NULL);
+        listener->sought = one->next;
+        kur__request_free(one);
+    }
     while (kur__machine_next_pause(&listener->machine, only_resume, &source, &paused))
         if (!listener->is_paused)
             (paused ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, source->partition->topic,
@@ -269,7 +275,9 @@ static bool poll_records(kur_listener *listener, int64_t now_us)
         kur_record **at = &listener->polled[listener->polled_next];
         if (listener->polled_next + FETCH_AHEAD < listener->polled_count)
             __builtin_prefetch(at[FETCH_AHEAD]);
-        if (listener->is_leaving)
+        if (*at == NULL)
+            ; /* its partition went on elsewhere */
+        else if (listener->is_leaving)
             kur_consumer_free_records(listener->consumer, at, 1);
         else if (!admit(listener, *at, now_us))
             break; /* no memory: the rest waits for the next round */
@@ -284,8 +292,9 @@ static void hand_over(kur_listener *listener, int64_t now_us)
     kur__work *works[256];
     uint64_t least = listener->options.dispatch == KUR_DISPATCH_THREAD ? (uint64_t)listener->options.concurrency : 64;
     uint64_t size = kur__ring_size(&listener->ring), put = 0;
-    if (atomic_load_explicit(&listener->deferred, memory_order_relaxed) >= listener->options.deferred ||
-        listener->machine.is_stopping)
+    uint64_t deferred = (uint64_t)atomic_load_explicit(&listener->deferred, memory_order_relaxed);
+    uint64_t bound = (uint64_t)listener->options.deferred; /* each that is handed over may be deferred too */
+    if (listener->machine.is_stopping || deferred + size >= bound)
         return;
     if (size == 0 && listener->was_filled && listener->depth < KUR__RING / 2)
         listener->depth *= 2;
@@ -294,8 +303,9 @@ static void hand_over(kur_listener *listener, int64_t now_us)
     if (listener->depth < least)
         listener->depth = least < KUR__RING ? least : KUR__RING;
     listener->was_filled = false;
-    while (size + put < listener->depth) {
-        size_t room = (size_t)(listener->depth - size - put), most = sizeof works / sizeof *works;
+    uint64_t depth = listener->depth < bound - deferred ? listener->depth : bound - deferred;
+    while (size + put < depth) {
+        size_t room = (size_t)(depth - size - put), most = sizeof works / sizeof *works;
         size_t count = kur__machine_take(&listener->machine, now_us, works, room < most ? room : most);
         for (size_t i = 0; i < count; i++)
             if (!kur__ring_put(&listener->ring, works[i]))
@@ -320,7 +330,12 @@ static void take_requests(kur_listener *listener)
     while (request != NULL) {
         struct kur__request *next = request->next;
         kur__restart(listener, request->topic, request->partition, request->offset);
-        kur__request_free(request);
+        if (listener->is_paused && request->offset < 0) {
+            request->next = listener->sought;
+            listener->sought = request;
+        } else {
+            kur__request_free(request);
+        }
         request = next;
     }
 }
@@ -330,8 +345,9 @@ static void tell_health(kur_listener *listener)
     const kur__machine *machine = &listener->machine;
     atomic_store_explicit(&listener->held, (int64_t)machine->held, memory_order_relaxed);
     atomic_store_explicit(&listener->held_bytes, machine->held_bytes, memory_order_relaxed);
-    atomic_store_explicit(&listener->running, (int64_t)machine->running - (int64_t)kur__ring_size(&listener->ring),
-                          memory_order_relaxed);
+    int64_t running = (int64_t)machine->running - (int64_t)kur__ring_size(&listener->ring);
+    /* What was rejected stands in the ring too, and does not run. */
+    atomic_store_explicit(&listener->running, running > 0 ? running : 0, memory_order_relaxed);
     atomic_store_explicit(&listener->finished, machine->finished, memory_order_relaxed);
 }
 
@@ -347,9 +363,10 @@ void kur__control_wait(kur_listener *listener, int timeout_ms)
     /* What the consumer has must not wake a thread that does not poll it now. */
     struct pollfd without[] = {{.fd = listener->wake_fd, .events = POLLIN},
                                {.fd = kur_producer_fd(listener->producer), .events = POLLIN}};
-    if (listener->over_since_us != 0)
+    bool is_apart = listener->is_apart || listener->over_since_us != 0;
+    if (is_apart)
         poll(without, 2, timeout_ms);
-    int count = epoll_wait(listener->epoll_fd, events, 4, listener->over_since_us != 0 ? 0 : timeout_ms);
+    int count = epoll_wait(listener->epoll_fd, events, 4, is_apart ? 0 : timeout_ms);
     atomic_store(&listener->control_sleeps, false);
     for (int i = 0; i < count; i++)
         if (events[i].data.fd == listener->wake_fd) {
@@ -371,6 +388,13 @@ static int sleep_ms(const kur_listener *listener, int64_t now_us)
 
 /* ---- The thread ---- */
 
+/* Nothing is left but deferred records, for which nobody waits when the listener is freed. */
+static bool is_only_deferred(const kur_listener *listener)
+{
+    return atomic_load(&listener->is_freed) && listener->machine.settling == 0 &&
+           listener->machine.running <= (size_t)atomic_load(&listener->deferred);
+}
+
 static bool is_over(kur_listener *listener, int64_t now_us)
 {
     if (!atomic_load(&listener->stop_requested))
@@ -383,7 +407,7 @@ static bool is_over(kur_listener *listener, int64_t now_us)
     int64_t by_us = atomic_load(&listener->stop_by_us);
     int64_t margin_us = by_us == INT64_MAX ? 0 : 500 * 1000;
     return kur__machine_is_drained(&listener->machine) || now_us >= by_us - margin_us ||
-           (listener->failed.code != KUR_OK && listener->machine.running == 0);
+           (atomic_load(&listener->has_failed) && listener->machine.running == 0) || is_only_deferred(listener);
 }
 
 /*
@@ -420,21 +444,33 @@ static void run(kur_listener *listener)
     }
 }
 
-void *kur__control_run(void *user)
+static void tell_end(kur_listener *listener)
 {
-    kur_listener *listener = user;
-    run(listener);
-    listener->is_leaving = true;
-    kur_consumer_close(listener->consumer, NULL);
-    while (kur__machine_drop_one(&listener->machine))
-        continue;
-    release_all(listener);
     tell_health(listener);
     pthread_mutex_lock(&listener->lock);
     listener->state = KUR__ENDED;
     pthread_cond_broadcast(&listener->changed);
     pthread_mutex_unlock(&listener->lock);
+}
+
+void *kur__control_run(void *user)
+{
+    kur_listener *listener = user;
+    run(listener);
+    listener->is_leaving = listener->is_closing = true;
+    kur_consumer_close(listener->consumer, NULL);
+    while (kur__machine_drop_one(&listener->machine))
+        continue;
+    release_all(listener);
+    tell_end(listener);
     kur__listener_wake_run(listener);
+    /* Handlers that outlast the stop are heard, so that another stop can wait for them. */
+    listener->is_apart = true;
+    while (listener->machine.running > 0 && !atomic_load(&listener->is_freed)) {
+        kur__control_wait(listener, listener->poll_ms);
+        kur__control_serve(listener, kur_clock_monotonic_us());
+        tell_end(listener);
+    }
     return NULL;
 }
 
@@ -447,6 +483,10 @@ void kur__control_clear(kur_listener *listener)
         take_result(listener, work, INT64_MAX);
     }
     take_results(listener, INT64_MAX);
+    /* Without workers nobody has claimed these. */
+    kur__control_untake(listener, INT64_MAX);
+    while ((work = kur__queue_pop(&listener->rejected)) != NULL)
+        kur__machine_effect(&listener->machine, work, false, INT64_MAX);
     while (listener->polled_next < listener->polled_count)
         kur_consumer_free_records(listener->consumer, &listener->polled[listener->polled_next++], 1);
     while (kur__machine_drop_one(&listener->machine))

@@ -166,19 +166,22 @@ kur_status kur_delivery_defer(kur_delivery *delivery, kur_ticket *ticket, kur_er
     if (delivery->is_deferred)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the delivery was deferred before");
     kur__work *work = delivery->work;
-    if (!work->is_copy) {
-        kur_record *copy = kur_record_copy(work->item, error);
-        if (copy == NULL)
-            return KUR_ERROR_NO_MEMORY;
-        /* The handler may go on reading what it has: the original goes when it has returned. */
-        work->item = copy;
-        work->is_copy = true;
-    }
+    /* Also of a copy: the handler may go on reading what it has, which goes when it has returned. */
+    kur_record *copy = kur_record_copy(work->item, error);
+    if (copy == NULL)
+        return KUR_ERROR_NO_MEMORY;
+    bool was_copy = work->is_copy;
+    work->item = copy;
+    work->is_copy = true;
     delivery->is_deferred = true;
     work->is_deferred = true;
     kur_status status = kur__ticket_open(delivery->worker->listener, work, ticket, error);
-    if (status != KUR_OK)
-        delivery->is_deferred = work->is_deferred = false;
+    if (status == KUR_OK)
+        return KUR_OK;
+    delivery->is_deferred = work->is_deferred = false;
+    work->item = (void *)(uintptr_t)delivery->record;
+    work->is_copy = was_copy;
+    kur_consumer_free_records(delivery->worker->listener->consumer, &copy, 1);
     return status;
 }
 
@@ -328,12 +331,10 @@ bool kur__deliver(struct kur__worker *worker, kur__work *work)
     delivery.attempt = work->attempts;
     delivery.has_delay = delivery.is_deferred = false;
     delivery.delay_us = 0;
-    bool was_copy = work->is_copy;
     kur_outcome returned = call_handler(&delivery);
     if (delivery.is_deferred) {
         /* From here on the work may be finished by anybody, and is not looked at. */
-        if (!was_copy)
-            worker->done[worker->done_count++] = delivery.record;
+        worker->done[worker->done_count++] = delivery.record;
         if (worker->done_count == sizeof worker->done / sizeof *worker->done)
             kur__worker_flush(worker);
     } else {

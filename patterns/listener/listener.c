@@ -23,6 +23,7 @@ enum {
     RUN_STOP_MS = 30000,
     AHEAD_SHARE = 16,
     AHEAD_MIN_KBYTES = 1024,
+    FREE_MS = 5000, /* for what is left when nobody has stopped it before */
     POLLED = 1024
 };
 
@@ -307,7 +308,9 @@ static kur_status start_control(kur_listener *listener, kur_error *error)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed != 0)
         return kur_error_set(error, KUR_ERROR_SYSTEM, "no thread for the listener: %s", strerror(failed));
+    pthread_mutex_lock(&listener->lock);
     listener->has_control = true;
+    pthread_mutex_unlock(&listener->lock);
     return KUR_OK;
 }
 
@@ -377,7 +380,8 @@ kur_status kur_listener_stop(kur_listener *listener, int timeout_ms, kur_error *
     kur_listener_request_stop(listener);
     pthread_mutex_lock(&listener->lock);
     int waited = 0;
-    while (listener->has_control && listener->state != KUR__ENDED && waited != ETIMEDOUT)
+    while (listener->has_control && (listener->state != KUR__ENDED || atomic_load(&listener->running) > 0) &&
+           waited != ETIMEDOUT)
         waited = pthread_cond_timedwait(&listener->changed, &listener->lock, &until);
     bool is_over = !listener->has_control || listener->state == KUR__ENDED;
     kur_error failed = listener->failed;
@@ -452,12 +456,23 @@ void kur__request_free(struct kur__request *request)
     kur_free(request);
 }
 
+static void free_requests(struct kur__request *request)
+{
+    while (request != NULL) {
+        struct kur__request *next = request->next;
+        kur__request_free(request);
+        request = next;
+    }
+}
+
 void kur_listener_free(kur_listener *listener)
 {
     if (listener == NULL)
         return;
     if (listener->has_control) {
-        atomic_store(&listener->stop_by_us, kur_clock_monotonic_us());
+        bool is_stopped = atomic_load(&listener->stop_by_us) != INT64_MAX;
+        atomic_store(&listener->stop_by_us, kur_clock_monotonic_us() + (is_stopped ? 0 : FREE_MS * INT64_C(1000)));
+        atomic_store(&listener->is_freed, true);
         kur_listener_request_stop(listener);
         pthread_join(listener->control, NULL);
     }
@@ -470,11 +485,8 @@ void kur_listener_free(kur_listener *listener)
         kur_consumer_free(listener->consumer);
     }
     kur__machine_done(&listener->machine);
-    while (listener->requests != NULL) {
-        struct kur__request *next = listener->requests->next;
-        kur_free(listener->requests);
-        listener->requests = next;
-    }
+    free_requests(listener->requests);
+    free_requests(listener->sought);
     const int descriptors[] = {listener->wake_fd, listener->run_fd, listener->ready_fd, listener->epoll_fd};
     for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
         if (descriptors[i] >= 0)

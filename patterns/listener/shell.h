@@ -63,7 +63,8 @@ struct kur__record_handler {
 struct kur__worker {
     kur_listener *listener;
     pthread_t thread;
-    bool has_thread;
+    bool has_thread, has_started; /* .worker_start has made the state */
+    _Atomic int64_t since_us;     /* in a handler since then; 0: in none */
     void *state;
     kur_arena *arena;
     const kur_record *done[64]; /* to be freed together */
@@ -118,7 +119,9 @@ struct kur_listener {
     int64_t next_error_us;
     int64_t over_since_us; /* more is held than should be; 0: it is not */
     bool is_paused;        /* by the user */
-    bool is_leaving;
+    bool is_leaving, is_closing;
+    bool is_apart;               /* does not poll for a while: what the consumer has must not wake it */
+    struct kur__request *sought; /* while paused: those that have no source until a record comes */
     uint32_t cluster;
     kur__queue rejected; /* settling works that wait for room in the ring */
 
@@ -138,7 +141,7 @@ struct kur_listener {
     atomic_bool workers_end;
     int ready_fd; /* with KUR_DISPATCH_CALLER */
 
-    atomic_bool stop_requested, pause_requested;
+    atomic_bool stop_requested, pause_requested, is_freed, has_failed;
     _Atomic int64_t stop_by_us; /* of the monotonic clock; INT64_MAX: no hurry */
     int run_fd;                 /* wakes kur_listener_run */
     pthread_mutex_t lock;       /* guards state, failed and requests */
@@ -149,7 +152,7 @@ struct kur_listener {
 
     atomic_int deferred;
     _Atomic int64_t handled, finished, retried, rejected_count, unknown, gaps, stale, untold;
-    _Atomic int64_t held, held_bytes, assigned, running, oldest_us;
+    _Atomic int64_t held, held_bytes, assigned, running;
 };
 
 /* ---- worker.c ---- */
@@ -188,6 +191,8 @@ void kur__extra_say(struct kur__extra *extra, const char *cause, const char *rea
 kur_status kur__ticket_open(kur_listener *listener, kur__work *work, kur_ticket *ticket, kur_error *error);
 /* Makes all tickets of a listener stale, and gives their works back, linked. */
 kur__work *kur__tickets_close(kur_listener *listener);
+/* When the oldest of a listener's deferred records began to run; 0: there is none. */
+int64_t kur__tickets_oldest_us(const kur_listener *listener);
 
 /* ---- effect.c ---- */
 

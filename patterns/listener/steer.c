@@ -70,8 +70,14 @@ kur_status kur_listener_health_get(kur_listener *listener, kur_listener_health *
     kur_listener_health now = {.size = health->size < sizeof now ? health->size : sizeof now,
                                .is_running = listener->has_control && listener->state == KUR__STARTED,
                                .status = listener->failed.code};
+    bool has_workers = listener->has_control;
     pthread_mutex_unlock(&listener->lock);
-    int64_t oldest_us = atomic_load(&listener->oldest_us);
+    int64_t oldest_us = kur__tickets_oldest_us(listener);
+    for (int i = 0; has_workers && i < listener->worker_count; i++) {
+        int64_t since_us = atomic_load_explicit(&listener->workers[i].since_us, memory_order_relaxed);
+        if (since_us != 0 && (oldest_us == 0 || since_us < oldest_us))
+            oldest_us = since_us;
+    }
     now.assigned = (int)atomic_load(&listener->assigned);
     now.held = atomic_load(&listener->held);
     now.held_bytes = atomic_load(&listener->held_bytes);

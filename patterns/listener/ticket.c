@@ -18,6 +18,7 @@ struct slot {
     uint64_t generation; /* odd while somebody holds its ticket */
     kur_listener *listener;
     kur__work *work;
+    int64_t since_us;
     size_t next_free; /* plus one */
 };
 
@@ -52,6 +53,7 @@ kur_status kur__ticket_open(kur_listener *listener, kur__work *work, kur_ticket 
         first_free = slot->next_free;
         slot->listener = listener;
         slot->work = work;
+        slot->since_us = work->since_us;
         atomic_fetch_add(&listener->deferred, 1);
     }
     pthread_mutex_unlock(&lock);
@@ -78,6 +80,17 @@ kur__work *kur__tickets_close(kur_listener *listener)
         }
     pthread_mutex_unlock(&lock);
     return works;
+}
+
+int64_t kur__tickets_oldest_us(const kur_listener *listener)
+{
+    int64_t oldest_us = 0;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < count; i++)
+        if (slots[i].work != NULL && slots[i].listener == listener && (oldest_us == 0 || slots[i].since_us < oldest_us))
+            oldest_us = slots[i].since_us;
+    pthread_mutex_unlock(&lock);
+    return oldest_us;
 }
 
 static kur_status finish(kur_ticket ticket, kur_outcome outcome, const char *cause, const char *reason,

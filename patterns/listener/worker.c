@@ -117,12 +117,15 @@ void kur__worker_run(struct kur__worker *worker, kur__work *work)
 {
     kur_listener *listener = worker->listener;
     int64_t begin_us = kur_clock_monotonic_us();
+    atomic_store_explicit(&worker->since_us, begin_us, memory_order_relaxed);
     if (work->state == KUR__SETTLING) {
         kur__deliver_rejected(worker, work);
     } else {
         work->since_us = begin_us;
-        if (!kur__deliver(worker, work))
-            return; /* deferred: whoever has the ticket hands it back */
+        if (!kur__deliver(worker, work)) { /* deferred: whoever has the ticket hands it back */
+            atomic_store_explicit(&worker->since_us, 0, memory_order_relaxed);
+            return;
+        }
         if (work->verdict.outcome == KUR_DONE && !work->verdict.has_emits) {
             worker->done[worker->done_count++] = work->item;
             work->item = NULL;
@@ -130,6 +133,7 @@ void kur__worker_run(struct kur__worker *worker, kur__work *work)
                 kur__worker_flush(worker);
         }
     }
+    atomic_store_explicit(&worker->since_us, 0, memory_order_relaxed);
     bool is_slow = kur_clock_monotonic_us() - begin_us >= SLOW_US;
     bool runs_low = kur__ring_size(&listener->ring) <= listener->depth / 4;
     kur__mailbox_push(listener, work, is_slow || runs_low);
@@ -148,15 +152,35 @@ static kur__work *wait_for_work(kur_listener *listener)
     return work;
 }
 
+static kur_status start_worker(struct kur__worker *worker, kur_error *error)
+{
+    const kur_listener_options *options = &worker->listener->options;
+    kur_error said = {0};
+    kur_status status =
+        options->worker_start != NULL ? options->worker_start(options->user, &worker->state, &said) : KUR_OK;
+    worker->has_started = status == KUR_OK;
+    if (status == KUR_OK)
+        return KUR_OK;
+    if (said.code == KUR_OK)
+        kur_error_set(&said, status, ".worker_start has failed and said no more");
+    if (error != NULL)
+        *error = said;
+    return said.code;
+}
+
+static void stop_worker(struct kur__worker *worker)
+{
+    kur__worker_flush(worker);
+    if (worker->has_started && worker->listener->options.worker_stop != NULL)
+        worker->listener->options.worker_stop(worker->state);
+}
+
 static void *run_worker(void *user)
 {
     struct kur__worker *worker = user;
     kur_listener *listener = worker->listener;
     kur_error error = {0};
-    kur_worker_start *start = listener->options.worker_start;
-    if (start != NULL && start(listener->options.user, &worker->state, &error) != KUR_OK) {
-        if (error.code == KUR_OK)
-            kur_error_set(&error, KUR_ERROR_INVALID_STATE, ".worker_start has failed and said no more");
+    if (start_worker(worker, &error) != KUR_OK) {
         kur__listener_fail(listener, &error);
         return NULL; /* the others take what there is until the listener has stopped */
     }
@@ -170,9 +194,7 @@ static void *run_worker(void *user)
             break;
         kur__worker_run(worker, work);
     }
-    kur__worker_flush(worker);
-    if (listener->options.worker_stop != NULL)
-        listener->options.worker_stop(worker->state);
+    stop_worker(worker);
     return NULL;
 }
 
@@ -200,8 +222,8 @@ kur_status kur__workers_start(kur_listener *listener, kur_error *error)
             worker->has_thread = failed == 0;
             if (failed != 0)
                 status = kur_error_set(error, KUR_ERROR_SYSTEM, "no thread for worker %d: %s", i, strerror(failed));
-        } else if (listener->options.worker_start != NULL) {
-            status = listener->options.worker_start(listener->options.user, &worker->state, error);
+        } else {
+            status = start_worker(worker, error);
         }
     }
     return status;
@@ -217,11 +239,8 @@ void kur__workers_stop(kur_listener *listener)
         struct kur__worker *worker = &listener->workers[i];
         if (worker->has_thread)
             pthread_join(worker->thread, NULL);
-        else if (listener->options.dispatch == KUR_DISPATCH_CALLER && worker->arena != NULL) {
-            kur__worker_flush(worker);
-            if (listener->options.worker_stop != NULL)
-                listener->options.worker_stop(worker->state);
-        }
+        else if (listener->options.dispatch == KUR_DISPATCH_CALLER)
+            stop_worker(worker);
         kur_arena_free(worker->arena);
     }
     kur_free(listener->workers);
