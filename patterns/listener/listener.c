@@ -451,20 +451,6 @@ kur_status kur_listener_run(kur_listener *listener, kur_error *error)
     return status;
 }
 
-void kur__request_free(struct kur__request *request)
-{
-    kur_free(request);
-}
-
-static void free_requests(struct kur__request *request)
-{
-    while (request != NULL) {
-        struct kur__request *next = request->next;
-        kur__request_free(request);
-        request = next;
-    }
-}
-
 void kur_listener_free(kur_listener *listener)
 {
     if (listener == NULL)
@@ -485,8 +471,8 @@ void kur_listener_free(kur_listener *listener)
         kur_consumer_free(listener->consumer);
     }
     kur__machine_done(&listener->machine);
-    free_requests(listener->requests);
-    free_requests(listener->sought);
+    kur__requests_free(listener->requests);
+    kur__requests_free(listener->sought);
     const int descriptors[] = {listener->wake_fd, listener->run_fd, listener->ready_fd, listener->epoll_fd};
     for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
         if (descriptors[i] >= 0)

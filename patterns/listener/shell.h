@@ -229,9 +229,14 @@ void kur__control_wait(kur_listener *listener, int timeout_ms);
 /* Ends the listener with an error; the first one counts. Any thread. */
 void kur__listener_fail(kur_listener *listener, const kur_error *error);
 
-/* ---- listener.c ---- */
+/* ---- steer.c ---- */
 
 void kur__request_free(struct kur__request *request);
+/* All that are linked. */
+void kur__requests_free(struct kur__request *request);
+
+/* ---- listener.c ---- */
+
 /* kur_listener_run looks again. Any thread, and signal handlers. */
 void kur__listener_wake_run(kur_listener *listener);
 

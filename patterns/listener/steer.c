@@ -37,6 +37,20 @@ kur_status kur_listener_resume(kur_listener *listener, kur_error *error)
     return set_pause(listener, false, error);
 }
 
+void kur__request_free(struct kur__request *request)
+{
+    kur_free(request);
+}
+
+void kur__requests_free(struct kur__request *request)
+{
+    while (request != NULL) {
+        struct kur__request *next = request->next;
+        kur__request_free(request);
+        request = next;
+    }
+}
+
 kur_status kur_listener_seek(kur_listener *listener, const char *topic, int32_t partition, int64_t offset,
                              kur_error *error)
 {
