@@ -44,7 +44,8 @@ kur_consumer *consumer_of(const char *topic, const kur_consumer_options *given)
     /* The embedded broker's later rebalances take a second less than the session time-out. */
     if (!support_is_real())
         options.session_timeout_ms = 3000;
-    else if (options.assignor == KUR_ASSIGNOR_DEFAULT && options.session_timeout_ms == 0)
+    else if (options.protocol == KUR_GROUP_CLASSIC && options.assignor == KUR_ASSIGNOR_DEFAULT &&
+             options.session_timeout_ms == 0)
         options.protocol = support_group_protocol();
     kur_consumer *consumer = kur_consumer_new(consuming_client(), &options, &error);
     ck_assert_msg(consumer != NULL, "%s", error.message);
