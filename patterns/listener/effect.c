@@ -79,7 +79,7 @@ static void begin_emits(kur_listener *listener, kur__work *work, int64_t now_us)
         kur__effect_end(listener, work, now_us);
 }
 
-static void begin_reject(kur_listener *listener, kur__work *work)
+static void begin_reject(kur_listener *listener, kur__work *work, int64_t now_us)
 {
     const struct kur__extra *extra = work->extra;
     if (listener->options.on_rejected != NULL) {
@@ -93,7 +93,8 @@ static void begin_reject(kur_listener *listener, kur__work *work)
                   kur_record_topic(record), (int)kur_record_partition(record), (long long)work->offset,
                   (int)work->attempts, extra != NULL ? extra->cause : "", extra != NULL ? extra->reason : "");
     kur__listener_fail(listener, &error);
-    /* It stays unfinished, and settles nowhere. */
+    /* It stays unfinished, and goes back with all that is held at the end. */
+    kur__machine_effect(&listener->machine, work, false, now_us);
 }
 
 void kur__effect_begin(kur_listener *listener, kur__work *work, int64_t now_us)
@@ -101,7 +102,7 @@ void kur__effect_begin(kur_listener *listener, kur__work *work, int64_t now_us)
     if (work->effect == KUR__EFFECT_EMIT)
         begin_emits(listener, work, now_us);
     else
-        begin_reject(listener, work);
+        begin_reject(listener, work, now_us);
 }
 
 void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us)
