@@ -11,6 +11,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -51,7 +52,8 @@ struct proxy {
 
 /* ---- All connections of this process ---- */
 
-static _Atomic(uint32_t) redirect_from, redirect_to; /* ports in the network's order; 0: none */
+/* Ports and the broker's address, in the network's order; a port of 0: none. */
+static _Atomic(uint32_t) redirect_from, redirect_to, redirect_address;
 
 /* In place of the C library's, for all that is in this process: librdkafka above all. */
 __attribute__((visibility("default"))) int proxied_connect(int fd, const struct sockaddr *address,
@@ -63,7 +65,8 @@ int proxied_connect(int fd, const struct sockaddr *address, socklen_t size)
     uint32_t from = atomic_load(&redirect_from);
     if (from != 0 && address->sa_family == AF_INET && size == sizeof changed) {
         memcpy(&changed, address, sizeof changed);
-        if (changed.sin_port == from && changed.sin_addr.s_addr == htonl(INADDR_LOOPBACK)) {
+        if (changed.sin_port == from && changed.sin_addr.s_addr == atomic_load(&redirect_address)) {
+            changed.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
             changed.sin_port = (in_port_t)atomic_load(&redirect_to);
             return (int)syscall(SYS_connect, fd, &changed, sizeof changed);
         }
@@ -213,16 +216,26 @@ static void wake(struct proxy *proxy)
     ck_assert_int_eq(write(proxy->wake[1], "", 1), 1);
 }
 
+/* The first broker of "host:port,…". */
+static struct sockaddr_in resolve(const char *bootstrap)
+{
+    char host[256], port[8];
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    struct sockaddr_in address;
+    ck_assert_msg(sscanf(bootstrap, "%255[^:]:%7[0-9]", host, port) == 2, "not host:port: %s", bootstrap);
+    ck_assert_msg(getaddrinfo(host, port, &hints, &found) == 0, "no address of %s", host);
+    memcpy(&address, found->ai_addr, sizeof address);
+    freeaddrinfo(found);
+    return address;
+}
+
 struct proxy *proxy_new(const char *bootstrap)
 {
-    int port;
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof own;
     struct proxy *made = calloc(1, sizeof *made);
     ck_assert_ptr_nonnull(made);
-    ck_assert_msg(sscanf(bootstrap, "127.0.0.1:%d", &port) == 1, "the proxy needs 127.0.0.1:port, not %s", bootstrap);
-    made->broker = own;
-    made->broker.sin_port = htons((uint16_t)port);
+    made->broker = resolve(bootstrap);
     atomic_store(&made->lose_key, -1);
     made->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(bind(made->listener, (struct sockaddr *)&own, sizeof own), 0);
@@ -231,6 +244,7 @@ struct proxy *proxy_new(const char *bootstrap)
     ck_assert_int_eq(pipe2(made->wake, O_CLOEXEC), 0);
     ck_assert_int_eq(pthread_create(&made->thread, NULL, run, made), 0);
     atomic_store(&redirect_to, own.sin_port);
+    atomic_store(&redirect_address, made->broker.sin_addr.s_addr);
     atomic_store(&redirect_from, made->broker.sin_port);
     return made;
 }

@@ -22,7 +22,7 @@ typedef enum proxy_loss {
     PROXY_CUT_ANSWER        /* it reaches the broker, which answers: then the connection is closed, others are not */
 } proxy_loss;
 
-/* Between this process and `bootstrap` (of the form 127.0.0.1:port), from now on. */
+/* Between this process and `bootstrap` (host:port, an IPv4 one), from now on. */
 struct proxy *proxy_new(const char *bootstrap);
 
 /* Also for the connections that are there. */
