@@ -78,6 +78,10 @@ static pid_t spawn(const char *topic, const char *group, const char *ledger)
     pid_t child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        sigset_t held; /* until the listener runs, which takes it then: on a slow day it does not run yet */
+        sigemptyset(&held);
+        sigaddset(&held, SIGTERM);
+        sigprocmask(SIG_BLOCK, &held, NULL);
         char name[4096] = "";
         ssize_t size = readlink("/proc/self/exe", name, sizeof name - 1);
         char *arguments[] = {name, strdup(bootstrap), strdup(topic), strdup(group), strdup(ledger), NULL};
