@@ -12,6 +12,7 @@
 #include <kurier/sys/clock.h>
 #include <kurier/sys/log.h>
 #include <kurier/sys/memory.h>
+#include <kurier/sys/options.h>
 #include <string.h>
 
 #include "listener/shell.h"
@@ -122,7 +123,7 @@ static kur__source *open_source(kur_listener *listener, const kur_position *posi
                                   .start = position->offset,
                                   .is_committed = position->is_committed,
                                   .text = position->metadata,
-                                  .log = {.cluster = listener->cluster, .epoch = position->leader_epoch},
+                                  .log = {.epoch = position->leader_epoch},
                                   .generation = -1};
     listener->seen_topic = NULL;
     if (kur__machine_assign(&listener->machine, &assignment, &source, &start, kur_clock_monotonic_us(), &warning,
@@ -189,26 +190,24 @@ kur__source *kur__source_for(kur_listener *listener, const kur_record *record)
 
 static void assigned(kur_listener *listener, const kur_position *positions, size_t count)
 {
-    const kur_position *position = positions;
     for (size_t i = 0; i < count; i++) {
+        const kur_position *position = kur_options_at(positions, i);
         /* The consumer keeps a pause through rebalances; ours is decided anew. */
         kur_consumer_resume(listener->consumer, position->topic, position->partition, NULL);
         if (listener->is_paused)
             kur_consumer_pause(listener->consumer, position->topic, position->partition, NULL);
         if (position->offset >= 0)
             open_source(listener, position);
-        position = (const kur_position *)(const void *)((const char *)position + positions->size);
     }
 }
 
 static bool still_runs(const kur_listener *listener, const kur_position *positions, size_t count)
 {
-    const kur_position *position = positions;
     for (size_t i = 0; i < count; i++) {
+        const kur_position *position = kur_options_at(positions, i);
         const kur__source *source = kur__machine_source(&listener->machine, position->topic, position->partition);
         if (source != NULL && (source->running > 0 || source->settling > 0))
             return true;
-        position = (const kur_position *)(const void *)((const char *)position + positions->size);
     }
     return false;
 }
@@ -216,12 +215,11 @@ static bool still_runs(const kur_listener *listener, const kur_position *positio
 static void for_each(kur_listener *listener, const kur_position *positions, size_t count,
                      void (*step)(kur_listener *listener, kur__source *source))
 {
-    const kur_position *position = positions;
     for (size_t i = 0; i < count; i++) {
+        const kur_position *position = kur_options_at(positions, i);
         kur__source *source = kur__machine_source(&listener->machine, position->topic, position->partition);
         if (source != NULL)
             step(listener, source);
-        position = (const kur_position *)(const void *)((const char *)position + positions->size);
     }
 }
 

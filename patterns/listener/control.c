@@ -18,6 +18,7 @@
 #include <inttypes.h>
 #include <kurier/sys/clock.h>
 #include <kurier/sys/log.h>
+#include <kurier/sys/memory.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -26,7 +27,6 @@
 #include "listener/shell.h"
 
 enum {
-    BATCH = 1024,
     OVERHEAD_BYTES = 200, /* of a record, about */
     OVER_US = 100 * 1000, /* more is held than should be, before partitions are paused */
     LOOK_MS = 20,         /* while something runs, its result may have come without a word */
@@ -191,7 +191,7 @@ static void set_pauses(kur_listener *listener, bool only_resume)
     for (struct kur__request *one; !wants && (one = listener->sought) != NULL;) {
         kur_consumer_resume(listener->consumer, one->topic, one->partition, NULL);
         listener->sought = one->next;
-        kur__request_free(one);
+        kur_free(one);
     }
     while (kur__machine_next_pause(&listener->machine, only_resume, &source, &paused))
         if (!listener->is_paused)
@@ -334,7 +334,7 @@ static void take_requests(kur_listener *listener)
             request->next = listener->sought;
             listener->sought = request;
         } else {
-            kur__request_free(request);
+            kur_free(request);
         }
         request = next;
     }

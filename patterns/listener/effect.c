@@ -17,7 +17,6 @@ static void on_result(const kur_result *result, void *user)
     struct kur__emit *emit = user;
     kur__work *work = emit->work;
     struct kur__extra *extra = work->extra;
-    emit->is_pending = false;
     emit->is_acknowledged = result->status == KUR_DELIVERED;
     if (--extra->pending == 0)
         kur__mailbox_push(emit->listener, work, true);
@@ -61,13 +60,10 @@ static void begin_emits(kur_listener *listener, kur__work *work, int64_t now_us)
         if (emit->is_acknowledged)
             continue;
         emit->listener = listener;
-        emit->is_pending = true;
         extra->pending++;
         status = send(listener, emit, has_parent ? &parent : NULL, &error);
-        if (status != KUR_OK) {
-            emit->is_pending = false;
+        if (status != KUR_OK)
             extra->pending--;
-        }
     }
     kur_arena_reset(listener->arena);
     if (status != KUR_OK)

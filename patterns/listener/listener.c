@@ -7,13 +7,15 @@
  */
 #include <errno.h>
 #include <kurier/sys/clock.h>
+#include <kurier/sys/error.h>
 #include <kurier/sys/memory.h>
+#include <kurier/sys/options.h>
+#include <kurier/sys/thread.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "listener/shell.h"
@@ -34,28 +36,11 @@ static kur_status wrong(kur_error *error, const char *what)
     return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s", what);
 }
 
-static kur_status take_options(void *to, size_t size, const void *from, const char *name, kur_error *error)
-{
-    size_t given = from != NULL ? *(const size_t *)from : 0;
-    memset(to, 0, size);
-    if (from == NULL)
-        return KUR_OK;
-    if (given < sizeof(size_t) || given > 4096)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s.size is not set: use the macro of the same name",
-                             name);
-    for (size_t i = size; i < given; i++)
-        if (((const char *)from)[i] != 0)
-            return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s has members that this library does not know",
-                                 name);
-    memcpy(to, from, given < size ? given : size);
-    return KUR_OK;
-}
-
 static kur_status take_policy(kur_listener *listener, const kur_retry_policy *given, kur_error *error)
 {
     kur_retry_policy policy;
     kur__machine_options *to = &listener->decisions;
-    kur_status status = take_options(&policy, sizeof policy, given, "kur_retry_policy", error);
+    kur_status status = kur_options_take(&policy, sizeof policy, given, "kur_retry_policy", error);
     if (status != KUR_OK)
         return status;
     if (policy.attempts < KUR_NONE || policy.delay_ms < 0 || policy.delay_max_ms < 0 || policy.timeout_ms < 0)
@@ -194,15 +179,14 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *g
 {
     kur_listener_options options;
     if (client == NULL) {
-        if (error == NULL || error->code == KUR_OK)
-            kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "client is NULL");
+        kur_error_null(error, "client");
         return NULL;
     }
     if (given == NULL) {
         wrong(error, "options is NULL: .group and .topics are needed");
         return NULL;
     }
-    if (take_options(&options, sizeof options, given, "kur_listener_options", error) != KUR_OK ||
+    if (kur_options_take(&options, sizeof options, given, "kur_listener_options", error) != KUR_OK ||
         check(&options, error) != KUR_OK)
         return NULL;
     kur_listener *listener = kur_calloc(1, sizeof *listener);
@@ -217,11 +201,7 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *g
     pthread_mutex_init(&listener->lock, NULL);
     pthread_mutex_init(&listener->idle_lock, NULL);
     pthread_cond_init(&listener->idle, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&listener->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    kur_condition_init(&listener->changed);
     kur_status status = take_policy(listener, options.retry, error);
     if (status == KUR_OK)
         status = copy_texts(listener, &options, error);
@@ -292,20 +272,9 @@ kur_status kur_listener_on_tombstone(kur_listener *listener, kur_record_handler 
 
 /* ---- Start and stop ---- */
 
-static kur_status null_listener(kur_error *error)
-{
-    if (error != NULL && error->code != KUR_OK)
-        return error->code;
-    return wrong(error, "listener is NULL");
-}
-
 static kur_status start_control(kur_listener *listener, kur_error *error)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&listener->control, NULL, kur__control_run, listener);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = kur_thread_start(&listener->control, kur__control_run, listener);
     if (failed != 0)
         return kur_error_set(error, KUR_ERROR_SYSTEM, "no thread for the listener: %s", strerror(failed));
     pthread_mutex_lock(&listener->lock);
@@ -317,7 +286,7 @@ static kur_status start_control(kur_listener *listener, kur_error *error)
 kur_status kur_listener_start(kur_listener *listener, kur_error *error)
 {
     if (listener == NULL)
-        return null_listener(error);
+        return kur_error_null(error, "listener");
     if (listener->registration.code != KUR_OK) {
         if (error != NULL)
             *error = listener->registration;
@@ -365,18 +334,11 @@ void kur_listener_request_stop(kur_listener *listener)
 kur_status kur_listener_stop(kur_listener *listener, int timeout_ms, kur_error *error)
 {
     if (listener == NULL)
-        return null_listener(error);
+        return kur_error_null(error, "listener");
     if (timeout_ms < 0)
         return wrong(error, "timeout_ms is negative");
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
+    struct timespec until = kur_deadline_after(timeout_ms);
     atomic_store(&listener->stop_by_us, kur_clock_monotonic_us() + timeout_ms * INT64_C(1000));
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     kur_listener_request_stop(listener);
     pthread_mutex_lock(&listener->lock);
     int waited = 0;
@@ -425,7 +387,7 @@ kur_status kur_listener_run(kur_listener *listener, kur_error *error)
 {
     kur_listener *none = NULL;
     if (listener == NULL)
-        return null_listener(error);
+        return kur_error_null(error, "listener");
     if (!atomic_compare_exchange_strong(&listener_of_signals, &none, listener))
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "another listener of this process runs");
     struct sigaction action = {.sa_handler = on_signal}, terminate, interrupt;

@@ -36,7 +36,7 @@ struct kur__emit {
     char id[KUR_UUID_TEXT_SIZE];
     kur_listener *listener;
     kur__work *work;
-    bool is_pending, is_acknowledged;
+    bool is_acknowledged;
 };
 
 /* What of a work is rarely needed. */
@@ -122,8 +122,7 @@ struct kur_listener {
     bool is_leaving, is_closing;
     bool is_apart;               /* does not poll for a while: what the consumer has must not wake it */
     struct kur__request *sought; /* while paused: those that have no source until a record comes */
-    uint32_t cluster;
-    kur__queue rejected; /* settling works that wait for room in the ring */
+    kur__queue rejected;         /* settling works that wait for room in the ring */
 
     struct kur__ring ring;
     _Alignas(64) _Atomic(kur__work *) mailbox;
@@ -231,7 +230,6 @@ void kur__listener_fail(kur_listener *listener, const kur_error *error);
 
 /* ---- steer.c ---- */
 
-void kur__request_free(struct kur__request *request);
 /* All that are linked. */
 void kur__requests_free(struct kur__request *request);
 

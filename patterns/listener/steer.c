@@ -5,23 +5,17 @@
  * to run its handlers.
  */
 #include <kurier/sys/clock.h>
+#include <kurier/sys/error.h>
 #include <kurier/sys/memory.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "listener/shell.h"
 
-static kur_status null_argument(kur_error *error, const char *what)
-{
-    if (error != NULL && error->code != KUR_OK && strcmp(what, "listener") == 0)
-        return error->code;
-    return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is NULL", what);
-}
-
 static kur_status set_pause(kur_listener *listener, bool paused, kur_error *error)
 {
     if (listener == NULL)
-        return null_argument(error, "listener");
+        return kur_error_null(error, "listener");
     atomic_store(&listener->pause_requested, paused);
     kur__control_wake(listener);
     return KUR_OK;
@@ -37,16 +31,11 @@ kur_status kur_listener_resume(kur_listener *listener, kur_error *error)
     return set_pause(listener, false, error);
 }
 
-void kur__request_free(struct kur__request *request)
-{
-    kur_free(request);
-}
-
 void kur__requests_free(struct kur__request *request)
 {
     while (request != NULL) {
         struct kur__request *next = request->next;
-        kur__request_free(request);
+        kur_free(request);
         request = next;
     }
 }
@@ -54,8 +43,10 @@ void kur__requests_free(struct kur__request *request)
 kur_status kur_listener_seek(kur_listener *listener, const char *topic, int32_t partition, int64_t offset,
                              kur_error *error)
 {
-    if (listener == NULL || topic == NULL)
-        return null_argument(error, listener == NULL ? "listener" : "topic");
+    if (listener == NULL)
+        return kur_error_null(error, "listener");
+    if (topic == NULL)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "topic is NULL");
     if (partition < 0 || (offset < 0 && offset != KUR_OFFSET_BEGINNING && offset != KUR_OFFSET_END))
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "partition or offset is not valid");
     size_t size = strlen(topic) + 1;
@@ -76,8 +67,10 @@ kur_status kur_listener_seek(kur_listener *listener, const char *topic, int32_t 
 
 kur_status kur_listener_health_get(kur_listener *listener, kur_listener_health *health, kur_error *error)
 {
-    if (listener == NULL || health == NULL)
-        return null_argument(error, listener == NULL ? "listener" : "health");
+    if (listener == NULL)
+        return kur_error_null(error, "listener");
+    if (health == NULL)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "health is NULL");
     if (health->size < sizeof(size_t))
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "health.size is not set: use KUR_LISTENER_HEALTH()");
     pthread_mutex_lock(&listener->lock);
@@ -119,7 +112,7 @@ int kur_listener_fd(const kur_listener *listener)
 kur_status kur_listener_dispatch(kur_listener *listener, int most, int *count, kur_error *error)
 {
     if (listener == NULL)
-        return null_argument(error, "listener");
+        return kur_error_null(error, "listener");
     if (listener->options.dispatch != KUR_DISPATCH_CALLER || listener->workers == NULL)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "this listener has workers, or was not started");
     if (most < 1)

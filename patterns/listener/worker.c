@@ -15,10 +15,9 @@
  * Records of finished works are freed by the workers, many together, which is most of what a record costs after its
  * handler.
  */
-#include <errno.h>
 #include <kurier/sys/clock.h>
 #include <kurier/sys/memory.h>
-#include <signal.h>
+#include <kurier/sys/thread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -206,8 +205,6 @@ kur_status kur__workers_start(kur_listener *listener, kur_error *error)
     if (listener->workers == NULL)
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: workers");
     listener->worker_count = count;
-    sigset_t all, before;
-    sigfillset(&all);
     kur_status status = KUR_OK;
     for (int i = 0; i < count && status == KUR_OK; i++) {
         struct kur__worker *worker = &listener->workers[i];
@@ -216,9 +213,7 @@ kur_status kur__workers_start(kur_listener *listener, kur_error *error)
         if (worker->arena == NULL) {
             status = kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: workers");
         } else if (has_threads) {
-            pthread_sigmask(SIG_SETMASK, &all, &before);
-            int failed = pthread_create(&worker->thread, NULL, run_worker, worker);
-            pthread_sigmask(SIG_SETMASK, &before, NULL);
+            int failed = kur_thread_start(&worker->thread, run_worker, worker);
             worker->has_thread = failed == 0;
             if (failed != 0)
                 status = kur_error_set(error, KUR_ERROR_SYSTEM, "no thread for worker %d: %s", i, strerror(failed));

@@ -76,13 +76,6 @@ kur_status kur_error_set(kur_error *error, kur_status status, const char *format
     return status;
 }
 
-kur_status kur__error_null(kur_error *error, const char *what)
-{
-    if (error != NULL && error->code != KUR_OK)
-        return error->code;
-    return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is NULL", what);
-}
-
 kur_status kur__error_no_memory(kur_error *error)
 {
     return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");

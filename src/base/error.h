@@ -1,15 +1,12 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Setting errors, inside: the rule that a NULL object keeps the first error, and the two messages everyone needs.
+ * Setting errors, inside: the messages everyone needs.
  */
 #ifndef KURIER_BASE_ERROR_H
 #define KURIER_BASE_ERROR_H
 
-#include <kurier/error.h>
-
-/* The object handed in is NULL: an error that is already set stays, and its status is returned. */
-kur_status kur__error_null(kur_error *error, const char *what);
+#include <kurier/sys/error.h>
 
 /* KUR_ERROR_NO_MEMORY in the words used everywhere. */
 kur_status kur__error_no_memory(kur_error *error);

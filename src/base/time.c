@@ -218,7 +218,7 @@ static int shown(size_t size)
 kur_status kur_time_parse(const char *text, size_t size, int64_t *time_us, kur_error *error)
 {
     if (text == NULL || time_us == NULL)
-        return kur__error_null(error, text == NULL ? "text" : "time_us");
+        return kur_error_null(error, text == NULL ? "text" : "time_us");
     struct reader reader = {text, text + size};
     int64_t time;
     if (!read_time(&reader, &time) || reader.text != reader.end)
@@ -231,7 +231,7 @@ kur_status kur_time_parse(const char *text, size_t size, int64_t *time_us, kur_e
 kur_status kur_date_parse(const char *text, size_t size, int32_t *days, kur_error *error)
 {
     if (text == NULL || days == NULL)
-        return kur__error_null(error, text == NULL ? "text" : "days");
+        return kur_error_null(error, text == NULL ? "text" : "days");
     struct reader reader = {text, text + size};
     int64_t found;
     if (!read_date(&reader, &found) || reader.text != reader.end)

@@ -87,7 +87,7 @@ static void take_time(int64_t now_ms, const uint8_t random[RANDOM_SIZE], int64_t
 kur_status kur_uuid_new(kur_uuid *uuid, kur_error *error)
 {
     if (uuid == NULL)
-        return kur__error_null(error, "uuid");
+        return kur_error_null(error, "uuid");
     uint8_t random[RANDOM_SIZE];
     int64_t ms = 0;
     unsigned counter = 0;
@@ -158,7 +158,7 @@ static bool read_uuid(const char *text, kur_uuid *uuid)
 kur_status kur_uuid_parse(const char *text, size_t size, kur_uuid *uuid, kur_error *error)
 {
     if (text == NULL || uuid == NULL)
-        return kur__error_null(error, text == NULL ? "text" : "uuid");
+        return kur_error_null(error, text == NULL ? "text" : "uuid");
     kur_uuid found;
     if (size != KUR_UUID_TEXT_SIZE - 1 || !read_uuid(text, &found))
         return kur_error_set(error, KUR_ERROR_SYNTAX, "expected a UUID of 36 characters, found \"%.*s\"",

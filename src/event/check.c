@@ -237,7 +237,7 @@ static kur_status check_type(const kur_type *type, const struct above *above, co
 kur_status kur__type_is_record(const kur_type *type, kur_error *error)
 {
     if (type == NULL)
-        return kur__error_null(error, "type");
+        return kur_error_null(error, "type");
     if (type->abi != KUR_TYPE_ABI || type->kind != KUR_KIND_IS_RECORD)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                              "not the descriptor of a record of ABI %d: made with other headers?", KUR_TYPE_ABI);
@@ -247,7 +247,7 @@ kur_status kur__type_is_record(const kur_type *type, kur_error *error)
 kur_status kur_type_check(const kur_type *type, kur_error *error)
 {
     if (type == NULL)
-        return kur__error_null(error, "type");
+        return kur_error_null(error, "type");
     if (type->kind != KUR_KIND_IS_RECORD && type->kind != KUR_KIND_IS_ENUM)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "not the descriptor of a record, an event or an enum");
     return check_type(type, NULL, NULL, error);

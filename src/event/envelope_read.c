@@ -310,7 +310,7 @@ static kur_status finish_structured(kur__envelope_reader *reader, kur_arena *are
         return kur_error_set(error, KUR_ERROR_NOT_AN_EVENT, "not a CloudEvent that can be read: content-type %.60s",
                              content_type);
     if (arena == NULL)
-        return kur__error_null(error, "arena");
+        return kur_error_null(error, "arena");
     if (view->data.data == NULL)
         return wrong(error, "a structured event", "has a null value");
 
@@ -389,10 +389,7 @@ kur_status kur_event_decode(const kur_event_view *view, const kur_type *type, ku
                             kur_error *error)
 {
     if (view == NULL || type == NULL || arena == NULL || event == NULL)
-        return kur__error_null(error, view == NULL    ? "view"
-                                      : type == NULL  ? "type"
-                                      : arena == NULL ? "arena"
-                                                      : "event");
+        return kur_error_null(error, view == NULL ? "view" : type == NULL ? "type" : arena == NULL ? "arena" : "event");
     if (view->data.data == NULL)
         return kur_error_set(error, KUR_ERROR_MISMATCH, "the event has no data: a tombstone");
     if (view->content_type != NULL && !kur__content_type_is_json(view->content_type))

@@ -105,7 +105,7 @@ static kur_status not_parsed(kur_bytes json, size_t pad, const json_error_t *why
 kur_status kur__json_parse(kur_bytes json, size_t around, json_t **tree, kur_error *error)
 {
     if (json.data == NULL)
-        return kur__error_null(error, "json");
+        return kur_error_null(error, "json");
     if (json.size > KUR_JSON_SIZE_MAX)
         return kur_error_set(error, KUR_ERROR_TOO_LARGE, "the JSON has %zu bytes, at most %d are read", json.size,
                              KUR_JSON_SIZE_MAX);
@@ -367,7 +367,7 @@ kur_status kur_json_read(const kur_type *type, kur_bytes json, kur_arena *arena,
     if (status != KUR_OK)
         return status;
     if (arena == NULL || record == NULL)
-        return kur__error_null(error, arena == NULL ? "arena" : "record");
+        return kur_error_null(error, arena == NULL ? "arena" : "record");
     json_t *tree;
     status = kur__json_parse(json, 0, &tree, error);
     if (status != KUR_OK)

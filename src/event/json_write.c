@@ -183,7 +183,7 @@ kur_status kur_json_write(const kur_type *type, const void *record, kur_buffer *
     if (status != KUR_OK)
         return status;
     if (record == NULL || json == NULL)
-        return kur__error_null(error, record == NULL ? "record" : "json");
+        return kur_error_null(error, record == NULL ? "record" : "json");
     writer w = {json, error};
     size_t before = json->size;
     status = write_value(&w, type, NULL, record, NULL, 0);

@@ -21,7 +21,7 @@ kur_status kur_type_key(const kur_type *type, const void *record, kur_buffer *ke
     if (status != KUR_OK)
         return status;
     if (record == NULL || key == NULL || has_key == NULL)
-        return kur__error_null(error, record == NULL ? "record" : key == NULL ? "key" : "has_key");
+        return kur_error_null(error, record == NULL ? "record" : key == NULL ? "key" : "has_key");
     for (size_t i = 0; i < type->field_count; i++) {
         const kur_field *field = kur__type_field(type, i);
         if ((field->flags & KUR_KEY) == 0)
@@ -52,7 +52,7 @@ kur_status kur_type_event_name(const kur_type *type, kur_buffer *name, kur_error
     if (status != KUR_OK)
         return status;
     if (name == NULL)
-        return kur__error_null(error, "name");
+        return kur_error_null(error, "name");
     if (type->event_type == NULL)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is not an event: it was declared by KUR_RECORD",
                              type->name);

@@ -94,7 +94,7 @@ kur_status kur_type_print(const kur_type *type, const void *record, kur_buffer *
     if (status != KUR_OK)
         return status;
     if (record == NULL || text == NULL)
-        return kur__error_null(error, record == NULL ? "record" : "text");
+        return kur_error_null(error, record == NULL ? "record" : "text");
     size_t before = text->size;
     status = print(type, record, 0, text);
     if (status == KUR_OK)

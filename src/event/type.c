@@ -349,7 +349,7 @@ kur_status kur_type_validate(const kur_type *type, const void *record, kur_error
     if (status != KUR_OK)
         return status;
     if (record == NULL)
-        return kur__error_null(error, "record");
+        return kur_error_null(error, "record");
     return validate(type, NULL, record, NULL, 0, error);
 }
 

@@ -58,7 +58,7 @@ static kur_status open_handle(kur_admin *admin, kur_error *error)
 kur_admin *kur_admin_new(kur_client *client, kur_error *error)
 {
     if (client == NULL) {
-        kur__error_null(error, "client");
+        kur_error_null(error, "client");
         return NULL;
     }
     kur_admin *admin = kur_calloc(1, sizeof *admin);
@@ -145,7 +145,7 @@ kur_status kur__admin_begin(kur__admin_call *call, kur_admin *admin, int timeout
     *call = (kur__admin_call){.admin = admin, .arena = arena, .timeout_ms = timeout_ms};
     if (timeout_ms < 0)
         return kur_error_set(&call->error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative");
-    call->deadline = kur__deadline_after(timeout_ms);
+    call->deadline = kur_deadline_after(timeout_ms);
     call->since_us = kur_clock_monotonic_us();
     kur__admin_changed(call);
     if (arena == NULL) {
@@ -193,7 +193,7 @@ bool kur__admin_again(kur__admin_call *call)
 
 void kur__admin_changed(kur__admin_call *call)
 {
-    call->settled = kur__deadline_after(SETTLE_MS);
+    call->settled = kur_deadline_after(SETTLE_MS);
 }
 
 bool kur__admin_settles(kur__admin_call *call)

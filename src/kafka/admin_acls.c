@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/options.h"
 #include "kafka/admin.h"
+#include <kurier/sys/options.h>
 
 enum {
     TEXT_SIZE_MAX = 1000,
@@ -53,7 +53,7 @@ static kur_status check_acl(const kur_acl *acl, bool is_made, kur_error *error)
 
 static kur_status take_acl(kur_acl *acl, const void *given, bool is_made, kur_error *error)
 {
-    kur_status status = kur__options_take(acl, sizeof *acl, given, "kur_acl", error);
+    kur_status status = kur_options_take(acl, sizeof *acl, given, "kur_acl", error);
     return status == KUR_OK ? check_acl(acl, is_made, error) : status;
 }
 
@@ -191,7 +191,7 @@ static kur_status make_bindings(const kur_acl *acls, size_t count, rd_kafka_AclB
 {
     for (; *made < count; (*made)++) {
         kur_acl acl;
-        kur_status status = take_acl(&acl, kur__options_at(acls, *made), true, error);
+        kur_status status = take_acl(&acl, kur_options_at(acls, *made), true, error);
         if (status == KUR_OK && (bindings[*made] = binding_of(&acl, error)) == NULL)
             status = KUR_ERROR_UNSUPPORTED;
         if (status != KUR_OK) {
@@ -205,7 +205,7 @@ static kur_status make_bindings(const kur_acl *acls, size_t count, rd_kafka_AclB
 kur_status kur_admin_create_acls(kur_admin *admin, const kur_acl *acls, size_t count, int timeout_ms, kur_error *error)
 {
     if (admin == NULL || acls == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : "acls");
+        return kur_error_null(error, admin == NULL ? "admin" : "acls");
     if (count == 0 || count > KUR__ADMIN_COUNT_MAX)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "count is not 1 to %d", KUR__ADMIN_COUNT_MAX);
     kur_arena *arena = kur_arena_new();
@@ -288,7 +288,7 @@ kur_status kur_admin_list_acls(kur_admin *admin, const kur_acl *match, int timeo
                                kur_acl_list *acls, kur_error *error)
 {
     if (admin == NULL || arena == NULL || acls == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : arena == NULL ? "arena" : "acls");
+        return kur_error_null(error, admin == NULL ? "admin" : arena == NULL ? "arena" : "acls");
     kur_acl taken;
     kur_status status = take_acl(&taken, match, false, error);
     return status == KUR_OK ? run(admin, list_once, &taken, timeout_ms, arena, acls, error) : status;
@@ -298,9 +298,9 @@ kur_status kur_admin_delete_acls(kur_admin *admin, const kur_acl *match, int tim
                                  kur_acl_list *deleted, kur_error *error)
 {
     if (admin == NULL || match == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : "match");
+        return kur_error_null(error, admin == NULL ? "admin" : "match");
     if ((arena == NULL) != (deleted == NULL))
-        return kur__error_null(error, arena == NULL ? "arena" : "deleted");
+        return kur_error_null(error, arena == NULL ? "arena" : "deleted");
     kur_acl taken;
     kur_status status = take_acl(&taken, match, false, error);
     if (status == KUR_OK && taken.name == NULL && taken.principal == NULL)
@@ -343,9 +343,9 @@ static const char *operation_name(kur_acl_operation operation)
 kur_status kur_acl_print(const kur_acl *given, kur_buffer *buffer, kur_error *error)
 {
     if (given == NULL || buffer == NULL)
-        return kur__error_null(error, given == NULL ? "acl" : "buffer");
+        return kur_error_null(error, given == NULL ? "acl" : "buffer");
     kur_acl acl;
-    kur_status status = kur__options_take(&acl, sizeof acl, given, "kur_acl", error);
+    kur_status status = kur_options_take(&acl, sizeof acl, given, "kur_acl", error);
     if (status != KUR_OK)
         return status;
     bool all_hosts = acl.host == NULL || strcmp(acl.host, "*") == 0;

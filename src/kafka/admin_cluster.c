@@ -201,7 +201,7 @@ kur_status kur_admin_cluster(kur_admin *admin, int timeout_ms, kur_arena *arena,
                              kur_error *error)
 {
     if (admin == NULL || arena == NULL || cluster == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : arena == NULL ? "arena" : "cluster");
+        return kur_error_null(error, admin == NULL ? "admin" : arena == NULL ? "arena" : "cluster");
     kur__admin_call call;
     kur_cluster_view *view = kur_arena_alloc(arena, sizeof *view);
     kur_status status = kur__admin_begin(&call, admin, timeout_ms, arena);

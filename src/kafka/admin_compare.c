@@ -330,9 +330,9 @@ static kur_status begin_work(kur_admin *admin, enum goal goal, const kur_topic_s
                              int timeout_ms, kur_arena *arena, kur_topic_differences *differences, kur_error *error)
 {
     if (admin == NULL || specs == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : "wanted");
+        return kur_error_null(error, admin == NULL ? "admin" : "wanted");
     if ((arena == NULL) != (differences == NULL) || (goal == COMPARE && arena == NULL))
-        return kur__error_null(error, arena == NULL ? "arena" : "differences");
+        return kur_error_null(error, arena == NULL ? "arena" : "differences");
     kur_arena *used = arena != NULL ? arena : kur_arena_new();
     if (used == NULL)
         return kur__error_no_memory(error);
@@ -386,7 +386,7 @@ static kur_status print_one(const kur_topic_difference *difference, kur_buffer *
 kur_status kur_topic_differences_print(const kur_topic_differences *differences, kur_buffer *buffer, kur_error *error)
 {
     if (differences == NULL || buffer == NULL)
-        return kur__error_null(error, differences == NULL ? "differences" : "buffer");
+        return kur_error_null(error, differences == NULL ? "differences" : "buffer");
     if (differences->count > 0 && differences->items == NULL)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "differences->items is NULL");
     size_t size = buffer->size;

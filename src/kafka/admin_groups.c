@@ -91,7 +91,7 @@ kur_status kur_admin_list_groups(kur_admin *admin, int timeout_ms, kur_arena *ar
                                  kur_error *error)
 {
     if (admin == NULL || arena == NULL || groups == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : arena == NULL ? "arena" : "groups");
+        return kur_error_null(error, admin == NULL ? "admin" : arena == NULL ? "arena" : "groups");
     kur__admin_call call;
     kur_group_list list;
     kur_status status = kur__admin_begin(&call, admin, timeout_ms, arena);
@@ -242,10 +242,10 @@ kur_status kur_admin_describe_group(kur_admin *admin, const char *group, int tim
                                     const kur_group_view **view, kur_error *error)
 {
     if (admin == NULL || group == NULL || arena == NULL || view == NULL)
-        return kur__error_null(error, admin == NULL   ? "admin"
-                                      : group == NULL ? "group"
-                                      : arena == NULL ? "arena"
-                                                      : "view");
+        return kur_error_null(error, admin == NULL   ? "admin"
+                                     : group == NULL ? "group"
+                                     : arena == NULL ? "arena"
+                                                     : "view");
     kur_status status = kur__group_check(group, error);
     if (status != KUR_OK)
         return status;
@@ -342,10 +342,10 @@ kur_status kur_admin_group_offsets(kur_admin *admin, const char *group, int time
                                    kur_position_list *offsets, kur_error *error)
 {
     if (admin == NULL || group == NULL || arena == NULL || offsets == NULL)
-        return kur__error_null(error, admin == NULL   ? "admin"
-                                      : group == NULL ? "group"
-                                      : arena == NULL ? "arena"
-                                                      : "offsets");
+        return kur_error_null(error, admin == NULL   ? "admin"
+                                     : group == NULL ? "group"
+                                     : arena == NULL ? "arena"
+                                                     : "offsets");
     kur_status status = kur__group_check(group, error);
     if (status != KUR_OK)
         return status;
@@ -418,7 +418,7 @@ kur_status kur_admin_set_group_offsets(kur_admin *admin, const char *group, cons
                                        int timeout_ms, kur_error *error)
 {
     if (admin == NULL || group == NULL || positions == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : group == NULL ? "group" : "positions");
+        return kur_error_null(error, admin == NULL ? "admin" : group == NULL ? "group" : "positions");
     rd_kafka_topic_partition_list_t *list = NULL;
     kur_status status = kur__group_check(group, error);
     if (status == KUR_OK)

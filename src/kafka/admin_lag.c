@@ -143,10 +143,10 @@ kur_status kur_admin_group_lag(kur_admin *admin, const char *group, int timeout_
                                const kur_group_lag **lag, kur_error *error)
 {
     if (admin == NULL || group == NULL || arena == NULL || lag == NULL)
-        return kur__error_null(error, admin == NULL   ? "admin"
-                                      : group == NULL ? "group"
-                                      : arena == NULL ? "arena"
-                                                      : "lag");
+        return kur_error_null(error, admin == NULL   ? "admin"
+                                     : group == NULL ? "group"
+                                     : arena == NULL ? "arena"
+                                                     : "lag");
     kur_status status = kur__group_check(group, error);
     if (status != KUR_OK)
         return status;

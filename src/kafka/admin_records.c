@@ -4,10 +4,10 @@
  * Deleting records; and the positions that this and the group functions take.
  */
 #include "base/error.h"
-#include "base/options.h"
 #include "kafka/admin.h"
 #include "kafka/partition.h"
 #include "kafka/topic.h"
+#include <kurier/sys/options.h>
 
 static kur_status take_one(const kur_position *position, int64_t least, rd_kafka_topic_partition_list_t *list,
                            kur_error *error)
@@ -36,7 +36,7 @@ kur_status kur__positions_take(const kur_position *positions, size_t count, int6
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s[0].size is not set: use KUR_POSITION()", name);
     rd_kafka_topic_partition_list_t *made = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++) {
-        kur_status status = take_one(kur__options_at(positions, i), least, made, error);
+        kur_status status = take_one(kur_options_at(positions, i), least, made, error);
         if (status != KUR_OK) {
             kur__error_prefix(error, "%s[%zu]: ", name, i);
             rd_kafka_topic_partition_list_destroy(made);
@@ -90,7 +90,7 @@ kur_status kur_admin_delete_records(kur_admin *admin, const kur_position *before
                                     kur_error *error)
 {
     if (admin == NULL || before == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : "before");
+        return kur_error_null(error, admin == NULL ? "admin" : "before");
     rd_kafka_topic_partition_list_t *list = NULL;
     /* An offset of -1 is librdkafka's for the end as well. */
     kur_status status = kur__positions_take(before, count, RD_KAFKA_OFFSET_END, "before", &list, error);

@@ -8,9 +8,9 @@
 
 #include "base/deadline.h"
 #include "base/error.h"
-#include "base/options.h"
 #include "kafka/admin.h"
 #include "kafka/topic.h"
+#include <kurier/sys/options.h>
 
 /* ---- Which partitions ---- */
 
@@ -172,13 +172,13 @@ kur_status kur_admin_plan_reset(kur_admin *admin, const char *group, const kur_r
                                 kur_arena *arena, const kur_reset_plan **plan, kur_error *error)
 {
     if (admin == NULL || group == NULL || given == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : group == NULL ? "group" : "options");
+        return kur_error_null(error, admin == NULL ? "admin" : group == NULL ? "group" : "options");
     if (arena == NULL || plan == NULL)
-        return kur__error_null(error, arena == NULL ? "arena" : "plan");
+        return kur_error_null(error, arena == NULL ? "arena" : "plan");
     kur_reset_options options;
     kur_status status = kur__group_check(group, error);
     if (status == KUR_OK)
-        status = kur__options_take(&options, sizeof options, given, "kur_reset_options", error);
+        status = kur_options_take(&options, sizeof options, given, "kur_reset_options", error);
     if (status == KUR_OK)
         status = check_options(&options, error);
     if (status != KUR_OK)
@@ -221,7 +221,7 @@ static kur_status check_plan(kur__admin_call *call, const kur_reset_plan *plan)
 kur_status kur_admin_apply_reset(kur_admin *admin, const kur_reset_plan *plan, int timeout_ms, kur_error *error)
 {
     if (admin == NULL || plan == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : "plan");
+        return kur_error_null(error, admin == NULL ? "admin" : "plan");
     if (plan->size < sizeof *plan || plan->group == NULL || (plan->partitions == NULL && plan->partition_count > 0))
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "plan is not one that kur_admin_plan_reset has made");
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)plan->partition_count);

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/options.h"
 #include "kafka/admin.h"
 #include "kafka/topic.h"
+#include <kurier/sys/options.h>
 
 enum {
     PARTITIONS_MAX = 100000,
@@ -89,7 +89,7 @@ static bool add_typed(kur__topic_wanted *wanted, kur_arena *arena)
 static kur_status want_one(kur__topic_wanted *wanted, const void *given, kur_arena *arena, kur_error *error)
 {
     kur_topic_spec *spec = &wanted->spec;
-    kur_status status = kur__options_take(spec, sizeof *spec, given, "kur_topic_spec", error);
+    kur_status status = kur_options_take(spec, sizeof *spec, given, "kur_topic_spec", error);
     if (status != KUR_OK)
         return status;
     if (!kur__topic_is_valid(spec->name))
@@ -126,7 +126,7 @@ kur_status kur__topics_want(const kur_topic_spec *specs, size_t count, kur_arena
     if (all == NULL)
         return kur__error_no_memory(error);
     for (size_t i = 0; i < count; i++) {
-        kur_status status = want_one(&all[i], kur__options_at(specs, i), arena, error);
+        kur_status status = want_one(&all[i], kur_options_at(specs, i), arena, error);
         for (size_t k = 0; status == KUR_OK && k < i; k++)
             if (strcmp(all[k].spec.name, all[i].spec.name) == 0)
                 status = kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s stands there twice", all[i].spec.name);

@@ -89,7 +89,7 @@ kur_status kur_admin_list_topics(kur_admin *admin, int timeout_ms, kur_arena *ar
                                  kur_error *error)
 {
     if (admin == NULL || arena == NULL || topics == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : arena == NULL ? "arena" : "topics");
+        return kur_error_null(error, admin == NULL ? "admin" : arena == NULL ? "arena" : "topics");
     kur__admin_call call;
     kur_topic_list list;
     kur_status status = kur__admin_begin(&call, admin, timeout_ms, arena);
@@ -171,10 +171,10 @@ kur_status kur_admin_describe_topic(kur_admin *admin, const char *name, int time
                                     const kur_topic_view **topic, kur_error *error)
 {
     if (admin == NULL || name == NULL || arena == NULL || topic == NULL)
-        return kur__error_null(error, admin == NULL   ? "admin"
-                                      : name == NULL  ? "name"
-                                      : arena == NULL ? "arena"
-                                                      : "topic");
+        return kur_error_null(error, admin == NULL   ? "admin"
+                                     : name == NULL  ? "name"
+                                     : arena == NULL ? "arena"
+                                                     : "topic");
     kur_status status = check_name(name, error);
     if (status != KUR_OK)
         return status;
@@ -269,7 +269,7 @@ kur_status kur_admin_create_topics(kur_admin *admin, const kur_topic_spec *topic
                                    kur_error *error)
 {
     if (admin == NULL || topics == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : "topics");
+        return kur_error_null(error, admin == NULL ? "admin" : "topics");
     kur_arena *arena = kur_arena_new();
     if (arena == NULL)
         return kur__error_no_memory(error);
@@ -315,7 +315,7 @@ static kur_status delete_topics(kur__admin_call *call, const char *const *names,
 kur_status kur_admin_delete_topics(kur_admin *admin, const char *const *names, int timeout_ms, kur_error *error)
 {
     if (admin == NULL || names == NULL)
-        return kur__error_null(error, admin == NULL ? "admin" : "names");
+        return kur_error_null(error, admin == NULL ? "admin" : "names");
     size_t count = 0;
     for (; names[count] != NULL && count <= KUR__ADMIN_COUNT_MAX; count++) {
         kur_status status = check_name(names[count], error);

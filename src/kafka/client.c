@@ -12,10 +12,10 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/options.h"
 #include "event/attribute.h"
 #include "kafka/config.h"
 #include "kafka/producer.h"
+#include <kurier/sys/options.h>
 
 enum {
     SOURCE_SIZE_MAX = 1000
@@ -158,8 +158,8 @@ kur_client *kur_client_new(const kur_client_options *given, kur_error *error)
 {
     kur_client_options options;
     kur_security_options security;
-    if (kur__options_take(&options, sizeof options, given, "kur_client_options", error) != KUR_OK ||
-        kur__options_take(&security, sizeof security, options.security, "kur_security_options", error) != KUR_OK)
+    if (kur_options_take(&options, sizeof options, given, "kur_client_options", error) != KUR_OK ||
+        kur_options_take(&security, sizeof security, options.security, "kur_security_options", error) != KUR_OK)
         return NULL;
     if (options.source != NULL && (options.source[0] == '\0' || strlen(options.source) > SOURCE_SIZE_MAX ||
                                    !kur__attribute_is_text(kur_bytes_text(options.source)))) {
@@ -222,7 +222,7 @@ void kur_client_unref(kur_client *client)
 kur_producer *kur_client_producer(kur_client *client, kur_error *error)
 {
     if (client == NULL) {
-        kur__error_null(error, "client");
+        kur_error_null(error, "client");
         return NULL;
     }
     pthread_mutex_lock(&client->lock);
@@ -236,7 +236,7 @@ kur_producer *kur_client_producer(kur_client *client, kur_error *error)
 kur_status kur_client_check(kur_client *client, int timeout_ms, kur_error *error)
 {
     if (client == NULL)
-        return kur__error_null(error, "client");
+        return kur_error_null(error, "client");
     if (timeout_ms < 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative");
     kur_producer *producer = kur_client_producer(client, error);

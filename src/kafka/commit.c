@@ -14,10 +14,10 @@
 
 #include "base/deadline.h"
 #include "base/error.h"
-#include "base/options.h"
 #include "kafka/consumer.h"
 #include "kafka/partition.h"
 #include "kafka/topic.h"
+#include <kurier/sys/options.h>
 
 enum {
     REQUEST_METADATA_MAX = 512 * 1024,
@@ -41,8 +41,7 @@ struct kur__commit {
 
 static kur_status take_position(const kur_position *positions, size_t index, kur_position *taken, kur_error *error)
 {
-    kur_status status =
-        kur__options_take(taken, sizeof *taken, kur__options_at(positions, index), "kur_position", error);
+    kur_status status = kur_options_take(taken, sizeof *taken, kur_options_at(positions, index), "kur_position", error);
     if (status != KUR_OK)
         kur__error_prefix(error, "positions[%zu]: ", index);
     return status;
@@ -76,7 +75,7 @@ static kur_status check_commit(kur_consumer *consumer, const kur_position *posit
                                kur_error *error)
 {
     if (consumer == NULL || (positions == NULL && count > 0))
-        return kur__error_null(error, consumer == NULL ? "consumer" : "positions");
+        return kur_error_null(error, consumer == NULL ? "consumer" : "positions");
     if (count > POSITIONS_MAX)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "count is above %d", POSITIONS_MAX);
     if (consumer->is_telling_lost)
@@ -306,7 +305,7 @@ kur_status kur_consumer_commit_async(kur_consumer *consumer, const kur_position 
 
 static void wait_for_answers(kur_consumer *consumer, kur__commit *commit, rd_kafka_queue_t *answers, int timeout_ms)
 {
-    struct timespec deadline = kur__deadline_after(timeout_ms);
+    struct timespec deadline = kur_deadline_after(timeout_ms);
     while (commit->unanswered > 0) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(answers, kur__deadline_left_ms(&deadline));
         if (event == NULL)

@@ -21,10 +21,10 @@
 
 #include "base/deadline.h"
 #include "base/error.h"
-#include "base/options.h"
 #include "kafka/client.h"
 #include "kafka/consumer.h"
 #include "kafka/record.h"
+#include <kurier/sys/options.h>
 
 enum {
     FETCH_AHEAD_KBYTES = 65536,
@@ -221,10 +221,10 @@ kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_options *g
 {
     kur_consumer_options options;
     if (client == NULL) {
-        kur__error_null(error, "client");
+        kur_error_null(error, "client");
         return NULL;
     }
-    if (kur__options_take(&options, sizeof options, given, "kur_consumer_options", error) != KUR_OK ||
+    if (kur_options_take(&options, sizeof options, given, "kur_consumer_options", error) != KUR_OK ||
         check_options(&options, error) != KUR_OK)
         return NULL;
     kur_consumer *consumer = kur_calloc(1, sizeof *consumer);
@@ -259,7 +259,7 @@ static void serve_close(kur_consumer *consumer)
 
 static kur_status leave(kur_consumer *consumer, kur_error *error)
 {
-    struct timespec deadline = kur__deadline_after(CLOSE_MS);
+    struct timespec deadline = kur_deadline_after(CLOSE_MS);
     rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(consumer->rk, consumer->queue);
     if (failed != NULL) {
         kur_status status = kur__error_of_kafka(error, rd_kafka_error_code(failed), "close");
@@ -276,7 +276,7 @@ static kur_status leave(kur_consumer *consumer, kur_error *error)
 kur_status kur_consumer_close(kur_consumer *consumer, kur_error *error)
 {
     if (consumer == NULL)
-        return kur__error_null(error, "consumer");
+        return kur_error_null(error, "consumer");
     if (consumer->closed)
         return KUR_OK;
     consumer->closed = true;

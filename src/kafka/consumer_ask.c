@@ -162,13 +162,9 @@ static kur_status make_asker(kur_consumer *consumer, kur_error *error)
     if (asker == NULL)
         return kur__error_no_memory(error);
     pthread_mutex_init(&asker->lock, NULL);
-    kur__condition_init(&asker->changed);
+    kur_condition_init(&asker->changed);
     consumer->asker = asker;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int code = pthread_create(&asker->thread, NULL, run, consumer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int code = kur_thread_start(&asker->thread, run, consumer);
     if (code == 0)
         return KUR_OK;
     consumer->asker = NULL;
@@ -195,7 +191,7 @@ uint64_t kur__ask_start(kur_consumer *consumer, kur__ask_kind kind, int delay_ms
     }
     ask->kind = kind;
     ask->number = ++consumer->last_ask;
-    ask->due = kur__deadline_after(delay_ms);
+    ask->due = kur_deadline_after(delay_ms);
     ask->list = list;
     ask->ends = ends;
     uint64_t number = ask->number;

@@ -30,7 +30,7 @@ enum {
 static kur_status check(const kur_consumer *consumer, const char *topic, int32_t partition, kur_error *error)
 {
     if (consumer == NULL || topic == NULL)
-        return kur__error_null(error, consumer == NULL ? "consumer" : "topic");
+        return kur_error_null(error, consumer == NULL ? "consumer" : "topic");
     if (!kur__topic_is_valid(topic) || partition < 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "topic or partition is not valid");
     return KUR_OK;

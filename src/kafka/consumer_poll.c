@@ -100,7 +100,7 @@ int kur_consumer_fd(kur_consumer *consumer, kur_error *error)
 {
     static const uint64_t one = 1;
     if (consumer == NULL) {
-        kur__error_null(error, "consumer");
+        kur_error_null(error, "consumer");
         return -1;
     }
     int fd = atomic_load(&consumer->fd);
@@ -276,7 +276,7 @@ static bool has_work(kur_consumer *consumer)
 
 static size_t poll_until(kur_consumer *consumer, int timeout_ms, rd_kafka_message_t **messages, size_t capacity)
 {
-    struct timespec deadline = kur__deadline_after(timeout_ms);
+    struct timespec deadline = kur_deadline_after(timeout_ms);
     int left_ms = timeout_ms;
     size_t kept = 0;
     do {
@@ -302,7 +302,7 @@ kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_r
                                    size_t *count, kur_error *error)
 {
     if (consumer == NULL || records == NULL || count == NULL)
-        return kur__error_null(error, consumer == NULL ? "consumer" : records == NULL ? "records" : "count");
+        return kur_error_null(error, consumer == NULL ? "consumer" : records == NULL ? "records" : "count");
     if (timeout_ms < 0 || capacity == 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative or capacity is 0");
     if (consumer->closed)
@@ -331,7 +331,7 @@ kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_r
 kur_status kur_consumer_poll(kur_consumer *consumer, int timeout_ms, kur_record **record, kur_error *error)
 {
     if (record == NULL)
-        return kur__error_null(error, "record");
+        return kur_error_null(error, "record");
     kur_record *one = NULL;
     size_t count = 0;
     kur_status status = kur_consumer_poll_batch(consumer, timeout_ms, &one, 1, &count, error);

@@ -12,10 +12,10 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/options.h"
 #include "kafka/client.h"
 #include "kafka/consumer.h"
 #include "kafka/topic.h"
+#include <kurier/sys/options.h>
 
 enum {
     AGAIN_MS = 1000,
@@ -59,7 +59,7 @@ static kur_status subscribe_list(kur_consumer *consumer, const rd_kafka_topic_pa
 kur_status kur_consumer_subscribe(kur_consumer *consumer, const char *const *topics, kur_error *error)
 {
     if (consumer == NULL || topics == NULL)
-        return kur__error_null(error, consumer == NULL ? "consumer" : "topics");
+        return kur_error_null(error, consumer == NULL ? "consumer" : "topics");
     size_t count = 0;
     for (; topics[count] != NULL; count++)
         if (!kur__topic_is_valid(topics[count]))
@@ -137,7 +137,7 @@ kur_status kur_consumer_subscribe_pattern(kur_consumer *consumer, const char *pa
                                           kur_error *error)
 {
     if (consumer == NULL || pattern == NULL)
-        return kur__error_null(error, consumer == NULL ? "consumer" : "pattern");
+        return kur_error_null(error, consumer == NULL ? "consumer" : "pattern");
     kur_status status = check_group(consumer, error);
     if (status != KUR_OK)
         return status;
@@ -241,7 +241,7 @@ static void leave_all(kur_consumer *consumer)
 kur_status kur_consumer_unsubscribe(kur_consumer *consumer, kur_error *error)
 {
     if (consumer == NULL)
-        return kur__error_null(error, "consumer");
+        return kur_error_null(error, "consumer");
     kur_status status = check_open(consumer, error);
     if (status != KUR_OK)
         return status;
@@ -260,7 +260,7 @@ static kur_status check_assignment(const kur_position *positions, size_t count, 
     for (size_t i = 0; i < count; i++) {
         kur_position position;
         kur_status status =
-            kur__options_take(&position, sizeof position, kur__options_at(positions, i), "kur_position", error);
+            kur_options_take(&position, sizeof position, kur_options_at(positions, i), "kur_position", error);
         if (status != KUR_OK) {
             kur__error_prefix(error, "positions[%zu]: ", i);
             return status;
@@ -278,7 +278,7 @@ static kur_status check_assignment(const kur_position *positions, size_t count, 
 static kur_status make_entries(kur_consumer *consumer, const kur_position *positions, size_t count, kur_error *error)
 {
     for (size_t i = 0; i < count; i++) {
-        const kur_position *position = kur__options_at(positions, i);
+        const kur_position *position = kur_options_at(positions, i);
         if (kur__table_get(consumer, position->topic, position->partition) == NULL)
             return kur__error_no_memory(error);
     }
@@ -335,7 +335,7 @@ static bool has_group_given(const kur_consumer *consumer)
 kur_status kur_consumer_assign(kur_consumer *consumer, const kur_position *positions, size_t count, kur_error *error)
 {
     if (consumer == NULL || (positions == NULL && count > 0))
-        return kur__error_null(error, consumer == NULL ? "consumer" : "positions");
+        return kur_error_null(error, consumer == NULL ? "consumer" : "positions");
     if (count > POSITIONS_MAX)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "count is above %d", POSITIONS_MAX);
     kur_status status = check_assignment(positions, count, error);
@@ -353,7 +353,7 @@ kur_status kur_consumer_assign(kur_consumer *consumer, const kur_position *posit
     for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
         at->is_listed = false;
     for (size_t i = 0; i < count; i++)
-        begin_at(consumer, kur__options_at(positions, i));
+        begin_at(consumer, kur_options_at(positions, i));
     drop_others(consumer);
     return KUR_OK;
 }

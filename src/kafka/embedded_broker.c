@@ -8,9 +8,9 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/options.h"
 #include "kafka/connection.h"
 #include "kafka/topic.h"
+#include <kurier/sys/options.h>
 
 enum {
     BROKERS_MAX = 16,
@@ -47,7 +47,7 @@ static kur_status start(kur_embedded_broker *broker, int brokers, kur_error *err
 kur_embedded_broker *kur_embedded_broker_new(const kur_embedded_broker_options *given, kur_error *error)
 {
     kur_embedded_broker_options options;
-    if (kur__options_take(&options, sizeof options, given, "kur_embedded_broker_options", error) != KUR_OK)
+    if (kur_options_take(&options, sizeof options, given, "kur_embedded_broker_options", error) != KUR_OK)
         return NULL;
     if (options.brokers < 0 || options.brokers > BROKERS_MAX) {
         kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".brokers is not 1 to %d", BROKERS_MAX);
@@ -98,7 +98,7 @@ static kur_status add_topic(kur_embedded_broker *broker, const char *name, int p
 kur_status kur_embedded_broker_topic(kur_embedded_broker *broker, const char *name, int partitions, kur_error *error)
 {
     if (broker == NULL)
-        return kur__error_null(error, "broker");
+        return kur_error_null(error, "broker");
     if (!kur__topic_is_valid(name))
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                              "name is not 1 to 249 characters of A-Z a-z 0-9 . _ -: \"%.40s\"",

@@ -37,7 +37,7 @@ kur_status kur_consumer_committed(kur_consumer *consumer, kur_position *position
                                   kur_error *error)
 {
     if (consumer == NULL || position == NULL || arena == NULL)
-        return kur__error_null(error, consumer == NULL ? "consumer" : position == NULL ? "position" : "arena");
+        return kur_error_null(error, consumer == NULL ? "consumer" : position == NULL ? "position" : "arena");
     if (position->size < offsetof(kur_position, leader_epoch) || position->size > 4096)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "position.size is not set: use KUR_POSITION()");
     if (!kur__topic_is_valid(position->topic) || position->partition < 0 || timeout_ms < 0)
@@ -91,7 +91,7 @@ kur_status kur_consumer_position(kur_consumer *consumer, const char *topic, int3
                                  kur_error *error)
 {
     if (consumer == NULL || topic == NULL || offset == NULL)
-        return kur__error_null(error, consumer == NULL ? "consumer" : topic == NULL ? "topic" : "offset");
+        return kur_error_null(error, consumer == NULL ? "consumer" : topic == NULL ? "topic" : "offset");
     return find_position(consumer, topic, partition, offset, error);
 }
 
@@ -99,7 +99,7 @@ kur_status kur_consumer_lag(kur_consumer *consumer, const char *topic, int32_t p
                             kur_error *error)
 {
     if (consumer == NULL || topic == NULL || lag == NULL)
-        return kur__error_null(error, consumer == NULL ? "consumer" : topic == NULL ? "topic" : "lag");
+        return kur_error_null(error, consumer == NULL ? "consumer" : topic == NULL ? "topic" : "lag");
     int64_t offset = -1, low = -1, high = -1;
     kur_status status = find_position(consumer, topic, partition, &offset, error);
     if (status != KUR_OK)
@@ -114,10 +114,10 @@ kur_status kur_consumer_watermarks(kur_consumer *consumer, const char *topic, in
                                    int64_t *low, int64_t *high, kur_error *error)
 {
     if (consumer == NULL || topic == NULL || low == NULL || high == NULL)
-        return kur__error_null(error, consumer == NULL ? "consumer"
-                                      : topic == NULL  ? "topic"
-                                      : low == NULL    ? "low"
-                                                       : "high");
+        return kur_error_null(error, consumer == NULL ? "consumer"
+                                     : topic == NULL  ? "topic"
+                                     : low == NULL    ? "low"
+                                                      : "high");
     if (!kur__topic_is_valid(topic) || partition < 0 || timeout_ms < 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "topic, partition or timeout_ms is not valid");
     if (consumer->closed)

@@ -25,8 +25,8 @@
 
 #include "base/deadline.h"
 #include "base/error.h"
-#include "base/options.h"
 #include "kafka/client.h"
+#include <kurier/sys/options.h>
 
 enum {
     SERVE_MS = 100,
@@ -42,7 +42,7 @@ enum {
  */
 void kur__producer_wait(kur_producer *producer, size_t seen, const struct timespec *deadline)
 {
-    struct timespec until = kur__deadline_after(50);
+    struct timespec until = kur_deadline_after(50);
     if (kur__deadline_is_before(deadline, &until))
         until = *deadline;
     atomic_fetch_add(&producer->waiters, 1);
@@ -143,11 +143,7 @@ static kur_status configure(rd_kafka_conf_t *conf, const kur_producer_options *o
 
 static kur_status start_thread(kur_producer *producer, kur_error *error)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&producer->thread, NULL, run_thread, producer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = kur_thread_start(&producer->thread, run_thread, producer);
     if (failed != 0)
         return kur_error_set(error, KUR_ERROR_SYSTEM, "no thread for the producer: %s", strerror(failed));
     producer->has_thread = true;
@@ -191,10 +187,10 @@ static kur_producer *producer_new(kur_client *client, bool owns_client, const ku
 {
     kur_producer_options options;
     if (client == NULL) {
-        kur__error_null(error, "client");
+        kur_error_null(error, "client");
         return NULL;
     }
-    if (kur__options_take(&options, sizeof options, given, "kur_producer_options", error) != KUR_OK)
+    if (kur_options_take(&options, sizeof options, given, "kur_producer_options", error) != KUR_OK)
         return NULL;
     if ((options.dispatch != KUR_DISPATCH_THREAD && options.dispatch != KUR_DISPATCH_CALLER) ||
         options.queue_wait_ms < KUR_NONE) {
@@ -215,7 +211,7 @@ static kur_producer *producer_new(kur_client *client, bool owns_client, const ku
     producer->fd = -1;
     pthread_mutex_init(&producer->lock, NULL);
     pthread_mutex_init(&producer->slots_lock, NULL);
-    kur__condition_init(&producer->changed);
+    kur_condition_init(&producer->changed);
     if (kur__transaction_new(&options, &producer->transaction, error) == KUR_OK &&
         start(producer, &options, error) == KUR_OK)
         return producer;
@@ -287,7 +283,7 @@ void kur__producer_pause(kur_producer *producer)
 /* Serves reports, or lets the thread do it, until none is due, the time is over or the log-in is refused. */
 static bool wait_until_empty(kur_producer *producer, int timeout_ms)
 {
-    struct timespec deadline = kur__deadline_after(timeout_ms);
+    struct timespec deadline = kur_deadline_after(timeout_ms);
     int64_t since = kur_clock_monotonic_us();
     wake_thread(producer);
     while (!kur__deadline_is_over(&deadline) && !kur__connection_is_refused(&producer->connection, since)) {
@@ -348,7 +344,7 @@ size_t kur_producer_free(kur_producer *producer)
 kur_status kur_producer_flush(kur_producer *producer, int timeout_ms, kur_error *error)
 {
     if (producer == NULL)
-        return kur__error_null(error, "producer");
+        return kur_error_null(error, "producer");
     if (timeout_ms < 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative");
     if (kur__producer_is_own_thread(producer))
@@ -365,7 +361,7 @@ kur_status kur_producer_flush(kur_producer *producer, int timeout_ms, kur_error 
 
 kur_status kur__producer_check(kur_producer *producer, int timeout_ms, kur_error *error)
 {
-    struct timespec deadline = kur__deadline_after(timeout_ms);
+    struct timespec deadline = kur_deadline_after(timeout_ms);
     int64_t since = kur_clock_monotonic_us();
     if (kur__producer_is_own_thread(producer))
         return kur_error_set(error, KUR_ERROR_INVALID_STATE,
@@ -396,7 +392,7 @@ int kur_producer_fd(const kur_producer *producer)
 kur_status kur_producer_dispatch(kur_producer *producer, int timeout_ms, size_t *count, kur_error *error)
 {
     if (producer == NULL)
-        return kur__error_null(error, "producer");
+        return kur_error_null(error, "producer");
     if (producer->dispatch != KUR_DISPATCH_CALLER)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "this producer has a thread that dispatches");
     if (timeout_ms < 0)

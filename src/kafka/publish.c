@@ -7,10 +7,10 @@
 #include <kurier/producer.h>
 
 #include "base/error.h"
-#include "base/options.h"
 #include "event/envelope.h"
 #include "kafka/client.h"
 #include "kafka/producer.h"
+#include <kurier/sys/options.h>
 
 enum {
     DATA_ON_STACK = 4096,
@@ -65,9 +65,9 @@ static kur_status publish(kur_producer *producer, const kur_type *type, const vo
                           const kur_publish_options *given, const struct waiting *waiting, kur_error *error)
 {
     if (producer == NULL || type == NULL || event == NULL)
-        return kur__error_null(error, producer == NULL ? "producer" : type == NULL ? "type" : "event");
+        return kur_error_null(error, producer == NULL ? "producer" : type == NULL ? "type" : "event");
     kur_publish_options options;
-    kur_status status = kur__options_take(&options, sizeof options, given, "kur_publish_options", error);
+    kur_status status = kur_options_take(&options, sizeof options, given, "kur_publish_options", error);
     if (status != KUR_OK)
         return status;
 
@@ -96,9 +96,9 @@ static kur_status publish_raw(kur_producer *producer, const char *event_type, ku
                               const kur_publish_options *given, const struct waiting *waiting, kur_error *error)
 {
     if (producer == NULL || event_type == NULL)
-        return kur__error_null(error, producer == NULL ? "producer" : "event_type");
+        return kur_error_null(error, producer == NULL ? "producer" : "event_type");
     kur_publish_options options;
-    kur_status status = kur__options_take(&options, sizeof options, given, "kur_publish_options", error);
+    kur_status status = kur_options_take(&options, sizeof options, given, "kur_publish_options", error);
     if (status == KUR_OK && data.data == NULL && data.size > 0)
         status = kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "data.data is NULL but has a size");
     if (status != KUR_OK)

@@ -140,7 +140,7 @@ bool kur_record_header_last(const kur_record *record, const char *name, kur_byte
 kur_status kur_event_read(const kur_record *record, kur_arena *arena, kur_event_view *view, kur_error *error)
 {
     if (record == NULL || view == NULL)
-        return kur__error_null(error, record == NULL ? "record" : "view");
+        return kur_error_null(error, record == NULL ? "record" : "view");
     if (view->size < sizeof(size_t))
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "view.size is not set: start from KUR_EVENT_VIEW()");
     kur__envelope_reader reader;

@@ -31,7 +31,7 @@ static size_t size_of(kur_bytes bytes)
 kur_record *kur_record_copy(const kur_record *record, kur_error *error)
 {
     if (record == NULL) {
-        kur__error_null(error, "record");
+        kur_error_null(error, "record");
         return NULL;
     }
     kur_bytes topic = kur_bytes_text(kur_record_topic(record));

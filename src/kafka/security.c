@@ -7,8 +7,8 @@
 #include <strings.h>
 
 #include "base/error.h"
-#include "base/options.h"
 #include "kafka/connection.h"
+#include <kurier/sys/options.h>
 
 enum {
     VALUE_SIZE = 512,
@@ -176,8 +176,8 @@ kur_status kur_token_give(kur_token_request *request, const kur_token *given, ku
 {
     kur_token token;
     if (request == NULL || given == NULL)
-        return kur__error_null(error, request == NULL ? "request" : "token");
-    kur_status status = kur__options_take(&token, sizeof token, given, "kur_token", error);
+        return kur_error_null(error, request == NULL ? "request" : "token");
+    kur_status status = kur_options_take(&token, sizeof token, given, "kur_token", error);
     if (status == KUR_OK)
         status = check_token(&token, error);
     if (status == KUR_OK)

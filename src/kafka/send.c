@@ -10,9 +10,9 @@
 
 #include "base/deadline.h"
 #include "base/error.h"
-#include "base/options.h"
 #include "kafka/producer.h"
 #include "kafka/topic.h"
+#include <kurier/sys/options.h>
 
 enum {
     HEADERS_MAX = 1000,
@@ -114,7 +114,7 @@ static rd_kafka_resp_err_t produce_waiting(kur_producer *producer, rd_kafka_topi
     rd_kafka_resp_err_t code = produce(producer, topic, message, headers, slot);
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && producer->queue_wait_ms > 0 && producer->has_thread &&
         !kur__producer_is_own_thread(producer)) {
-        struct timespec deadline = kur__deadline_after(producer->queue_wait_ms);
+        struct timespec deadline = kur_deadline_after(producer->queue_wait_ms);
         while (!kur__deadline_is_over(&deadline)) {
             /* Noted before the attempt, so that room made after it is not slept through. */
             size_t decided = atomic_load(&producer->decided);
@@ -199,10 +199,10 @@ kur_status kur_producer_send(kur_producer *producer, const kur_message *given, k
 {
     kur_message message;
     if (producer == NULL || given == NULL)
-        return kur__error_null(error, producer == NULL ? "producer" : "message");
+        return kur_error_null(error, producer == NULL ? "producer" : "message");
     if (given->size == sizeof message) /* compiled with these headers: no copy is needed */
         return kur__producer_send(producer, given, NULL, error);
-    kur_status status = kur__options_take(&message, sizeof message, given, "kur_message", error);
+    kur_status status = kur_options_take(&message, sizeof message, given, "kur_message", error);
     return status == KUR_OK ? kur__producer_send(producer, &message, NULL, error) : status;
 }
 
@@ -248,7 +248,7 @@ static bool wait_has_result(kur_producer *producer, struct wait *wait, const str
     while (!wait->has_result && !kur__deadline_is_over(deadline) &&
            !kur__connection_is_refused(&producer->connection, since)) {
         if (producer->has_thread) {
-            struct timespec slice = kur__deadline_after(WAIT_SLICE_MS);
+            struct timespec slice = kur_deadline_after(WAIT_SLICE_MS);
             pthread_cond_timedwait(&wait->done, &wait->lock,
                                    kur__deadline_is_before(deadline, &slice) ? deadline : &slice);
         } else {
@@ -265,7 +265,7 @@ static bool wait_has_result(kur_producer *producer, struct wait *wait, const str
 static kur_status take_result(kur_producer *producer, struct wait *wait, int timeout_ms, kur_result *result,
                               kur_error *error)
 {
-    struct timespec deadline = kur__deadline_after(timeout_ms);
+    struct timespec deadline = kur_deadline_after(timeout_ms);
     if (!wait_has_result(producer, wait, &deadline)) {
         char what[80];
         snprintf(what, sizeof what, "no result%s: the record may still be delivered",
@@ -299,7 +299,7 @@ kur_status kur__producer_send_wait(kur_producer *producer, const kur_message *me
     if (wait == NULL)
         return kur__error_no_memory(error);
     pthread_mutex_init(&wait->lock, NULL);
-    kur__condition_init(&wait->done);
+    kur_condition_init(&wait->done);
     wait->references = 2;
     kur_message waiting = *message;
     waiting.on_result = on_waited_result;
@@ -318,7 +318,7 @@ kur_status kur_producer_send_wait(kur_producer *producer, const kur_message *giv
 {
     kur_message message;
     if (producer == NULL || given == NULL)
-        return kur__error_null(error, producer == NULL ? "producer" : "message");
-    kur_status status = kur__options_take(&message, sizeof message, given, "kur_message", error);
+        return kur_error_null(error, producer == NULL ? "producer" : "message");
+    kur_status status = kur_options_take(&message, sizeof message, given, "kur_message", error);
     return status == KUR_OK ? kur__producer_send_wait(producer, &message, NULL, timeout_ms, result, error) : status;
 }

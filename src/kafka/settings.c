@@ -127,10 +127,10 @@ kur_status kur_client_settings(const kur_client *client, kur_role role, kur_aren
                                size_t *count, kur_error *error)
 {
     if (client == NULL || arena == NULL || settings == NULL || count == NULL)
-        return kur__error_null(error, client == NULL     ? "client"
-                                      : arena == NULL    ? "arena"
-                                      : settings == NULL ? "settings"
-                                                         : "count");
+        return kur_error_null(error, client == NULL     ? "client"
+                                     : arena == NULL    ? "arena"
+                                     : settings == NULL ? "settings"
+                                                        : "count");
     if (role != KUR_ROLE_PRODUCER && role != KUR_ROLE_CONSUMER)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "role is neither producer nor consumer");
     rd_kafka_conf_t *conf =

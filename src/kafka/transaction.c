@@ -126,7 +126,7 @@ kur_status kur__transaction_configure(const kur__transaction *transaction, rd_ka
 kur_status kur__transaction_enter(kur_producer *producer, const char *call, int timeout_ms, kur_error *error)
 {
     if (producer == NULL)
-        return kur__error_null(error, "producer");
+        return kur_error_null(error, "producer");
     kur__transaction *transaction = producer->transaction;
     if (transaction == NULL)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "%s: the producer was made without .transactional_id",
@@ -215,7 +215,7 @@ static kur_status init_refused(kur_producer *producer, rd_kafka_error_t *said, k
 
 static kur_status init(kur_producer *producer, int timeout_ms, kur_error *error)
 {
-    struct timespec deadline = kur__deadline_after(timeout_ms);
+    struct timespec deadline = kur_deadline_after(timeout_ms);
     kur_status status = check_cluster(producer, &deadline, timeout_ms, error);
     while (status == KUR_OK) {
         rd_kafka_error_t *said = rd_kafka_init_transactions(producer->rk, slice_ms(&deadline));
@@ -351,7 +351,7 @@ static kur_status send_commit(kur_producer *producer, const struct timespec *dea
 
 static kur_status commit(kur_producer *producer, int timeout_ms, kur_error *error)
 {
-    struct timespec deadline = kur__deadline_after(timeout_ms);
+    struct timespec deadline = kur_deadline_after(timeout_ms);
     if (producer->transaction->state == KUR__TRANSACTION_OPEN) {
         kur_status status = kur_producer_flush(producer, timeout_ms, error);
         if (status != KUR_OK) {
@@ -387,7 +387,7 @@ kur_status kur_transaction_commit(kur_producer *producer, int timeout_ms, kur_er
 static kur_status abort_open(kur_producer *producer, int timeout_ms, kur_error *error)
 {
     kur__transaction *transaction = producer->transaction;
-    struct timespec deadline = kur__deadline_after(timeout_ms);
+    struct timespec deadline = kur_deadline_after(timeout_ms);
     if (transaction->state == KUR__TRANSACTION_OPEN)
         kur_producer_flush(producer, timeout_ms < FLUSH_MS ? timeout_ms : FLUSH_MS, NULL);
     bool may_go_on;

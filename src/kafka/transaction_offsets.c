@@ -12,11 +12,11 @@
 
 #include "base/deadline.h"
 #include "base/error.h"
-#include "base/options.h"
 #include "kafka/admin.h"
 #include "kafka/consumer.h"
 #include "kafka/producer.h"
 #include "kafka/transaction.h"
+#include <kurier/sys/options.h>
 
 enum {
     REQUEST_METADATA_SIZE_MAX = 512 * 1024 /* the broker refuses a request with about 1 MB of it */
@@ -64,7 +64,7 @@ static kur_status check_metadata(const rd_kafka_consumer_group_metadata_t *metad
 kur_group_metadata *kur_consumer_group_metadata(kur_consumer *consumer, kur_error *error)
 {
     if (consumer == NULL) {
-        kur__error_null(error, "consumer");
+        kur_error_null(error, "consumer");
         return NULL;
     }
     kur_group_metadata *metadata = kur_calloc(1, sizeof *metadata);
@@ -129,7 +129,7 @@ static kur_status send_some(kur_producer *producer, const kur_position *position
     if (status != KUR_OK)
         return status;
     for (size_t i = 0; i < count; i++)
-        kur__leader_epoch_set(&list->elems[i], ((const kur_position *)kur__options_at(positions, i))->leader_epoch);
+        kur__leader_epoch_set(&list->elems[i], ((const kur_position *)kur_options_at(positions, i))->leader_epoch);
     if (deadline != NULL)
         status = send_list(producer, list, group, deadline, error);
     rd_kafka_topic_partition_list_destroy(list);
@@ -141,7 +141,7 @@ static size_t count_of_request(const kur_position *positions, size_t count)
 {
     size_t taken = 0;
     for (size_t bytes = 0; taken < count && bytes < REQUEST_METADATA_SIZE_MAX; taken++) {
-        const char *metadata = ((const kur_position *)kur__options_at(positions, taken))->metadata;
+        const char *metadata = ((const kur_position *)kur_options_at(positions, taken))->metadata;
         bytes += metadata != NULL ? strlen(metadata) : 0;
     }
     return taken;
@@ -150,7 +150,7 @@ static size_t count_of_request(const kur_position *positions, size_t count)
 static kur_status send_all(kur_producer *producer, const kur_position *positions, size_t count,
                            const kur_group_metadata *group, int timeout_ms, kur_error *error)
 {
-    struct timespec deadline = kur__deadline_after(timeout_ms);
+    struct timespec deadline = kur_deadline_after(timeout_ms);
     if (count == 0)
         return KUR_OK;
     /* All are checked before one is sent. */
@@ -158,7 +158,7 @@ static kur_status send_all(kur_producer *producer, const kur_position *positions
     while (status == KUR_OK && count > 0) {
         size_t some = count_of_request(positions, count);
         status = send_some(producer, positions, some, group, &deadline, error);
-        positions = kur__options_at(positions, some);
+        positions = kur_options_at(positions, some);
         count -= some;
     }
     return status;

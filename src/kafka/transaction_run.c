@@ -17,7 +17,7 @@ enum {
 static kur_status check_handle(kur_producer **producer, int timeout_ms, kur_error *error)
 {
     if (producer == NULL || *producer == NULL)
-        return kur__error_null(error, producer == NULL ? "producer" : "*producer");
+        return kur_error_null(error, producer == NULL ? "producer" : "*producer");
     kur_status status = kur__transaction_enter(*producer, "replace or run", timeout_ms, error);
     if (status == KUR_OK)
         kur__transaction_leave(*producer);
@@ -31,7 +31,7 @@ kur_status kur_transaction_replace(kur_producer **producer, int timeout_ms, kur_
         return status;
     kur_producer *old = *producer;
     if (old->transaction->state != KUR__TRANSACTION_NEW) {
-        struct timespec deadline = kur__deadline_after(timeout_ms);
+        struct timespec deadline = kur_deadline_after(timeout_ms);
         kur_error why = {0};
         kur_producer *made = kur_producer_new(kur__producer_client(old), &old->transaction->options, &why);
         if (made == NULL)
@@ -110,7 +110,7 @@ static bool is_to_be_repeated(const kur_error *error)
 /* Within the deadline; false when it is over. */
 static bool wait_before_next(kur_producer *producer, int *pause_ms, const struct timespec *deadline)
 {
-    struct timespec until = kur__deadline_after(*pause_ms);
+    struct timespec until = kur_deadline_after(*pause_ms);
     if (!kur__deadline_is_before(&until, deadline))
         return false;
     while (!kur__deadline_is_over(&until))
@@ -123,11 +123,11 @@ kur_status kur_transaction_run(kur_producer **producer, kur_transaction_function
                                kur_error *error)
 {
     if (work == NULL)
-        return kur__error_null(error, "work");
+        return kur_error_null(error, "work");
     kur_status status = check_handle(producer, timeout_ms, error);
     if (status != KUR_OK)
         return status;
-    struct timespec deadline = kur__deadline_after(timeout_ms);
+    struct timespec deadline = kur_deadline_after(timeout_ms);
     int pause_ms = FIRST_PAUSE_MS;
     kur_error last;
     do {

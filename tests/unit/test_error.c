@@ -66,12 +66,12 @@ END_TEST
 START_TEST(test_error__null_object_keeps_the_first)
 {
     kur_error error = {0};
-    ck_assert_int_eq(kur__error_null(&error, "client"), KUR_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(kur_error_null(&error, "client"), KUR_ERROR_INVALID_ARGUMENT);
     ck_assert_str_eq(error.message, "client is NULL");
     kur_error_set(&error, KUR_ERROR_CONFIG, "first");
-    ck_assert_int_eq(kur__error_null(&error, "producer"), KUR_ERROR_CONFIG);
+    ck_assert_int_eq(kur_error_null(&error, "producer"), KUR_ERROR_CONFIG);
     ck_assert_str_eq(error.message, "first");
-    ck_assert_int_eq(kur__error_null(NULL, "x"), KUR_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(kur_error_null(NULL, "x"), KUR_ERROR_INVALID_ARGUMENT);
 }
 END_TEST
 

@@ -1,21 +1,24 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Taking options structs in, as the caller compiled them.
+ * <kurier/sys/options.h>: taking options structs in, as the caller compiled them.
+ * Headers under sys/ serve the patterns layer and tests; they are documented but may change in any release.
  */
-#ifndef KURIER_BASE_OPTIONS_H
-#define KURIER_BASE_OPTIONS_H
+#ifndef KURIER_SYS_OPTIONS_H
+#define KURIER_SYS_OPTIONS_H
 
+#include <kurier/error.h>
 #include <string.h>
 
-#include "base/error.h"
+KUR_BEGIN_DECLS
 
-/*
+/**
  * Copies the options at `from` (NULL: all defaults), whose first member is their size, into `to`, which knows `size`
  * bytes; what an older program does not know is zero. KUR_ERROR_INVALID_ARGUMENT when the size is not set, or when a
  * newer program sets something that this library does not know.
  */
-static inline kur_status kur__options_take(void *to, size_t size, const void *from, const char *name, kur_error *error)
+KUR__UNUSED static inline kur_status kur_options_take(void *to, size_t size, const void *from, const char *name,
+                                                      kur_error *error)
 {
     memset(to, 0, size);
     if (from == NULL)
@@ -32,10 +35,12 @@ static inline kur_status kur__options_take(void *to, size_t size, const void *fr
     return KUR_OK;
 }
 
-/* An array of such structs is walked by the size of its first, as the caller compiled it. */
-static inline const void *kur__options_at(const void *first, size_t index)
+/** The struct at `index` of an array of such, which is walked by the size of its first, as the caller compiled it. */
+KUR__UNUSED static inline const void *kur_options_at(const void *first, size_t index)
 {
     return (const char *)first + index * *(const size_t *)first;
 }
+
+KUR_END_DECLS
 
 #endif
