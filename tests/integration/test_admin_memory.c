@@ -10,47 +10,12 @@
 #include <string.h>
 
 #include "../check_main.h"
+#include "../failing.h"
 #include "../support.h"
-#include "base/memory.h"
 
 enum {
     PATIENCE_MS = 30000
 };
-
-static _Thread_local long countdown; /* the allocation that fails; 0: none */
-static bool has_failed;
-static long live; /* between new and free of one step, of the calling thread */
-static _Thread_local bool counts;
-
-static bool fails(void)
-{
-    if (countdown == 0 || --countdown != 0)
-        return false;
-    has_failed = true;
-    return true;
-}
-
-static void *failing_malloc(size_t size)
-{
-    void *memory = fails() ? NULL : malloc(size);
-    live += counts && memory != NULL;
-    return memory;
-}
-
-static void *failing_realloc(void *memory, size_t size)
-{
-    if (fails())
-        return NULL;
-    void *moved = realloc(memory, size);
-    live += counts && memory == NULL && moved != NULL;
-    return moved;
-}
-
-static void counting_free(void *memory)
-{
-    live -= counts && memory != NULL;
-    free(memory);
-}
 
 static kur_client *client;
 static kur_admin *admin;
@@ -112,34 +77,19 @@ static kur_status reset(kur_arena *arena, kur_error *error)
 
 static void fail_each(const char *name, step *once)
 {
-    static const kur__allocator failing = {failing_malloc, failing_realloc, counting_free};
     long points = 0;
-    for (;; points++) {
-        kur_error error = {0};
+    kur_error error;
+    kur_status status;
+    do {
         ck_assert_int_lt(points, 1000);
-        has_failed = false;
-        live = 0;
-        counts = true;
-        kur__allocator_set(&failing);
-        countdown = points + 1;
+        error = (kur_error){0};
+        failing_begin(points + 1, true);
         kur_arena *arena = kur_arena_new();
-        kur_status status =
-            arena != NULL ? once(arena, &error) : kur_error_set(&error, KUR_ERROR_NO_MEMORY, "no arena");
-        countdown = 0;
+        status = arena != NULL ? once(arena, &error) : kur_error_set(&error, KUR_ERROR_NO_MEMORY, "no arena");
+        failing_rest();
         kur_arena_free(arena);
-        counts = false;
-        kur__allocator_set(NULL);
-        ck_assert_msg(live == 0, "%s: %ld allocations are left when the %ldth fails", name, live, points + 1);
-        if (!has_failed) {
-            ck_assert_msg(status == KUR_OK, "%s: %s", name, error.message);
-            break;
-        }
-        ck_assert_msg(status == KUR_ERROR_NO_MEMORY, "%s: %s (%s) when allocation %ld fails", name,
-                      kur_status_name(status), error.message, points + 1);
-        ck_assert_int_eq(error.code, KUR_ERROR_NO_MEMORY);
-    }
-    printf("# allocations that were made to fail in %s: %ld\n", name, points);
-    ck_assert_int_gt(points, 0);
+        failing_end();
+    } while (failing_again(name, &points, status, &error));
 }
 
 START_TEST(test_admin_memory__every_allocation_fails_once)

@@ -12,72 +12,25 @@
 #include <string.h>
 
 #include "../check_main.h"
+#include "../failing.h"
 #include "../shop.h"
-#include "base/memory.h"
 #include "event/envelope.h"
-
-static long countdown; /* the allocation that fails; 0: none */
-static bool has_failed;
-static long live;
-
-static bool fails(void)
-{
-    if (countdown == 0 || --countdown != 0)
-        return false;
-    has_failed = true;
-    return true;
-}
-
-static void *failing_malloc(size_t size)
-{
-    void *memory = fails() ? NULL : malloc(size);
-    live += memory != NULL;
-    return memory;
-}
-
-static void *failing_realloc(void *memory, size_t size)
-{
-    if (fails())
-        return NULL;
-    void *moved = realloc(memory, size);
-    live += memory == NULL && moved != NULL;
-    return moved;
-}
-
-static void counting_free(void *memory)
-{
-    live -= memory != NULL;
-    free(memory);
-}
 
 /* Runs `step` until nothing fails in it any more. */
 static void fail_each(const char *name, kur_status (*step)(kur_error *error))
 {
-    static const kur__allocator failing = {failing_malloc, failing_realloc, counting_free};
     long points = 0;
-    for (;; points++) {
-        kur_error error = {0};
+    kur_error error;
+    kur_status status;
+    do {
         ck_assert_int_lt(points, 100000);
-        countdown = points + 1;
-        has_failed = false;
-        live = 0;
-        kur__allocator_set(&failing);
-        json_set_alloc_funcs(failing_malloc, counting_free);
-        kur_status status = step(&error);
-        countdown = 0;
+        error = (kur_error){0};
+        failing_begin(points + 1, false);
+        json_set_alloc_funcs(failing_malloc, failing_free);
+        status = step(&error);
         json_set_alloc_funcs(malloc, free);
-        kur__allocator_set(NULL);
-        ck_assert_msg(live == 0, "%s: %ld allocations are left when the %ldth fails", name, live, points + 1);
-        if (!has_failed) {
-            ck_assert_msg(status == KUR_OK, "%s: %s", name, error.message);
-            break;
-        }
-        ck_assert_msg(status == KUR_ERROR_NO_MEMORY, "%s: %s (%s) when allocation %ld fails", name,
-                      kur_status_name(status), error.message, points + 1);
-        ck_assert_int_eq(error.code, KUR_ERROR_NO_MEMORY);
-    }
-    printf("# allocations that were made to fail in %s: %ld\n", name, points);
-    ck_assert_int_gt(points, 0);
+        failing_end();
+    } while (failing_again(name, &points, status, &error));
 }
 
 static const char kinds_json[] =

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "../check_main.h"
-#include "base/memory.h"
+#include "../failing.h"
 #include "listener/ledger.h"
 
 enum {
@@ -300,20 +300,6 @@ START_TEST(test_ledger__broken_texts_are_refused_or_harmless)
 }
 END_TEST
 
-/* ---- Memory that fails ---- */
-
-static long countdown;
-
-static void *failing_malloc(size_t size)
-{
-    return countdown > 0 && --countdown == 0 ? NULL : malloc(size);
-}
-
-static void *failing_realloc(void *memory, size_t size)
-{
-    return countdown > 0 && --countdown == 0 ? NULL : realloc(memory, size);
-}
-
 /* Texts whose checksum is right and whose runs are not: what only a forger writes. */
 START_TEST(test_ledger__forged_texts_are_refused_or_harmless)
 {
@@ -399,19 +385,14 @@ END_TEST
 
 START_TEST(test_ledger__memory_that_fails_leaves_it_as_it_was)
 {
-    static const kur__allocator failing = {failing_malloc, failing_realloc, free};
     int points = 0;
-    bool failed = true;
-    kur__allocator_set(&failing);
-    for (int point = 1; failed; point++) {
+    do {
         kur__ledger ledger;
         kur__ledger_init(&ledger, 0);
-        countdown = point;
-        failed = false;
+        failing_begin(points + 1, false);
         for (int64_t offset = 0; offset < 200000; offset += 100) {
             kur__admission admission = kur__ledger_admit(&ledger, offset);
             if (admission == KUR__ADMITTED_NO_MEMORY) {
-                failed = true;
                 points++;
                 ck_assert_int_eq(ledger.last, offset > 0 ? offset - 100 : -1);
                 admission = kur__ledger_admit(&ledger, offset);
@@ -419,11 +400,10 @@ START_TEST(test_ledger__memory_that_fails_leaves_it_as_it_was)
             ck_assert_int_eq(admission, KUR__ADMITTED);
         }
         ck_assert_int_eq(ledger.unfinished, 2000);
-        failed = failed || countdown == 0;
-        countdown = 0;
         kur__ledger_done(&ledger);
-    }
-    kur__allocator_set(NULL);
+        failing_end();
+        ck_assert_int_eq(failing_live(), 0);
+    } while (failing_has_failed());
     printf("# allocations that were made to fail in the ledger: %d\n", points);
     ck_assert_int_gt(points, 3);
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/memory.h"
+#include "../failing.h"
 #include "machine.h"
 
 /* ---- Partitions that go and come ---- */
@@ -305,39 +305,6 @@ END_TEST
 
 /* ---- Memory ---- */
 
-static long countdown; /* the allocation that fails; 0: none */
-static bool has_failed;
-static long live;
-
-static bool fails(void)
-{
-    if (countdown == 0 || --countdown != 0)
-        return false;
-    return has_failed = true;
-}
-
-static void *failing_malloc(size_t size)
-{
-    void *memory = fails() ? NULL : malloc(size);
-    live += memory != NULL;
-    return memory;
-}
-
-static void *failing_realloc(void *memory, size_t size)
-{
-    if (fails())
-        return NULL;
-    void *moved = realloc(memory, size);
-    live += memory == NULL && moved != NULL;
-    return moved;
-}
-
-static void counting_free(void *memory)
-{
-    live -= memory != NULL;
-    free(memory);
-}
-
 static kur__source *assign_or_again(int32_t partition, const char *text)
 {
     kur__assignment assignment = {
@@ -349,7 +316,7 @@ static kur__source *assign_or_again(int32_t partition, const char *text)
         size_t sources = machine.sources;
         if (kur__machine_assign(&machine, &assignment, &source, &position, now_us, &warning, &error) == KUR_OK) {
             ck_assert_int_eq(position, 100);
-            ck_assert(warning.code == KUR_OK || (warning.code == KUR_ERROR_NO_MEMORY && has_failed));
+            ck_assert(warning.code == KUR_OK || (warning.code == KUR_ERROR_NO_MEMORY && failing_has_failed()));
             return source;
         }
         ck_assert_int_eq(error.code, KUR_ERROR_NO_MEMORY);
@@ -374,7 +341,6 @@ static void admit_or_again(kur__source *source, int64_t offset, const char *key)
 /* Whatever allocation fails: what was refused can be done again, and nothing is lost or left. */
 START_TEST(test_machine_life__each_allocation_fails_once)
 {
-    static const kur__allocator failing = {failing_malloc, failing_realloc, counting_free};
     char text[KUR__LEDGER_TEXT_MAX + 1], key[80];
     kur__ledger told;
     kur__ledger_init(&told, 100);
@@ -385,12 +351,9 @@ START_TEST(test_machine_life__each_allocation_fails_once)
     kur__ledger_done(&told);
 
     long points = 0;
-    for (has_failed = true; has_failed; points++) {
+    do {
         ck_assert_int_lt(points, 10000);
-        countdown = points + 1;
-        has_failed = false;
-        live = 0;
-        kur__allocator_set(&failing);
+        failing_begin(points + 1, false);
         begin(&usual);
         kur__source *sources[] = {assign_or_again(0, text), assign_or_again(1, "")};
         for (int64_t i = 0; i < MANY; i++) {
@@ -413,11 +376,11 @@ START_TEST(test_machine_life__each_allocation_fails_once)
         ck_assert_int_eq(kur__ledger_commit_offset(&sources[1]->ledger), 100 + (MANY - 1) * 70 + 1);
         ck_assert_uint_eq(machine.held, 0);
         end();
-        countdown = 0;
-        kur__allocator_set(NULL);
-        ck_assert_msg(live == 0, "%ld allocations are left when the %ldth fails", live, points + 1);
-    }
-    printf("# allocations that were made to fail in the machine: %ld\n", --points);
+        failing_end();
+        ck_assert_msg(failing_live() == 0, "%ld allocations are left when the %ldth fails", failing_live(), points + 1);
+        points += failing_has_failed();
+    } while (failing_has_failed());
+    printf("# allocations that were made to fail in the machine: %ld\n", points);
     ck_assert_int_gt(points, 10);
 }
 END_TEST
