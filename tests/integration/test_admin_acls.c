@@ -1,28 +1,7 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
-#include <kurier/kurier.h>
 #include <string.h>
 
-#include "../check_main.h"
-#include "../support.h"
-
-/* Made by the first test that asks: Check's assertions work inside of tests only. */
-static kur_client *client;
-static kur_admin *admin;
-static kur_arena *arena;
-static kur_error error;
-
-static void begin(void)
-{
-    error = (kur_error){0};
-    if (client == NULL)
-        client = support_client();
-    if (admin == NULL)
-        admin = kur_admin_new(client, &error);
-    if (arena == NULL)
-        arena = kur_arena_new();
-    kur_arena_reset(arena);
-    ck_assert_msg(admin != NULL && arena != NULL, "%s", error.message);
-}
+#include "../administering.h"
 
 /* Neither broker of this suite has an authorizer; test_admin_secure.c has one that does. */
 START_TEST(test_admin_acls__without_an_authorizer_there_are_none)
@@ -159,10 +138,5 @@ int main(void)
 {
     const TTest *const tests[] = {test_admin_acls__without_an_authorizer_there_are_none,
                                   test_admin_acls__printed_for_people, test_admin_acls__arguments_are_checked, NULL};
-    int status = check_main("admin_acls", tests);
-    kur_arena_free(arena);
-    kur_admin_free(admin);
-    kur_client_unref(client);
-    support_stop();
-    return status;
+    return administer("admin_acls", tests);
 }

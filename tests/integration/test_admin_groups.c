@@ -1,48 +1,11 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
-#include <kurier/kurier.h>
 #include <kurier/sys/clock.h>
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../check_main.h"
-#include "../support.h"
-
-enum {
-    PATIENCE_MS = 30000
-};
-
-/* Made by the first test that asks: Check's assertions work inside of tests only. */
-static kur_client *client;
-static kur_admin *admin;
-static kur_arena *arena;
-static kur_error error;
-
-static void begin(void)
-{
-    error = (kur_error){0};
-    if (client == NULL)
-        client = support_client();
-    if (admin == NULL)
-        admin = kur_admin_new(client, &error);
-    if (arena == NULL)
-        arena = kur_arena_new();
-    kur_arena_reset(arena);
-    ck_assert_msg(admin != NULL && arena != NULL, "%s", error.message);
-}
-
-static void produce(const char *topic, int partition, int count)
-{
-    kur_producer *producer = kur_client_producer(client, &error);
-    for (int i = 0; i < count; i++)
-        ck_ok(kur_producer_send(
-                  producer,
-                  &KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION(partition), .value = kur_bytes_text("value")),
-                  &error),
-              error);
-    ck_ok(kur_producer_flush(producer, PATIENCE_MS, &error), error);
-}
+#include "../administering.h"
 
 /* A member that has polled one record and still has it assigned. */
 static kur_consumer *join(const char *group, const char *topic)
@@ -528,10 +491,5 @@ int main(void)
                                   test_admin_groups__a_plan_is_for_what_it_was_made_of,
                                   test_admin_groups__arguments_are_checked,
                                   NULL};
-    int status = check_main("admin_groups", tests);
-    kur_arena_free(arena);
-    kur_admin_free(admin);
-    kur_client_unref(client);
-    support_stop();
-    return status;
+    return administer("admin_groups", tests);
 }

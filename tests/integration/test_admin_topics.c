@@ -1,50 +1,13 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
-#include <kurier/kurier.h>
 #include <kurier/sys/clock.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../check_main.h"
-#include "../support.h"
-
-enum {
-    PATIENCE_MS = 30000
-};
+#include "../administering.h"
 
 static const char needs_kafka[] = "the embedded broker cannot administer topics";
-
-/* Made by the first test that asks: Check's assertions work inside of tests only. */
-static kur_client *client;
-static kur_admin *admin;
-static kur_arena *arena;
-static kur_error error;
-
-static void begin(void)
-{
-    error = (kur_error){0};
-    if (client == NULL)
-        client = support_client();
-    if (admin == NULL)
-        admin = kur_admin_new(client, &error);
-    if (arena == NULL)
-        arena = kur_arena_new();
-    kur_arena_reset(arena);
-    ck_assert_msg(admin != NULL && arena != NULL, "%s", error.message);
-}
-
-static void produce(const char *topic, int count)
-{
-    kur_producer *producer = kur_client_producer(client, &error);
-    for (int i = 0; i < count; i++)
-        ck_ok(kur_producer_send(
-                  producer,
-                  &KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION(0), .value = kur_bytes_text("value")),
-                  &error),
-              error);
-    ck_ok(kur_producer_flush(producer, PATIENCE_MS, &error), error);
-}
 
 static const kur_topic_view *describe(const char *topic)
 {
@@ -215,7 +178,7 @@ START_TEST(test_admin_topics__ensure_makes_what_is_missing_and_tells_the_rest)
     ck_assert_str_eq(text_of(&differences), "");
     ck_assert_uint_eq(describe(missing)->partition_count, 4);
     ck_assert_uint_eq(describe(there)->partition_count, 2);
-    produce(missing, 3);
+    produce(missing, 0, 3);
     ck_assert_int_eq(describe(missing)->partitions[0]->end_offset, 3);
     ck_ok(kur_admin_ensure_topics(admin, wanted, 2, PATIENCE_MS, NULL, NULL, &error), error);
 }
@@ -366,7 +329,7 @@ START_TEST(test_admin_topics__deleted_records_move_the_start)
 {
     begin();
     const char *topic = support_topic(2);
-    produce(topic, 10);
+    produce(topic, 0, 10);
     kur_position before[] = {KUR_POSITION(.topic = topic, .partition = 0, .offset = 4)};
     if (!support_is_real()) {
         int64_t start_us = kur_clock_monotonic_us();
@@ -567,10 +530,5 @@ int main(void)
                                   test_admin_topics__specs_are_checked,
                                   test_admin_topics__arguments_are_checked,
                                   NULL};
-    int status = check_main("admin_topics", tests);
-    kur_arena_free(arena);
-    kur_admin_free(admin);
-    kur_client_unref(client);
-    support_stop();
-    return status;
+    return administer("admin_topics", tests);
 }
