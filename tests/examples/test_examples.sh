@@ -1,36 +1,9 @@
 #!/usr/bin/env bash
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
 # The examples, as processes on an embedded broker.
-. "$(dirname "$0")/../build/lib.sh"
+. "$(dirname "$0")/../processes.sh"
 
-export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1
 examples=$BUILD/examples
-pids=()
-eval "closing=($(trap -p EXIT))"
-trap 'before=$?; set +e; [ ${#pids[@]} = 0 ] || kill -9 "${pids[@]}" 2>/dev/null; wait 2>/dev/null; (exit $before); '"${closing[2]}" EXIT
-
-start() { # log, command…
-    local log=$work/$1
-    shift
-    "$@" >>"$log" 2>&1 &
-    last=$!
-    pids+=($last)
-}
-await() { # seconds, command…
-    local until=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt $until ] || return 1
-        sleep 0.05
-    done
-}
-has() { grep -qE -- "$2" "$work/$1"; } # log, pattern
-ends() { # pid: whether it ends with 0 after SIGTERM
-    kill -TERM "$1"
-    await 30 gone "$1" || { echo "still there" && return 1; }
-    wait "$1" || { echo "exit status $?" && return 1; }
-}
-gone() { ! kill -0 "$1"; }
 
 start broker "$BUILD/tools/kurier/kurier" broker --topic pictures:4
 broker=$last

@@ -1,48 +1,12 @@
 #!/usr/bin/env bash
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
 # The shop's services as processes, on the embedded broker or on the real one that KURIER_BOOTSTRAP names.
-. "$(dirname "$0")/../build/lib.sh"
+. "$(dirname "$0")/../processes.sh"
 
 shop=$BUILD/examples/shop kurier=$BUILD/tools/kurier/kurier
 unique=t$$x$RANDOM
-export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1
 unset SMTP_URL KAFKA_BOOTSTRAP_SERVERS
-pids=()
 
-# What is started ends with the test, before the closing line of lib.sh.
-eval "closing=($(trap -p EXIT))"
-end() {
-    [ ${#pids[@]} -eq 0 ] || kill -CONT "${pids[@]}" 2>/dev/null
-    [ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null
-    wait
-}
-trap 'before=$?; set +e; end 2>/dev/null; (exit $before); '"${closing[2]}" EXIT
-
-start() { # log, command…: its standard output and error in $work/log
-    local log=$work/$1
-    shift
-    "$@" >>"$log" 2>&1 &
-    last=$!
-    pids+=($last)
-}
-
-await() { # seconds, command…
-    local until=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt $until ] || return 1
-        sleep 0.05
-    done
-}
-
-# Whether a process ends with 0 after SIGTERM.
-ends() { # pid
-    kill -TERM "$1"
-    await 30 not kill -0 "$1" || { echo "still there" && return 1; }
-    wait "$1" || { echo "exit status $?" && return 1; }
-}
-not() { ! "$@"; }
-has() { grep -qE -- "$2" "$work/$1"; } # log, pattern
 url_of() { sed -n 's/^.*\(http:[^ ]*\)$/\1/p' "$work/$1" | tail -n 1; }
 fails_with() { # status, command…
     local expected=$1 status=0

@@ -1,0 +1,40 @@
+# Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+# Sourced by the tests of programs as processes, in place of build/lib.sh, which it brings.
+. "$SOURCE/tests/build/lib.sh"
+
+export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1
+pids=()
+# What is started ends with the test, before the closing line of lib.sh.
+eval "closing=($(trap -p EXIT))"
+end() {
+    [ ${#pids[@]} -eq 0 ] || kill -CONT "${pids[@]}" 2>/dev/null
+    [ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null
+    wait
+}
+trap 'before=$?; set +e; end 2>/dev/null; (exit $before); '"${closing[2]}" EXIT
+
+start() { # log, command…: its standard output and error in $work/log
+    local log=$work/$1
+    shift
+    "$@" >>"$log" 2>&1 &
+    last=$!
+    pids+=($last)
+}
+
+await() { # seconds, command…
+    local until=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $until ] || return 1
+        sleep 0.05
+    done
+}
+
+# Whether a process ends with 0 after SIGTERM.
+ends() { # pid
+    kill -TERM "$1"
+    await 30 not kill -0 "$1" || { echo "still there" && return 1; }
+    wait "$1" || { echo "exit status $?" && return 1; }
+}
+not() { ! "$@"; }
+has() { grep -qE -- "$2" "$work/$1"; } # log, pattern
