@@ -202,3 +202,29 @@ void bench_read(rd_kafka_queue_t *queue, rd_kafka_message_t **messages, size_t c
         have += (size_t)got;
     }
 }
+
+void bench_fill(kur_client *client, const char *topic, size_t records, size_t keys)
+{
+    char key[32], value[BENCH_RECORD_SIZE];
+    kur_error error = {0};
+    kur_producer *producer = bench_producer(client, KUR_DISPATCH_THREAD);
+    memset(value, 'x', sizeof value);
+    for (size_t i = 0; i < records; i++) {
+        kur_message message = KUR_MESSAGE(.topic = topic, .value = kur_bytes_of(value, sizeof value));
+        if (keys > 0) {
+            snprintf(key, sizeof key, "key-%zu", i * 2654435761u % keys);
+            message.key = kur_bytes_text(key);
+        } else {
+            message.partition = KUR_PARTITION((int32_t)(i % BENCH_PARTITIONS));
+        }
+        kur_status status;
+        while ((status = kur_producer_send(producer, &message, &error)) == KUR_ERROR_QUEUE_FULL)
+            continue;
+        if (status != KUR_OK)
+            bench_fail("send: %s", error.message);
+    }
+    if (kur_producer_flush(producer, 60000, &error) != KUR_OK)
+        bench_fail("flush: %s", error.message);
+    if (kur_producer_free(producer) > 0)
+        bench_fail("records were not delivered");
+}

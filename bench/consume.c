@@ -13,7 +13,6 @@
 enum {
     RECORDS_REAL = 300000,
     RECORDS_EMBEDDED = 150000,
-    RECORD_SIZE = 100,
     SIZES = 3,
     BATCH_MAX = 4000,
     RUNS = 15
@@ -92,27 +91,6 @@ static bench_sample consume(struct side *side, size_t batch_size, size_t *counte
 }
 
 /* ---- All of it ---- */
-
-static void fill(kur_client *client, const char *topic, size_t records)
-{
-    char value[RECORD_SIZE];
-    kur_error error = {0};
-    kur_producer *producer = bench_producer(client, KUR_DISPATCH_THREAD);
-    memset(value, 'x', sizeof value);
-    for (size_t i = 0; i < records; i++) {
-        kur_message message = KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION((int32_t)(i % BENCH_PARTITIONS)),
-                                          .value = kur_bytes_of(value, sizeof value));
-        kur_status status;
-        while ((status = kur_producer_send(producer, &message, &error)) == KUR_ERROR_QUEUE_FULL)
-            continue;
-        if (status != KUR_OK)
-            bench_fail("send: %s", error.message);
-    }
-    if (kur_producer_flush(producer, 60000, &error) != KUR_OK)
-        bench_fail("flush: %s", error.message);
-    if (kur_producer_free(producer) > 0)
-        bench_fail("records were not delivered");
-}
 
 static void open_sides(struct side *ours, struct side *bare, kur_client *client, const char *topic, size_t records)
 {
@@ -203,7 +181,7 @@ void bench_consume_as(const bench_options *options, const char *bench)
     kur_client *client = bench_client(options);
     size_t records = options->real ? RECORDS_REAL : RECORDS_EMBEDDED;
     bench_topic_new(options, topic, "consume");
-    fill(client, topic, records);
+    bench_fill(client, topic, records, 0);
     open_sides(&ours, &bare, client, topic, records);
     for (int run = -1; run < runs; run++)
         for (int size = 0; size < SIZES; size++) {

@@ -17,33 +17,11 @@
 enum {
     RECORDS_REAL = 400000,
     RECORDS_EMBEDDED = 120000,
-    RECORD_SIZE = 100,
     KEYS = 10000,
     BATCH = 1000,
     RUNS = 7,
     SIDES = 4
 };
-
-static void fill(kur_client *client, const char *topic, size_t records)
-{
-    char key[16], value[RECORD_SIZE];
-    kur_error error = {0};
-    kur_producer *producer = bench_producer(client, KUR_DISPATCH_THREAD);
-    memset(value, 'x', sizeof value);
-    for (size_t i = 0; i < records; i++) {
-        snprintf(key, sizeof key, "key-%zu", i * 2654435761u % KEYS);
-        kur_message message =
-            KUR_MESSAGE(.topic = topic, .key = kur_bytes_text(key), .value = kur_bytes_of(value, sizeof value));
-        kur_status status;
-        while ((status = kur_producer_send(producer, &message, &error)) == KUR_ERROR_QUEUE_FULL)
-            continue;
-        if (status != KUR_OK)
-            bench_fail("send: %s", error.message);
-    }
-    if (kur_producer_flush(producer, 60000, &error) != KUR_OK)
-        bench_fail("flush: %s", error.message);
-    kur_producer_free(producer);
-}
 
 /* ---- Ours ---- */
 
@@ -157,7 +135,7 @@ void bench_listener(const bench_options *options)
     size_t records = options->real ? RECORDS_REAL : RECORDS_EMBEDDED;
     kur_client *client = bench_client(options);
     bench_topic_new(options, topic, "listener");
-    fill(client, topic, records);
+    bench_fill(client, topic, records, KEYS);
     rd_kafka_t *bare = bench_bare_reader(client, topic);
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(bare);
     for (int run = -1; run < runs; run++)
