@@ -62,7 +62,8 @@ typedef struct kur_event_view {
 /**
  * Reads the envelope of a record. Binary mode and plain records take no memory; structured mode takes it from `arena`.
  * The mode goes by the header content-type: application/cloudevents… is structured, anything else binary when there is
- * a ce_ header, and plain otherwise. Of headers of the same name, compared without case, the last counts.
+ * a ce_ header, and plain otherwise. Of headers of the same name, compared without case, the last counts that is not
+ * null.
  * Plain records get what other frameworks' headers give: id from `id`, `x-message-id`, `_watermill_message_uuid`;
  * correlation from `kafka_correlationId`, `correlation-id`, `correlation_id`, `CorrelationId`.
  * KUR_ERROR_NOT_AN_EVENT names the attribute that is missing or wrong, KUR_ERROR_TOO_LARGE, KUR_ERROR_SYNTAX (the JSON

@@ -177,7 +177,8 @@ const char *kur_event_extension(const kur_event_view *view, const char *name)
     struct headers headers = headers_of(view->record);
     kur_header header;
     for (size_t i = 0; header_at(&headers, i, &header); i++)
-        if (strncasecmp(header.name, "ce_", 3) == 0 && strcasecmp(header.name + 3, name) == 0)
+        if (header.value.data != NULL && strncasecmp(header.name, "ce_", 3) == 0 &&
+            strcasecmp(header.name + 3, name) == 0) /* a null header says nothing, here as in the envelope */
             found = kur__attribute_text_or_null(header.value);
     return found;
 }
