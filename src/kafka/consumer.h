@@ -11,6 +11,7 @@
 
 #include <kurier/consumer.h>
 #include <librdkafka/rdkafka.h>
+#include <regex.h>
 #include <stdatomic.h>
 
 #include "base/hash.h"
@@ -19,7 +20,16 @@
 typedef struct kur__asker kur__asker;
 typedef struct kur__ask kur__ask;
 typedef struct kur__commit kur__commit;
-typedef struct kur__pattern kur__pattern;
+
+/* What is looked up in the metadata: topics that match, or, with KUR_BROADCAST, those of a list. */
+typedef struct kur__pattern {
+    regex_t include, exclude;
+    bool has_include, has_exclude;
+    bool is_answered;
+    uint64_t ask;
+    /* Subscribed to now, sorted; with KUR_BROADCAST what is read: see consumer_broadcast.c. */
+    rd_kafka_topic_partition_list_t *topics;
+} kur__pattern;
 
 typedef enum kur__stage {
     KUR__AWAY = 0, /* not assigned; in the table because it is paused, or because it comes next */
@@ -67,6 +77,8 @@ typedef struct kur__partition {
     int32_t leader_epoch; /* of the start, as KUR_LEADER_EPOCH */
     char *metadata;       /* committed beside the start */
     bool commits_start;   /* the start is to be committed at once */
+    bool wants_end;       /* the log's end is asked for with the start */
+    int64_t end;          /* what was answered, see kur_position */
     kur_status gap_code;  /* of a gap that is not told yet, else KUR_OK */
     bool is_gap_known;    /* its range as well, as far as it could be found out */
     bool is_jump;         /* a record came from before the position */
@@ -84,7 +96,9 @@ struct kur_consumer {
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;   /* records, rebalances, errors */
     rd_kafka_queue_t *answers; /* of commits and of committed offsets */
+    kur_audience audience;
     kur_start start;
+    int64_t start_ms;     /* of KUR_START_TIME */
     bool requires_stable; /* reads what is committed only */
     int refresh_ms;       /* of metadata */
     bool is_cooperative;  /* of a group that was joined */
@@ -108,6 +122,7 @@ struct kur_consumer {
     atomic_int fd;         /* -1 while nobody has asked for it */
     bool is_busy;          /* the next poll has something to do by itself */
     bool is_manual, is_subscribed;
+    bool has_told_all;    /* KUR_ALL_ASSIGNED */
     bool is_telling_lost; /* commits are refused */
     atomic_bool closed;
     kur_error waiting_error; /* told by the next poll */
@@ -125,6 +140,8 @@ void kur__consumer_wake(kur_consumer *consumer);
 void kur__consumer_serve(kur_consumer *consumer);
 /* An error for the next poll; the first one stays. */
 void kur__consumer_fail(kur_consumer *consumer, const kur_error *error);
+/* That error, for the call at hand instead. */
+kur_status kur__consumer_take_failure(kur_consumer *consumer, kur_error *error);
 /* What a message that is an error means, see kur_consumer_poll. */
 void kur__consumer_take_error(kur_consumer *consumer, const rd_kafka_message_t *message);
 
@@ -198,9 +215,9 @@ void kur__gap_take_range(kur_consumer *consumer, const kur__ask *ask);
 /* ---- consumer_ask.c: what blocks in librdkafka is asked on a thread of its own ---- */
 
 typedef enum kur__ask_kind {
-    KUR__ASK_OFFSETS = 1, /* list: .offset is a time in ms or KUR_OFFSET_BEGINNING, _END; becomes the answer */
-    KUR__ASK_RANGE,       /* the same, and `ends` */
-    KUR__ASK_TOPICS,      /* metadata of all topics */
+    KUR__ASK_OFFSETS = 1, /* list, ends: .offset is a time in ms or KUR_OFFSET_BEGINNING, _END; becomes the answer */
+    KUR__ASK_RANGE,       /* the same, of a gap */
+    KUR__ASK_TOPICS,      /* metadata of those in the list, or of all without one */
     KUR__ASK_NOTHING      /* for its delay */
 } kur__ask_kind;
 
@@ -231,6 +248,17 @@ void kur__asker_join(kur_consumer *consumer);
 
 void kur__pattern_take_topics(kur_consumer *consumer, const kur__ask *ask);
 void kur__pattern_free(kur__pattern *pattern);
+bool kur__pattern_matches(const kur__pattern *pattern, const char *name);
+
+/* ---- consumer_broadcast.c: reading without a group ---- */
+
+/* Begins to look for these topics. */
+kur_status kur__broadcast_subscribe(kur_consumer *consumer, const char *const *topics, kur_error *error);
+/* What is there of topics that are read; false: it is to be asked again soon. */
+bool kur__broadcast_take_topics(kur_consumer *consumer, const struct rd_kafka_metadata *metadata);
+/* Tells once that everything which was there has been told. */
+void kur__broadcast_tell_all(kur_consumer *consumer);
+kur_status kur__error_no_group(kur_error *error);
 
 /* ---- offsets.c, commit.c ---- */
 

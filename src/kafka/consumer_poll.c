@@ -50,6 +50,15 @@ void kur__consumer_fail(kur_consumer *consumer, const kur_error *error)
         consumer->waiting_error = *error;
 }
 
+kur_status kur__consumer_take_failure(kur_consumer *consumer, kur_error *error)
+{
+    kur_status status = consumer->waiting_error.code;
+    if (error != NULL)
+        *error = consumer->waiting_error;
+    consumer->waiting_error = (kur_error){0};
+    return status;
+}
+
 static void take_answers(kur_consumer *consumer)
 {
     rd_kafka_event_t *event;
@@ -91,6 +100,7 @@ void kur__consumer_serve(kur_consumer *consumer)
     kur__flow_take_seeks(consumer);
     kur__start_ask(consumer);
     kur__rebalance_tell_found(consumer);
+    kur__broadcast_tell_all(consumer);
     kur__gap_tell(consumer);
     kur__flow_take_seeks(consumer); /* those of the callbacks */
     kur__flow_sync(consumer);
@@ -169,6 +179,9 @@ void kur__consumer_take_error(kur_consumer *consumer, const rd_kafka_message_t *
 {
     kur_error error;
     rd_kafka_resp_err_t code = message->err;
+    /* librdkafka looks for a coordinator whether or not there is anything to coordinate. */
+    if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED && consumer->audience == KUR_BROADCAST)
+        return;
     if (code == RD_KAFKA_RESP_ERR__FATAL && kur_status_is_fatal(kur__status_of_kafka(fatal_code(consumer))))
         code = fatal_code(consumer);
     const char *topic = message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : NULL;
@@ -314,14 +327,10 @@ kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_r
     size_t kept = poll_until(consumer, timeout_ms, messages, capacity);
     if (kept > 0)
         atomic_fetch_add(&consumer->references, kept);
-    kur_status status = kept == 0 ? consumer->waiting_error.code : KUR_OK;
-    if (status != KUR_OK) {
-        if (error != NULL)
-            *error = consumer->waiting_error;
-        consumer->waiting_error = (kur_error){0};
-    } else {
+    bool has_failed = kept == 0 && consumer->waiting_error.code != KUR_OK;
+    kur_status status = has_failed ? kur__consumer_take_failure(consumer, error) : KUR_OK;
+    if (!has_failed)
         *count = kept;
-    }
     if (atomic_load(&consumer->fd) >= 0 &&
         (has_work(consumer) || consumer->waiting_error.code != KUR_OK || rd_kafka_queue_length(consumer->queue) > 0))
         set_readable(consumer);

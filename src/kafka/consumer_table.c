@@ -157,6 +157,8 @@ void kur__partition_begin(kur_consumer *consumer, kur__partition *partition, int
     partition->guard = partition->asked = -1;
     partition->commits = 0;
     partition->leader_epoch = 0;
+    partition->wants_end = false;
+    partition->end = 0;
     partition->epoch = ++consumer->last_epoch;
     atomic_store(&partition->next, -1);
     kur_free(partition->metadata);

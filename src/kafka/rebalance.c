@@ -27,7 +27,8 @@ static void add_told(kur_consumer *consumer, const kur__partition *at, size_t *c
                                                 .offset = kur__partition_position(consumer, at),
                                                 .metadata = at->is_committed && at->is_fresh ? at->metadata : NULL,
                                                 .leader_epoch = at->is_committed && at->is_fresh ? at->leader_epoch : 0,
-                                                .is_committed = at->is_committed && at->is_fresh};
+                                                .is_committed = at->is_committed && at->is_fresh,
+                                                .end = at->end};
 }
 
 static void tell(kur_consumer *consumer, kur_rebalance what, size_t count)
