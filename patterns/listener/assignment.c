@@ -198,6 +198,7 @@ static void assigned(kur_listener *listener, const kur_position *positions, size
             kur_consumer_pause(listener->consumer, position->topic, position->partition, NULL);
         if (position->offset >= 0)
             open_source(listener, position);
+        kur__broadcast_aim(listener, position);
     }
 }
 
@@ -268,6 +269,8 @@ void kur__on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_pos
     kur_listener *listener = user;
     (void)consumer;
     listener->seen_topic = NULL;
+    if (what == KUR_ALL_ASSIGNED)
+        listener->are_goals_known = true;
     if (count == 0)
         return;
     if (what == KUR_ASSIGNED)
@@ -295,5 +298,6 @@ void kur__on_gap(kur_consumer *consumer, const kur_gap *gap, void *user)
         kur__listener_fail(listener, &error);
         return;
     }
+    kur__broadcast_lower(listener, gap);
     kur__restart(listener, gap->topic, gap->partition, gap->low >= 0 ? gap->low : KUR_OFFSET_BEGINNING);
 }

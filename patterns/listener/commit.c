@@ -18,7 +18,7 @@ static bool is_ours(const kur__source *source)
 
 bool kur__machine_commit_is_due(const kur__machine *machine, int64_t now_us)
 {
-    if (machine->commits_in_flight > 0)
+    if (machine->commits_in_flight > 0 || machine->options.commits_nothing)
         return false;
     return now_us >= machine->next_commit_again_us ||
            (machine->finished_since_commit > 0 &&
@@ -82,7 +82,7 @@ int64_t kur__machine_wake_us(const kur__machine *machine)
     int64_t wake_us = INT64_MAX;
     if (machine->parked_count > 0)
         wake_us = machine->parked[0]->due_us;
-    if (machine->commits_in_flight == 0 && machine->sources > 0) {
+    if (machine->commits_in_flight == 0 && machine->sources > 0 && !machine->options.commits_nothing) {
         int64_t commit_us =
             machine->finished_since_commit > 0 ? machine->next_commit_us : machine->next_commit_again_us;
         wake_us = commit_us < wake_us ? commit_us : wake_us;

@@ -440,6 +440,7 @@ static void run(kur_listener *listener)
         bool had = !is_over && poll_records(listener, now_us);
         hand_over(listener, now_us);
         tell_health(listener);
+        kur__broadcast_look(listener);
         kur__control_wait(listener, had ? 0 : sleep_ms(listener, now_us));
     }
 }

@@ -17,7 +17,7 @@
 static bool text_is_full(kur__machine *machine, kur__source *source)
 {
     const kur__ledger *ledger = &source->ledger;
-    if (source->held == 0 || ledger->done_head < ledger->done_count)
+    if (source->held == 0 || ledger->done_head < ledger->done_count || machine->options.commits_nothing)
         return source->text_is_full = false;
     int64_t limit = (int64_t)machine->options.text_limit;
     int64_t step = limit / 64 + source->checked_runs / 16, apart = ledger->runs - source->checked_runs;

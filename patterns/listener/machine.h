@@ -130,7 +130,8 @@ typedef struct kur__machine_options {
     kur_order order;
     size_t hold_records; /* held at most, a share for each source */
     int64_t hold_bytes;
-    size_t text_limit; /* of commit metadata, at most KUR__LEDGER_TEXT_MAX */
+    size_t text_limit;    /* of commit metadata, at most KUR__LEDGER_TEXT_MAX */
+    bool commits_nothing; /* there is no group that would keep it */
     int64_t commit_interval_us, commit_again_us;
     int64_t commit_records; /* finished since the last commit: commit before the interval is over */
     int32_t attempts;       /* counting the first; 0: no bound */

@@ -24,7 +24,8 @@ enum {
     KUR__HANDLERS = 64, /* typed handlers of a listener, at most */
     KUR__EMITS = 64,    /* events emitted for one record, at most */
     KUR__CAUSE = 64,
-    KUR__REASON = 512
+    KUR__REASON = 512,
+    KUR__AT_ONCE = 0 /* of stop_by_us: handlers are not waited for */
 };
 
 /* An event that a handler has emitted: encoded at once, sent when the outcome is known. */
@@ -92,6 +93,14 @@ struct kur__request {
     char topic[];
 };
 
+/* With KUR_BROADCAST: what a partition has to be handled up to before the listener has caught up. */
+struct kur__goal {
+    struct kur__goal *next;
+    int64_t end;
+    int32_t partition;
+    char topic[];
+};
+
 struct kur_listener {
     kur_client *client;
     kur_listener_options options;
@@ -122,6 +131,8 @@ struct kur_listener {
     bool is_leaving, is_closing;
     bool is_apart;               /* does not poll for a while: what the consumer has must not wake it */
     struct kur__request *sought; /* while paused: those that have no source until a record comes */
+    struct kur__goal *goals;     /* not reached yet */
+    bool are_goals_known;        /* none is added any more */
     kur__queue rejected;         /* settling works that wait for room in the ring */
 
     struct kur__ring ring;
@@ -140,9 +151,9 @@ struct kur_listener {
     atomic_bool workers_end;
     int ready_fd; /* with KUR_DISPATCH_CALLER */
 
-    atomic_bool stop_requested, pause_requested, is_freed, has_failed;
+    atomic_bool stop_requested, pause_requested, is_freed, has_failed, is_caught_up;
     _Atomic int64_t stop_by_us; /* of the monotonic clock; INT64_MAX: no hurry */
-    int run_fd;                 /* wakes kur_listener_run */
+    int run_fd;                 /* wakes kur_listeners_run */
     pthread_mutex_t lock;       /* guards state, failed and requests */
     pthread_cond_t changed;     /* of state */
     enum kur__listener_state state;
@@ -228,6 +239,16 @@ void kur__control_wait(kur_listener *listener, int timeout_ms);
 /* Ends the listener with an error; the first one counts. Any thread. */
 void kur__listener_fail(kur_listener *listener, const kur_error *error);
 
+/* ---- broadcast.c: what has to be handled before the listener has caught up; on the control thread ---- */
+
+/* A partition is read from now on. */
+void kur__broadcast_aim(kur_listener *listener, const kur_position *position);
+/* Of what is not there any more nothing is waited for. */
+void kur__broadcast_lower(kur_listener *listener, const kur_gap *gap);
+/* Tells when everything is reached. */
+void kur__broadcast_look(kur_listener *listener);
+void kur__broadcast_done(kur_listener *listener);
+
 /* ---- steer.c ---- */
 
 /* All that are linked. */
@@ -235,7 +256,7 @@ void kur__requests_free(struct kur__request *request);
 
 /* ---- listener.c ---- */
 
-/* kur_listener_run looks again. Any thread, and signal handlers. */
+/* kur_listeners_run looks again. Any thread, and signal handlers. */
 void kur__listener_wake_run(kur_listener *listener);
 
 #endif
