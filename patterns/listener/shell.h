@@ -126,6 +126,7 @@ struct kur_listener {
     bool was_filled;          /* the ring, when something was handed over last */
     int poll_ms;              /* never longer without a poll */
     int64_t next_error_us;
+    int64_t next_emit_warning_us;
     int64_t over_since_us; /* more is held than should be; 0: it is not */
     bool is_paused;        /* by the user */
     bool is_leaving, is_closing;
