@@ -3,7 +3,7 @@
  *
  * Design notes: the control thread. A round: results in, effects begun, partitions paused, commits sent, records polled
  * and admitted, ready ones handed over, memory given back. It sleeps in one place, on the descriptors of the consumer,
- * the producer and the workers, until the machine's next moment, and never longer than a third of
+ * the producer and the workers, until the machine's next moment, and never longer than a second or a third of
  * max.poll.interval.ms: only polling keeps the membership.
  *
  * How much is handed over ahead (`depth`) follows the handlers: it is doubled when the ring has run empty although it
@@ -11,8 +11,8 @@
  * turns between keys and partitions are kept to the last moment.
  *
  * End: a stop takes back what was not claimed and waits for what runs, until shortly before its time is over. The
- * consumer's close tells that the partitions are revoked, and that commits. Results that come later are taken in by
- * kur_listener_free.
+ * consumer's close tells that the partitions are revoked, and that commits. Then the thread only hears those handlers
+ * that run on, so that a further stop can wait for them, until kur_listener_free takes in what is left.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -8,7 +8,8 @@
  * the queue of effects. All works of a source are linked as well, by offset, so that a source can end.
  *
  * A lane has one current record: ready, parked for a retry, or running. The lane goes on to the next when the handler's
- * work is done, not when its effect is durable: effects keep their order by themselves, in the producer.
+ * work is done, not when its effect is durable: effects keep their order by themselves, in the producer, but for one
+ * that has failed and comes again.
  *
  * When a source ends, what runs keeps its lane until it returns; everything else of it is gone at once. A work whose
  * source is dead is only there to be given back.
