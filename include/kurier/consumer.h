@@ -148,6 +148,15 @@ typedef struct kur_gap {
  */
 typedef void kur_gap_callback(kur_consumer *consumer, const kur_gap *gap, void *user);
 
+/**
+ * How many records of a partition a poll may give now; with 0 what was fetched of it stays where it is, and all others
+ * go on. So what a program holds of each partition can be bounded at no cost, where a pause throws away what was fetched
+ * ahead. With such a callback each partition has a queue of its own, of which a poll takes in turn, and a pause too
+ * leaves alone what is in it. Called in polls, on their thread, for partitions of which something waits; must return
+ * soon and call nothing of the consumer. Who has made room polls again: kur_consumer_fd does not know of it.
+ */
+typedef size_t kur_room_callback(kur_consumer *consumer, const char *topic, int32_t partition, void *user);
+
 /** What kur_consumer_new is told; the group is not optional, but with KUR_BROADCAST. */
 typedef struct kur_consumer_options {
     size_t size;
@@ -156,17 +165,19 @@ typedef struct kur_consumer_options {
     int session_timeout_ms;   /**< default: the property of that name, else 45,000 */
     int max_poll_interval_ms; /**< a member that does not poll for so long is thrown out; default 300,000 */
     kur_rebalance_callback *on_rebalance;
-    void *user; /**< handed to on_rebalance and on_gap */
+    void *user; /**< handed to the callbacks */
     kur_gap_callback *on_gap;
     /** Static membership: a name of this member that stays over restarts; a second one with it fences the first. */
     const char *group_instance_id;
     kur_assignor assignor;
     kur_group_protocol protocol;
     kur_isolation isolation;
-    int fetch_ahead_kbytes; /**< fetched and not polled yet, at most; default: queued.max.messages.kbytes, 65,536; not
-                               less than that on librdkafka before 2.2 */
+    int fetch_ahead_kbytes; /**< fetched and not polled yet, at most, with .room of each partition; default:
+                               queued.max.messages.kbytes, 65,536; not less than that on librdkafka before 2.2 without
+                               .room */
     int64_t start_at_us;    /**< of KUR_START_TIME: microseconds since 1970 */
     kur_audience audience;
+    kur_room_callback *room; /**< handed `user` as well */
 } kur_consumer_options;
 
 #define KUR_CONSUMER_OPTIONS(...) KUR__OPTIONS(kur_consumer_options, __VA_ARGS__)
@@ -228,8 +239,8 @@ KUR_API kur_status kur_consumer_seek_time(kur_consumer *consumer, const char *to
 
 /**
  * Stops the fetching of a partition. Carried out by the next poll. A partition stays paused through rebalances, also
- * when it went to another member and comes back. What was fetched ahead is thrown away and fetched again: pausing often
- * costs. Again does nothing. Any thread, and in callbacks; does not wait. KUR_ERROR_UNKNOWN_TOPIC when the partition is
+ * when it went to another member and comes back. What was fetched ahead is thrown away and fetched again, unless
+ * there is a .room: pausing often costs. Again does nothing. Any thread, and in callbacks; does not wait. KUR_ERROR_UNKNOWN_TOPIC when the partition is
  * not assigned, KUR_ERROR_INVALID_ARGUMENT.
  */
 KUR_API kur_status kur_consumer_pause(kur_consumer *consumer, const char *topic, int32_t partition, kur_error *error);

@@ -92,12 +92,15 @@ static kur_status configure_group(rd_kafka_conf_t *conf, const kur_consumer_opti
 
 /*
  * librdkafka waits before it fetches again once it has enough: a second, until that became a property. Where it is
- * none, a small store would run empty each time, so that it is not made smaller than librdkafka's own.
+ * none, a small store would run empty each time, so that it is not made smaller than librdkafka's own; but for queues of
+ * our own, which see to that themselves.
  */
-static kur_status set_fetch_ahead(rd_kafka_conf_t *conf, int kbytes, kur_error *error)
+static kur_status set_fetch_ahead(rd_kafka_conf_t *conf, const kur_consumer_options *options, kur_error *error)
 {
     char why[256];
-    if (rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "5", why, sizeof why) != RD_KAFKA_CONF_OK)
+    int kbytes = options->fetch_ahead_kbytes;
+    if (rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "5", why, sizeof why) != RD_KAFKA_CONF_OK &&
+        options->room == NULL)
         kbytes = kbytes > FETCH_AHEAD_KBYTES ? kbytes : FETCH_AHEAD_KBYTES;
     return set_number(conf, "queued.max.messages.kbytes", kbytes, error);
 }
@@ -110,7 +113,7 @@ static kur_status configure(rd_kafka_conf_t *conf, const kur_consumer_options *o
     if (status == KUR_OK && options->group_instance_id != NULL)
         status = set_text(conf, "group.instance.id", options->group_instance_id, error);
     if (status == KUR_OK && options->fetch_ahead_kbytes != 0)
-        status = set_fetch_ahead(conf, options->fetch_ahead_kbytes, error);
+        status = set_fetch_ahead(conf, options, error);
     if (status == KUR_OK && options->isolation != KUR_ISOLATION_DEFAULT)
         status = set_text(conf, "isolation.level",
                           options->isolation == KUR_READ_COMMITTED ? "read_committed" : "read_uncommitted", error);
@@ -206,6 +209,8 @@ static kur_status open_handle(kur_consumer *consumer, const kur_consumer_options
     }
     consumer->requires_stable = has_value(conf, "isolation.level", "read_committed");
     consumer->refresh_ms = get_number(conf, "topic.metadata.refresh.interval.ms");
+    consumer->room = options->room;
+    consumer->fetch_ahead_bytes = get_number(conf, "queued.max.messages.kbytes") * INT64_C(1024);
     rd_kafka_conf_set_rebalance_cb(conf, kur__consumer_on_rebalance);
     consumer->rk = kur__connection_open(&consumer->connection, kur__client_log(consumer->client),
                                         kur__client_security(consumer->client), RD_KAFKA_CONSUMER, conf, error);
@@ -225,6 +230,8 @@ static void release(kur_consumer *consumer, size_t references)
     if (consumer->incoming != NULL)
         rd_kafka_topic_partition_list_destroy(consumer->incoming);
     if (consumer->rk != NULL) {
+        for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
+            kur__queue_close(at);
         rd_kafka_queue_cb_event_enable(consumer->answers, NULL, NULL);
         rd_kafka_queue_destroy(consumer->answers);
         rd_kafka_queue_destroy(consumer->queue);

@@ -3,8 +3,8 @@
  *
  * The consumer's insides. consumer.c: life; consumer_poll.c: polling; consumer_table.c: the partitions; rebalance.c:
  * what the group says; consumer_start.c: where partitions start; consumer_flow.c: pause, resume, seek, and the
- * assignment that librdkafka is given; consumer_ask.c: the thread that asks what blocks; consumer_gap.c: gaps;
- * consumer_subscribe.c: subscriptions and patterns; offsets.c, commit.c: offsets.
+ * assignment that librdkafka is given; consumer_queues.c: a queue for each partition; consumer_ask.c: the thread that
+ * asks what blocks; consumer_gap.c: gaps; consumer_subscribe.c: subscriptions and patterns; offsets.c, commit.c: offsets.
  */
 #ifndef KURIER_KAFKA_CONSUMER_H
 #define KURIER_KAFKA_CONSUMER_H
@@ -84,6 +84,9 @@ typedef struct kur__partition {
     bool is_jump;         /* a record came from before the position */
     int64_t gap_offset, gap_low, gap_high;
     char *gap_reason; /* librdkafka's words; may be NULL */
+    rd_kafka_queue_t *queue; /* of its own, with .room; else NULL */
+    int64_t taken_bytes;     /* from it, since librdkafka was last made to look at it */
+    size_t taken;
     int32_t partition;
     size_t key_size;
     char key[]; /* the partition's four bytes, then the topic with its NUL */
@@ -102,6 +105,9 @@ struct kur_consumer {
     bool requires_stable; /* reads what is committed only */
     int refresh_ms;       /* of metadata */
     bool is_cooperative;  /* of a group that was joined */
+    kur_room_callback *room; /* not NULL: each partition has a queue of its own */
+    int64_t fetch_ahead_bytes;
+    kur__partition *turn; /* whose queue is next; NULL: the first in the table */
     kur_rebalance_callback *on_rebalance;
     kur_gap_callback *on_gap;
     void *user;
@@ -200,6 +206,18 @@ void kur__flow_sync(kur_consumer *consumer);
 void kur__flow_clear_pauses(kur_consumer *consumer);
 /* No partition is given to librdkafka any more. */
 void kur__flow_forget(kur_consumer *consumer);
+
+/* ---- consumer_queues.c: nothing happens in them without .room ---- */
+
+/* Before librdkafka is given the partition. */
+void kur__queue_open(const kur_consumer *consumer, kur__partition *partition);
+/* Throws away what is in it. */
+void kur__queue_close(kur__partition *partition);
+/* Makes the consumer's descriptor readable when something comes. */
+void kur__queue_watch(const kur_consumer *consumer, const kur__partition *partition);
+/* What is there of partitions that have room, each in its turn. Does not wait. */
+size_t kur__queues_take(kur_consumer *consumer, rd_kafka_message_t **messages, size_t capacity);
+bool kur__queues_have(kur_consumer *consumer);
 
 /* ---- consumer_gap.c ---- */
 

@@ -66,7 +66,8 @@ kur__partition *kur__table_get(kur_consumer *consumer, const char *topic, int32_
 
 static void remove_entry(kur_consumer *consumer, kur__partition *entry)
 {
-    consumer->last = NULL;
+    consumer->last = consumer->turn = NULL;
+    kur__queue_close(entry);
     HASH_DEL(consumer->table, entry);
     kur_free(entry->metadata);
     kur_free(entry->gap_reason);
@@ -98,6 +99,7 @@ void kur__table_leave(kur_consumer *consumer, kur__partition *entry)
     } else {
         entry->stage = KUR__AWAY;
         entry->is_group_given = false;
+        kur__queue_close(entry);
         kur__partition_clear(entry);
         kur__partition_forget(entry);
         entry->target = KUR__TARGET_NONE;
