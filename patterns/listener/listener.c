@@ -20,7 +20,7 @@
 
 enum {
     CONCURRENCY_MAX = 10000,
-    AHEAD_SHARE = 16,
+    AHEAD_SHARE = 64,
     AHEAD_MIN_KBYTES = 1024,
     FREE_MS = 5000, /* for what is left when nobody has stopped it before */
     POLLED = 1024
@@ -135,7 +135,7 @@ static kur_status copy_texts(kur_listener *listener, const kur_listener_options 
 static kur_status make_consumer(kur_listener *listener, kur_error *error)
 {
     const kur_listener_options *options = &listener->options;
-    /* A pause throws away what was fetched ahead: little beside what is held, so that little is fetched twice. */
+    /* Of each partition, and there may be many. */
     int ahead_kbytes =
         options->hold_kbytes / AHEAD_SHARE > AHEAD_MIN_KBYTES ? options->hold_kbytes / AHEAD_SHARE : AHEAD_MIN_KBYTES;
     listener->consumer = kur_consumer_new(
@@ -145,7 +145,7 @@ static kur_status make_consumer(kur_listener *listener, kur_error *error)
                               .max_poll_interval_ms = options->max_poll_interval_ms, .on_rebalance = kur__on_rebalance,
                               .user = listener, .on_gap = kur__on_gap, .group_instance_id = listener->instance,
                               .assignor = options->assignor, .protocol = options->protocol,
-                              .fetch_ahead_kbytes = ahead_kbytes),
+                              .fetch_ahead_kbytes = ahead_kbytes, .room = kur__room),
         error);
     return listener->consumer != NULL ? KUR_OK : KUR_ERROR_CONFIG;
 }

@@ -328,6 +328,9 @@ void kur__machine_end_transaction(kur__machine *machine, bool is_committed, int6
 /* A partition that is to be paused or, with `only_resume` alone, resumed; false when there is none. */
 bool kur__machine_next_pause(kur__machine *machine, bool only_resume, kur__source **source, bool *paused);
 
+/* How many records may be admitted now of a source, or, NULL, of one that is not there yet. */
+size_t kur__machine_room(const kur__machine *machine, const kur__source *source);
+
 /* Whether more is held than should be, by all or by one that is not paused yet: nothing is polled while it lasts. */
 bool kur__machine_is_over(const kur__machine *machine);
 

@@ -127,7 +127,6 @@ struct kur_listener {
     int poll_ms;              /* never longer without a poll */
     int64_t next_error_us;
     int64_t next_emit_warning_us;
-    int64_t over_since_us; /* more is held than should be; 0: it is not */
     bool is_paused;        /* by the user */
     bool is_leaving, is_closing;
     bool is_apart;               /* does not poll for a while: what the consumer has must not wake it */
@@ -217,6 +216,8 @@ void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us);
 void *kur__control_run(void *listener);
 /* After the threads have ended: takes in what was left, and releases everything. */
 void kur__control_clear(kur_listener *listener);
+/* The consumer's kur_room_callback. */
+size_t kur__room(kur_consumer *consumer, const char *topic, int32_t partition, void *user);
 /* Wakes the control thread when a descriptor is readable. */
 kur_status kur__control_watch(kur_listener *listener, int fd, kur_error *error);
 
