@@ -29,6 +29,8 @@ static const struct {
     {"envelope", bench_envelope, true},
     {"transaction", bench_transaction, true},
     {"listener", bench_listener, true},
+    {"ordering", bench_ordering, true},
+    {"ledger", bench_ledger, false},
     {"tls", bench_tls, false}, /* it finds its own */
 };
 enum {
