@@ -136,11 +136,11 @@ static kur_listener *listen_slowly(kur_client *client, const char *topic, const 
     char group[96];
     kur_error error = {0};
     snprintf(group, sizeof group, "bench-costs-%d-%s", (int)getpid(), topic);
-    kur_listener *listener = kur_listener_new(
-        client,
-        &KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *const[]){topic, NULL},
-                              .concurrency = SLOW_WORKERS),
-        &error);
+    kur_listener *listener =
+        kur_listener_new(client,
+                         &KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *const[]){topic, NULL},
+                                               .concurrency = SLOW_WORKERS),
+                         &error);
     if (listener == NULL || kur_listener_on_record(listener, on_slow, (void *)(uintptr_t)sleeps_us) != KUR_OK ||
         kur_listener_start(listener, &error) != KUR_OK)
         bench_fail("listener: %s", error.message);
@@ -249,6 +249,12 @@ static void fill_one(struct task *task)
     kur_client_unref(client);
 }
 
+static size_t much_room(kur_consumer *consumer, const char *topic, int32_t partition, void *user)
+{
+    (void)consumer, (void)topic, (void)partition, (void)user;
+    return SIZE_MAX;
+}
+
 /* What librdkafka may have fetched and not handed out, in MiB: a client's property or its version may say otherwise. */
 static void ask_ahead(struct task *task)
 {
@@ -257,7 +263,7 @@ static void ask_ahead(struct task *task)
     kur_error error = {0};
     kur_client *client = bench_client(task->options);
     kur_consumer *consumer = kur_consumer_new(
-        client, &KUR_CONSUMER_OPTIONS(.group = "bench", .fetch_ahead_kbytes = AHEAD_KBYTES), &error);
+        client, &KUR_CONSUMER_OPTIONS(.group = "bench", .fetch_ahead_kbytes = AHEAD_KBYTES, .room = much_room), &error);
     if (consumer == NULL)
         bench_fail("consumer: %s", error.message);
     rd_kafka_conf_get(rd_kafka_conf(kur_consumer_librdkafka(consumer)), "queued.max.messages.kbytes", value, &size);

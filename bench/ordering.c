@@ -316,7 +316,9 @@ static double bound(const struct round *round)
     memset(lanes, 0, sizeof lanes);
     for (int i = 0; i < RECORDS; i++) {
         double one = round->timings[i].end - round->timings[i].start;
-        int lane = row->order == KUR_UNORDERED ? i : row->order == KUR_ORDER_BY_KEY ? keys[i] : round->timings[i].partition;
+        int lane = row->order == KUR_UNORDERED      ? i
+                   : row->order == KUR_ORDER_BY_KEY ? keys[i]
+                                                    : round->timings[i].partition;
         sum += one;
         lanes[lane] += one;
         busiest = lanes[lane] > busiest ? lanes[lane] : busiest;

@@ -150,10 +150,10 @@ typedef void kur_gap_callback(kur_consumer *consumer, const kur_gap *gap, void *
 
 /**
  * How many records of a partition a poll may give now; with 0 what was fetched of it stays where it is, and all others
- * go on. So what a program holds of each partition can be bounded at no cost, where a pause throws away what was fetched
- * ahead. With such a callback each partition has a queue of its own, of which a poll takes in turn, and a pause too
- * leaves alone what is in it. Called in polls, on their thread, for partitions of which something waits; must return
- * soon and call nothing of the consumer. Who has made room polls again: kur_consumer_fd does not know of it.
+ * go on. So what a program holds of each partition can be bounded at no cost, where a pause throws away what was
+ * fetched ahead. With such a callback each partition has a queue of its own, of which a poll takes in turn, and a pause
+ * too leaves alone what is in it. Called in polls, on their thread, for partitions of which something waits; must
+ * return soon and call nothing of the consumer. Who has made room polls again: kur_consumer_fd does not know of it.
  */
 typedef size_t kur_room_callback(kur_consumer *consumer, const char *topic, int32_t partition, void *user);
 
@@ -240,8 +240,8 @@ KUR_API kur_status kur_consumer_seek_time(kur_consumer *consumer, const char *to
 /**
  * Stops the fetching of a partition. Carried out by the next poll. A partition stays paused through rebalances, also
  * when it went to another member and comes back. What was fetched ahead is thrown away and fetched again, unless
- * there is a .room: pausing often costs. Again does nothing. Any thread, and in callbacks; does not wait. KUR_ERROR_UNKNOWN_TOPIC when the partition is
- * not assigned, KUR_ERROR_INVALID_ARGUMENT.
+ * there is a .room: pausing often costs. Again does nothing. Any thread, and in callbacks; does not wait.
+ * KUR_ERROR_UNKNOWN_TOPIC when the partition is not assigned, KUR_ERROR_INVALID_ARGUMENT.
  */
 KUR_API kur_status kur_consumer_pause(kur_consumer *consumer, const char *topic, int32_t partition, kur_error *error);
 

@@ -127,7 +127,7 @@ struct kur_listener {
     int poll_ms;              /* never longer without a poll */
     int64_t next_error_us;
     int64_t next_emit_warning_us;
-    bool is_paused;        /* by the user */
+    bool is_paused; /* by the user */
     bool is_leaving, is_closing;
     bool is_apart;               /* does not poll for a while: what the consumer has must not wake it */
     struct kur__request *sought; /* while paused: those that have no source until a record comes */

@@ -92,8 +92,8 @@ static kur_status configure_group(rd_kafka_conf_t *conf, const kur_consumer_opti
 
 /*
  * librdkafka waits before it fetches again once it has enough: a second, until that became a property. Where it is
- * none, a small store would run empty each time, so that it is not made smaller than librdkafka's own; but for queues of
- * our own, which see to that themselves.
+ * none, a small store would run empty each time, so that it is not made smaller than librdkafka's own; but for queues
+ * of our own, which see to that themselves.
  */
 static kur_status set_fetch_ahead(rd_kafka_conf_t *conf, const kur_consumer_options *options, kur_error *error)
 {

@@ -4,7 +4,8 @@
  * The consumer's insides. consumer.c: life; consumer_poll.c: polling; consumer_table.c: the partitions; rebalance.c:
  * what the group says; consumer_start.c: where partitions start; consumer_flow.c: pause, resume, seek, and the
  * assignment that librdkafka is given; consumer_queues.c: a queue for each partition; consumer_ask.c: the thread that
- * asks what blocks; consumer_gap.c: gaps; consumer_subscribe.c: subscriptions and patterns; offsets.c, commit.c: offsets.
+ * asks what blocks; consumer_gap.c: gaps; consumer_subscribe.c: subscriptions and patterns; offsets.c, commit.c:
+ * offsets.
  */
 #ifndef KURIER_KAFKA_CONSUMER_H
 #define KURIER_KAFKA_CONSUMER_H
@@ -83,7 +84,7 @@ typedef struct kur__partition {
     bool is_gap_known;    /* its range as well, as far as it could be found out */
     bool is_jump;         /* a record came from before the position */
     int64_t gap_offset, gap_low, gap_high;
-    char *gap_reason; /* librdkafka's words; may be NULL */
+    char *gap_reason;        /* librdkafka's words; may be NULL */
     rd_kafka_queue_t *queue; /* of its own, with .room; else NULL */
     int64_t taken_bytes;     /* from it, since librdkafka was last made to look at it */
     size_t taken;
@@ -101,10 +102,10 @@ struct kur_consumer {
     rd_kafka_queue_t *answers; /* of commits and of committed offsets */
     kur_audience audience;
     kur_start start;
-    int64_t start_ms;     /* of KUR_START_TIME */
-    bool requires_stable; /* reads what is committed only */
-    int refresh_ms;       /* of metadata */
-    bool is_cooperative;  /* of a group that was joined */
+    int64_t start_ms;        /* of KUR_START_TIME */
+    bool requires_stable;    /* reads what is committed only */
+    int refresh_ms;          /* of metadata */
+    bool is_cooperative;     /* of a group that was joined */
     kur_room_callback *room; /* not NULL: each partition has a queue of its own */
     int64_t fetch_ahead_bytes;
     kur__partition *turn; /* whose queue is next; NULL: the first in the table */

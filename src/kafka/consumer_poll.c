@@ -351,9 +351,8 @@ kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_r
     kur_status status = has_failed ? kur__consumer_take_failure(consumer, error) : KUR_OK;
     if (!has_failed)
         *count = kept;
-    if (atomic_load(&consumer->fd) >= 0 &&
-        (has_work(consumer) || consumer->waiting_error.code != KUR_OK || rd_kafka_queue_length(consumer->queue) > 0 ||
-         kur__queues_have(consumer)))
+    if (atomic_load(&consumer->fd) >= 0 && (has_work(consumer) || consumer->waiting_error.code != KUR_OK ||
+                                            rd_kafka_queue_length(consumer->queue) > 0 || kur__queues_have(consumer)))
         set_readable(consumer);
     return status;
 }

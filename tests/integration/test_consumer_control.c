@@ -54,9 +54,8 @@ static size_t much_room(kur_consumer *consumer, const char *topic, int32_t parti
 /* A consumer of partitions that are assigned by hand. */
 static kur_consumer *by_hand(const char *group, struct told *told)
 {
-    return consumer_of(NULL,
-                       &KUR_CONSUMER_OPTIONS(.group = group, .on_rebalance = told != NULL ? on_rebalance : NULL,
-                                             .user = told, .room = has_queues ? much_room : NULL));
+    return consumer_of(NULL, &KUR_CONSUMER_OPTIONS(.group = group, .on_rebalance = told != NULL ? on_rebalance : NULL,
+                                                   .user = told, .room = has_queues ? much_room : NULL));
 }
 
 /* A test that holds with one queue for all partitions, and with one for each. */
@@ -64,15 +63,15 @@ static kur_consumer *by_hand(const char *group, struct told *told)
     static void name(void);                                                                                            \
     START_TEST(test_consumer_control__##name)                                                                          \
     {                                                                                                                  \
-        has_queues = false;                                                                                         \
+        has_queues = false;                                                                                            \
         name();                                                                                                        \
     }                                                                                                                  \
     END_TEST                                                                                                           \
     START_TEST(test_consumer_control__##name##_with_queues)                                                            \
     {                                                                                                                  \
-        has_queues = true;                                                                                          \
+        has_queues = true;                                                                                             \
         name();                                                                                                        \
-        has_queues = false;                                                                                         \
+        has_queues = false;                                                                                            \
     }                                                                                                                  \
     END_TEST                                                                                                           \
     static void name(void)

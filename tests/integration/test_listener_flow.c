@@ -109,9 +109,8 @@ START_TEST(test_listener_flow__a_full_partition_leaves_the_others_their_share)
     send_numbers(client, topic, 0, RECORDS);
     send_numbers(client, topic, 1, RECORDS);
     kur_listener *listener =
-        listen(client,
-               &KUR_LISTENER_OPTIONS(.concurrency = 2, .order = KUR_ORDER_BY_PARTITION, .hold_records = HOLD), topic,
-               support_name("g"), pass, &gate);
+        listen(client, &KUR_LISTENER_OPTIONS(.concurrency = 2, .order = KUR_ORDER_BY_PARTITION, .hold_records = HOLD),
+               topic, support_name("g"), pass, &gate);
     int64_t most = 0;
     for (int64_t until_ms = now_ms() + WAIT_MS; now_ms() < until_ms && gate.handled < RECORDS; nap(1)) {
         int64_t held = health_of(listener).held;
