@@ -346,6 +346,14 @@ KUR_API kur_status kur_consumer_watermarks(kur_consumer *consumer, const char *t
 KUR_API uint64_t kur_consumer_generation(const kur_consumer *consumer);
 
 /**
+ * The group's generation that the partitions were assigned in, also while they are being revoked: nobody can have owned
+ * a partition between its revocation in one and its assignment in the next one. -1 before the first, and where
+ * partitions come and go one by one (KUR_ASSIGNOR_COOPERATIVE_STICKY, KUR_GROUP_CONSUMER), for there the number tells
+ * nothing of the kind. Any thread.
+ */
+KUR_API int64_t kur_consumer_group_generation(const kur_consumer *consumer);
+
+/**
  * Leaves the group: KUR_REVOKED is told, commits under way are answered, nothing is polled any more. A member with
  * .group_instance_id keeps its partitions until it is back or its session ends. Again does nothing. KUR_ERROR_TIMEOUT
  * after 10 s.

@@ -227,10 +227,13 @@ typedef struct kur_listener_health {
     int64_t rejected;
     int64_t unknown; /**< finished since nobody handles their type, and tombstones */
     int64_t gaps;
-    int64_t stale;     /**< results that came after their partition had gone */
-    int64_t untold;    /**< finished offsets that the last commits had no room for: a crash would repeat them */
-    kur_status status; /**< what has ended it; KUR_OK */
-    bool is_caught_up; /**< with KUR_BROADCAST: what .on_caught_up tells */
+    int64_t stale;      /**< results that came after their partition had gone */
+    int64_t untold;     /**< finished offsets that the last commits had no room for: a crash would repeat them */
+    kur_status status;  /**< what has ended it; KUR_OK */
+    bool is_caught_up;  /**< with KUR_BROADCAST: what .on_caught_up tells */
+    int64_t rebalances; /**< how often the group has taken partitions away */
+    int64_t lost; /**< partitions that were gone before they could be given back: the group had missed this member,
+                     and what was not committed yet is repeated */
 } kur_listener_health;
 
 #define KUR_LISTENER_HEALTH(...) KUR__OPTIONS(kur_listener_health, __VA_ARGS__)

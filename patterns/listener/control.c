@@ -291,8 +291,8 @@ static bool poll_records(kur_listener *listener, int64_t now_us)
     return count > 0;
 }
 
-/* Fills the ring up to `depth`. */
-static void hand_over(kur_listener *listener, int64_t now_us)
+/* Up to `depth`. */
+void kur__control_hand_over(kur_listener *listener, int64_t now_us)
 {
     kur__work *works[256];
     uint64_t least = listener->options.dispatch == KUR_DISPATCH_THREAD ? (uint64_t)listener->options.concurrency : 64;
@@ -426,7 +426,9 @@ static void run(kur_listener *listener)
         if (kur__machine_commit_is_due(&listener->machine, now_us))
             kur__commit_round(listener, NULL, 0, now_us);
         bool had = poll_records(listener, now_us);
-        hand_over(listener, now_us);
+        if (listener->has_away)
+            kur__drop_absent(listener);
+        kur__control_hand_over(listener, now_us);
         tell_health(listener);
         kur__broadcast_look(listener);
         kur__control_wait(listener, had ? 0 : sleep_ms(listener, now_us));

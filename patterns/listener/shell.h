@@ -129,6 +129,7 @@ struct kur_listener {
     int64_t next_emit_warning_us;
     bool is_paused; /* by the user */
     bool is_leaving, is_closing;
+    bool has_away;               /* sources that may come back */
     bool is_apart;               /* does not poll for a while: what the consumer has must not wake it */
     struct kur__request *sought; /* while paused: those that have no source until a record comes */
     struct kur__goal *goals;     /* not reached yet */
@@ -162,6 +163,7 @@ struct kur_listener {
 
     atomic_int deferred;
     _Atomic int64_t handled, finished, retried, rejected_count, unknown, gaps, stale, untold;
+    _Atomic int64_t rebalances, lost;
     _Atomic int64_t held, held_bytes, assigned, running;
 };
 
@@ -226,6 +228,8 @@ kur_status kur__control_watch(kur_listener *listener, int fd, kur_error *error);
 void kur__on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_position *partitions, size_t count,
                        void *user);
 void kur__on_gap(kur_consumer *consumer, const kur_gap *gap, void *user);
+/* Ends the sources that are away and will not come back; to be asked while there are some. */
+void kur__drop_absent(kur_listener *listener);
 /* The source of a record; made when a partition of ours has none yet. NULL: not ours, or no memory. */
 kur__source *kur__source_for(kur_listener *listener, const kur_record *record);
 /* A new epoch that begins at an offset (or KUR_OFFSET_BEGINNING, _END). */
@@ -234,6 +238,8 @@ void kur__restart(kur_listener *listener, const char *topic, int32_t partition, 
 void kur__commit_round(kur_listener *listener, kur__source *only, int timeout_ms, int64_t now_us);
 /* What the control thread does between two polls: results, effects, releases. */
 void kur__control_serve(kur_listener *listener, int64_t now_us);
+/* Fills the ring with what may run. */
+void kur__control_hand_over(kur_listener *listener, int64_t now_us);
 /* Takes back what no worker has claimed. */
 void kur__control_untake(kur_listener *listener, int64_t now_us);
 /* Waits for a result, or for the time. */

@@ -264,6 +264,8 @@ kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_options *g
     }
     atomic_init(&consumer->references, 1);
     atomic_init(&consumer->fd, -1);
+    atomic_init(&consumer->group_generation, -1);
+    consumer->incoming_generation = -1;
     pthread_mutex_init(&consumer->lock, NULL);
     consumer->client = kur_client_ref(client);
     consumer->audience = options.audience;
@@ -353,6 +355,11 @@ void kur_consumer_free_records(kur_consumer *consumer, kur_record *const *record
 uint64_t kur_consumer_generation(const kur_consumer *consumer)
 {
     return consumer != NULL ? atomic_load(&consumer->generation) : 0;
+}
+
+int64_t kur_consumer_group_generation(const kur_consumer *consumer)
+{
+    return consumer != NULL ? atomic_load(&consumer->group_generation) : -1;
 }
 
 rd_kafka_t *kur_consumer_librdkafka(kur_consumer *consumer)

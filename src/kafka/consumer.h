@@ -119,9 +119,11 @@ struct kur_consumer {
     kur_position *told; /* room for a position of each entry, so that telling takes no memory */
     size_t told_capacity;
     rd_kafka_topic_partition_list_t *incoming; /* given by the group, not in the table yet */
+    int32_t incoming_generation;               /* of the group, when it gave that */
     uint64_t last_epoch, last_ask;
     atomic_uint_fast64_t generation;
-    kur__partition *last; /* whose records came last, of last_topic */
+    _Atomic int64_t group_generation; /* the same once all of it is in the table */
+    kur__partition *last;             /* whose records came last, of last_topic */
     const rd_kafka_topic_t *last_topic;
 
     atomic_bool is_woken;  /* something besides records waits: answers, pauses, seeks */
@@ -278,6 +280,11 @@ bool kur__broadcast_take_topics(kur_consumer *consumer, const struct rd_kafka_me
 /* Tells once that everything which was there has been told. */
 void kur__broadcast_tell_all(kur_consumer *consumer);
 kur_status kur__error_no_group(kur_error *error);
+
+/* ---- transaction_offsets.c ---- */
+
+/* The group's generation as librdkafka knows it now; -1: none, or it does not say. */
+int32_t kur__consumer_ask_generation(const kur_consumer *consumer);
 
 /* ---- offsets.c, commit.c ---- */
 

@@ -99,6 +99,8 @@ static void give(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *
     for (int i = 0; i < partitions->cnt; i++)
         rd_kafka_topic_partition_list_add(consumer->incoming, partitions->elems[i].topic,
                                           partitions->elems[i].partition);
+    /* Asked here, where librdkafka cannot have gone on to another one. */
+    consumer->incoming_generation = consumer->is_cooperative ? -1 : kur__consumer_ask_generation(consumer);
     acknowledge(consumer);
 }
 
@@ -119,6 +121,7 @@ void kur__rebalance_take_incoming(kur_consumer *consumer)
         kur__partition_begin(consumer, partition, KUR_OFFSET_COMMITTED);
         rd_kafka_topic_partition_list_del_by_idx(incoming, incoming->cnt - 1);
     }
+    atomic_store(&consumer->group_generation, consumer->incoming_generation);
 }
 
 static bool goes(const kur_consumer *consumer, const kur__partition *at,

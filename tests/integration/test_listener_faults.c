@@ -223,22 +223,18 @@ static kur_outcome block_or_not(kur_delivery *delivery, void *user)
     return KUR_DONE;
 }
 
-START_TEST(test_listener_faults__a_handler_longer_than_the_poll_interval_costs_nothing)
+START_TEST(test_listener_faults__a_slow_handler_holds_up_no_other_key)
 {
-    static struct slow slow, idle;
+    static struct slow slow;
     kur_error error = {0};
-    slow = (struct slow){.block_ms = 9000};
+    slow = (struct slow){.block_ms = 2000};
     kur_client *client = support_client();
-    const char *topic = support_topic(1), *empty = support_topic(1);
-    kur_listener_options options =
-        KUR_LISTENER_OPTIONS(.concurrency = 64, .session_timeout_ms = 6000, .max_poll_interval_ms = 7000);
+    const char *topic = support_topic(1);
+    kur_listener_options options = KUR_LISTENER_OPTIONS(.concurrency = 64);
     kur_listener *busy = listen(client, &options, topic, support_name("slow"), block_or_not, &slow);
-    kur_listener *quiet = listen(client, &options, empty, support_name("idle"), block_or_not, &idle);
     ck_assert(wait_for(busy, is_assigned, 1));
-    ck_assert(wait_for(quiet, is_assigned, 1));
     send_text(client, topic, 0, "slow", "slow");
     ck_assert(support_wait(&slow.is_blocked, 1));
-    /* Meanwhile no other key is late. */
     for (int i = 0; slow.is_blocked == 1; i++) {
         char key[16];
         snprintf(key, sizeof key, "k%d", i);
@@ -251,16 +247,10 @@ START_TEST(test_listener_faults__a_handler_longer_than_the_poll_interval_costs_n
     printf("# %d others, the latest %d ms after it was sent\n", slow.others, (int)slow.latest_ms);
     ck_assert_int_eq(slow.is_blocked, 2);
     ck_assert_int_ge(slow.others, 3);
-    ck_assert_int_le(slow.latest_ms, 3000);
-    kur_listener_health health = health_of(busy);
-    ck_assert_int_eq(health.stale, 0);
-    ck_assert_int_eq(health.assigned, 1);
-    ck_assert_int_eq(health_of(quiet).assigned, 1);
+    ck_assert_int_le(slow.latest_ms, 1500);
     ck_ok(kur_listener_stop(busy, WAIT_MS, &error), error);
-    ck_ok(kur_listener_stop(quiet, WAIT_MS, &error), error);
     ck_assert_int_eq(slow.handled, slow.others + 1);
     kur_listener_free(busy);
-    kur_listener_free(quiet);
     kur_client_unref(client);
 }
 END_TEST
@@ -412,7 +402,7 @@ int main(int count, char **arguments)
 {
     const TTest *const tests[] = {
         test_listener_faults__a_killed_process_loses_nothing,
-        test_listener_faults__a_handler_longer_than_the_poll_interval_costs_nothing,
+        test_listener_faults__a_slow_handler_holds_up_no_other_key,
         test_listener_faults__a_stop_that_was_too_short_can_be_waited_on,
         test_listener_faults__a_log_that_is_cut_is_told,
         test_listener_faults__a_topic_made_anew_is_read_from_its_beginning,
