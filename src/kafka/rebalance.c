@@ -153,8 +153,10 @@ static void unassign(kur_consumer *consumer, const rd_kafka_topic_partition_list
 static void take(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
     size_t count = 0;
-    if (consumer->incoming != NULL && !consumer->is_cooperative)
-        consumer->incoming->cnt = 0;
+    if (consumer->incoming != NULL && !consumer->is_cooperative) {
+        rd_kafka_topic_partition_list_destroy(consumer->incoming);
+        consumer->incoming = NULL;
+    }
     for (int i = 0; consumer->incoming != NULL && i < partitions->cnt; i++)
         rd_kafka_topic_partition_list_del(consumer->incoming, partitions->elems[i].topic,
                                           partitions->elems[i].partition);
