@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 
+#include "../failing.h"
 #include "../listening.h"
 #include "../proxy.h"
 #include "../shop.h"
@@ -86,6 +87,11 @@ static kur_listener *broadcast(kur_client *client, kur_listener_options *options
     ck_ok(kur_listener_on_record(listener, see, seen), error);
     ck_ok(kur_listener_start(listener, &error), error);
     return listener;
+}
+
+static bool holds(const kur_listener_health *health, int64_t wanted)
+{
+    return health->held == wanted;
 }
 
 static void end(kur_listener *listener)
@@ -179,8 +185,7 @@ START_TEST(test_broadcast__is_told_when_the_state_is_handled)
     send_many(client, topic, 0, 10);
     send_many(client, topic, 2, 10);
     kur_listener *listener = broadcast(client, &KUR_LISTENER_OPTIONS(.concurrency = 3), topic, &seen);
-    for (int64_t until_ms = now_ms() + WAIT_MS; health_of(listener).held < 20 && now_ms() < until_ms;)
-        nap(5);
+    ck_assert(wait_for(listener, holds, 20));
     nap(100); /* it has all of it, and has handled nothing */
     ck_assert_int_eq(health_of(listener).held, 20);
     ck_assert(!health_of(listener).is_caught_up);
@@ -310,6 +315,34 @@ START_TEST(test_broadcast__marks_of_transactions_are_passed)
 }
 END_TEST
 
+START_TEST(test_broadcast__what_compaction_has_taken_is_passed)
+{
+    skip_unless(support_is_real(), NO_ADMINISTRATION);
+    kur_error error = {0};
+    kur_client *client = support_client();
+    kur_admin *admin = kur_admin_new(client, &error);
+    const kur_property configs[] = {{"segment.ms", "50"}, {"min.cleanable.dirty.ratio", "0.001"}, {NULL, NULL}};
+    kur_topic_spec spec = KUR_TOPIC_SPEC(.name = support_name("compacted"), .partitions = 1, .replication = 1,
+                                         .cleanup = KUR_CLEANUP_COMPACT, .configs = configs);
+    ck_ok(kur_admin_create_topics(admin, &spec, 1, WAIT_MS, &error), error);
+    send_many(client, spec.name, 0, 70); /* of seven keys */
+    nap(100);
+    send_text(client, spec.name, 0, "one more", "x"); /* before it the segment ends, and can be compacted */
+    flush(client);
+    int handled = 71;
+    for (int64_t until_ms = now_ms() + WAIT_MS; handled == 71 && now_ms() < until_ms; nap(100)) {
+        struct seen seen = {0};
+        kur_listener *listener = broadcast(client, &KUR_LISTENER_OPTIONS(), spec.name, &seen);
+        ck_assert(support_wait(&seen.told, 1));
+        handled = seen.records_when_told;
+        end(listener);
+    }
+    ck_assert_int_eq(handled, 8);
+    kur_admin_free(admin);
+    kur_client_unref(client);
+}
+END_TEST
+
 START_TEST(test_broadcast__a_snapshot_hears_of_deletions)
 {
     struct seen seen = {0};
@@ -430,6 +463,31 @@ START_TEST(test_broadcast__a_gap_is_told)
 }
 END_TEST
 
+START_TEST(test_broadcast__what_a_log_made_anew_has_not_is_not_waited_for)
+{
+    skip_unless(support_is_real(), NO_ADMINISTRATION);
+    struct seen seen = {.is_held = true};
+    kur_error error = {0};
+    kur_client *client = support_client(), *other = support_client();
+    const char *topic = support_topic(1), *names[] = {topic, NULL};
+    send_many(client, topic, 0, 10);
+    kur_listener *listener = broadcast(client, &KUR_LISTENER_OPTIONS(), topic, &seen);
+    ck_assert(wait_for(listener, holds, 10));
+    kur_admin *admin = kur_admin_new(client, &error);
+    ck_ok(kur_admin_delete_topics(admin, names, WAIT_MS, &error), error);
+    support_create(topic, 1);
+    send_many(other, topic, 0, 3); /* by a producer that has not known the old topic */
+    ck_assert(support_wait(&seen.gaps, 1));
+    seen.is_held = false;
+    ck_assert(support_wait(&seen.told, 1));
+    end(listener);
+    ck_assert_int_eq(seen.told, 1);
+    kur_admin_free(admin);
+    kur_client_unref(other);
+    kur_client_unref(client);
+}
+END_TEST
+
 START_TEST(test_broadcast__a_broker_that_is_down_is_waited_out)
 {
     struct seen seen = {0};
@@ -526,6 +584,41 @@ START_TEST(test_broadcast__a_consumer_without_a_group)
 }
 END_TEST
 
+static kur_status follow(kur_client *client, const char *const *topics, kur_error *error)
+{
+    struct assignment assignment = {0};
+    kur_record *record = NULL;
+    kur_consumer *consumer = kur_consumer_new(
+        client, &KUR_CONSUMER_OPTIONS(.audience = KUR_BROADCAST, .on_rebalance = on_rebalance, .user = &assignment),
+        error);
+    kur_status status = kur_consumer_subscribe(consumer, topics, error);
+    for (int64_t until_ms = now_ms() + WAIT_MS; status == KUR_OK && assignment.all == 0 && now_ms() < until_ms;) {
+        status = kur_consumer_poll(consumer, 50, &record, error);
+        kur_consumer_free_records(consumer, &record, 1);
+    }
+    ck_assert(status != KUR_OK || (assignment.all == 1 && assignment.partitions == 4));
+    failing_rest();
+    kur_consumer_free(consumer);
+    return status;
+}
+
+START_TEST(test_broadcast__every_allocation_fails_once)
+{
+    long points = 0;
+    kur_status status;
+    kur_error error;
+    kur_client *client = support_client();
+    const char *const topics[] = {support_topic(2), support_topic(2), NULL};
+    do {
+        error = (kur_error){0};
+        failing_begin(points + 1, true);
+        status = follow(client, topics, &error);
+        failing_end();
+    } while (failing_again("a consumer without a group", &points, status, &error));
+    kur_client_unref(client);
+}
+END_TEST
+
 START_TEST(test_broadcast__wrong_options_are_named)
 {
     kur_error error = {0};
@@ -579,12 +672,15 @@ int main(void)
         test_broadcast__from_a_time,
         test_broadcast__an_empty_topic_is_caught_up_with,
         test_broadcast__marks_of_transactions_are_passed,
+        test_broadcast__what_compaction_has_taken_is_passed,
         test_broadcast__a_snapshot_hears_of_deletions,
         test_broadcast__partitions_that_are_added_are_read_from_their_beginning,
         test_broadcast__a_topic_that_is_missing_is_waited_for,
         test_broadcast__a_gap_is_told,
+        test_broadcast__what_a_log_made_anew_has_not_is_not_waited_for,
         test_broadcast__a_broker_that_is_down_is_waited_out,
         test_broadcast__a_consumer_without_a_group,
+        test_broadcast__every_allocation_fails_once,
         test_broadcast__wrong_options_are_named,
         NULL,
     };
