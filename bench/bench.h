@@ -82,6 +82,8 @@ void bench_envelope(const bench_options *options);
 void bench_transaction(const bench_options *options);
 void bench_startup(const bench_options *options);
 void bench_listener(const bench_options *options);
+void bench_ordering(const bench_options *options);
+void bench_ledger(const bench_options *options);
 void bench_size(const bench_options *options);
 void bench_tls(const bench_options *options);
 

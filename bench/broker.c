@@ -47,7 +47,7 @@ static rd_kafka_t *admin_new(const bench_options *options)
     return admin;
 }
 
-void bench_topic_new(const bench_options *options, char name[64], const char *purpose)
+void bench_topic_new(const bench_options *options, char name[64], const char *purpose, int partitions)
 {
     kur_uuid uuid;
     char text[KUR_UUID_TEXT_SIZE], why[256];
@@ -59,7 +59,7 @@ void bench_topic_new(const bench_options *options, char name[64], const char *pu
         return;
     rd_kafka_t *admin = admin_new(options);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(admin);
-    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, BENCH_PARTITIONS, 1, why, sizeof why);
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, partitions, 1, why, sizeof why);
     rd_kafka_CreateTopics(admin, &topic, 1, NULL, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, ADMIN_MS);
     if (event == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -203,14 +203,14 @@ void bench_read(rd_kafka_queue_t *queue, rd_kafka_message_t **messages, size_t c
     }
 }
 
-void bench_fill(kur_client *client, const char *topic, size_t records, size_t keys)
+void bench_fill(kur_client *client, const char *topic, size_t records, size_t size, size_t keys)
 {
-    char key[32], value[BENCH_RECORD_SIZE];
+    char key[32], value[BENCH_RECORD_MAX];
     kur_error error = {0};
     kur_producer *producer = bench_producer(client, KUR_DISPATCH_THREAD);
     memset(value, 'x', sizeof value);
     for (size_t i = 0; i < records; i++) {
-        kur_message message = KUR_MESSAGE(.topic = topic, .value = kur_bytes_of(value, sizeof value));
+        kur_message message = KUR_MESSAGE(.topic = topic, .value = kur_bytes_of(value, size));
         if (keys > 0) {
             snprintf(key, sizeof key, "key-%zu", i * 2654435761u % keys);
             message.key = kur_bytes_text(key);

@@ -14,21 +14,22 @@
 enum {
     BENCH_PARTITIONS = 4,
     BENCH_RECORD_SIZE = 100,
+    BENCH_RECORD_MAX = 16384,
     BENCH_POLL_MS = 100
 };
 
 kur_client *bench_client(const bench_options *options);
 kur_producer *bench_producer(kur_client *client, kur_dispatch dispatch);
 
-/* A new topic of BENCH_PARTITIONS partitions. On an embedded broker it appears on first sight, with as many. */
-void bench_topic_new(const bench_options *options, char name[64], const char *purpose);
+/* A new topic. On an embedded broker it appears on first sight, with BENCH_PARTITIONS. */
+void bench_topic_new(const bench_options *options, char name[64], const char *purpose, int partitions);
 void bench_topic_delete(const bench_options *options, const char *name);
 
 /*
- * Fills a topic with records of BENCH_RECORD_SIZE bytes: without keys and over all partitions in turn, or, with `keys`
- * above 0, where so many keys put them.
+ * Fills a topic with records of `size` bytes, at most BENCH_RECORD_MAX: without keys and over all partitions in turn,
+ * or, with `keys` above 0, where so many keys put them.
  */
-void bench_fill(kur_client *client, const char *topic, size_t records, size_t keys);
+void bench_fill(kur_client *client, const char *topic, size_t records, size_t size, size_t keys);
 
 /* Bare handles configured as ours; `opaque` and the callbacks are their own. */
 rd_kafka_t *bench_bare_producer(rd_kafka_t *ours, void *opaque,

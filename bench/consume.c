@@ -180,8 +180,8 @@ void bench_consume_as(const bench_options *options, const char *bench)
     int runs = options->runs > 0 ? options->runs : RUNS;
     kur_client *client = bench_client(options);
     size_t records = options->real ? RECORDS_REAL : RECORDS_EMBEDDED;
-    bench_topic_new(options, topic, "consume");
-    bench_fill(client, topic, records, 0);
+    bench_topic_new(options, topic, "consume", BENCH_PARTITIONS);
+    bench_fill(client, topic, records, BENCH_RECORD_SIZE, 0);
     open_sides(&ours, &bare, client, topic, records);
     for (int run = -1; run < runs; run++)
         for (int size = 0; size < SIZES; size++) {

@@ -83,7 +83,7 @@ void bench_envelope(const bench_options *options)
                        .target = 1.3,
                        .runs = options->runs > 0 ? options->runs : RUNS};
     kur_client *client = bench_client(options);
-    bench_topic_new(options, topic, "envelope");
+    bench_topic_new(options, topic, "envelope", BENCH_PARTITIONS);
     publish_all(client, topic);
     rd_kafka_t *reader = bench_bare_reader(client, topic);
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(reader);

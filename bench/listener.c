@@ -4,7 +4,7 @@
  * Design notes: handlers that do nothing, in the order of 10,000 keys, beside a bare consumer that does nothing with
  * what it reads: once in batches, the fastest there is, and once record by record, as most C programs do it. Ours is
  * timed from the first handler to the last, each round a new group; bare from the first batch to the last. All sides
- * take turns.
+ * take turns. listener_costs.c: what it costs beside time.
  */
 #include <kurier/listener.h>
 #include <pthread.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "broker.h"
+#include "listener_costs.h"
 
 enum {
     RECORDS_REAL = 400000,
@@ -133,9 +134,10 @@ void bench_listener(const bench_options *options)
     char topic[64];
     int runs = options->runs > 0 ? options->runs : RUNS;
     size_t records = options->real ? RECORDS_REAL : RECORDS_EMBEDDED;
+    bench_listener_costs(options);
     kur_client *client = bench_client(options);
-    bench_topic_new(options, topic, "listener");
-    bench_fill(client, topic, records, KEYS);
+    bench_topic_new(options, topic, "listener", BENCH_PARTITIONS);
+    bench_fill(client, topic, records, BENCH_RECORD_SIZE, KEYS);
     rd_kafka_t *bare = bench_bare_reader(client, topic);
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(bare);
     for (int run = -1; run < runs; run++)

@@ -243,7 +243,7 @@ static void run(const bench_options *options, bench_pair pair, kur_dispatch disp
     char topic[64];
     struct side ours, bare;
     kur_client *client = bench_client(options);
-    bench_topic_new(options, topic, pair.bench);
+    bench_topic_new(options, topic, pair.bench, BENCH_PARTITIONS);
     open_ours(&ours, client, dispatch, topic);
     open_bare(&bare, &ours, bare_has_thread);
     ours.samples = bare.samples = samples;
@@ -332,7 +332,7 @@ static void capture(const bench_options *options, struct sample *samples)
     kur_client *client = bench_client(options);
     struct side ours;
     rd_kafka_message_t *messages[ORDERS];
-    bench_topic_new(options, topic, "capture");
+    bench_topic_new(options, topic, "capture", BENCH_PARTITIONS);
     open_ours(&ours, client, KUR_DISPATCH_THREAD, topic);
     publish_ours(&ours, ORDERS);
     rd_kafka_t *consumer = bench_bare_reader(client, topic);

@@ -137,7 +137,7 @@ static void run(const bench_options *options, kur_dispatch dispatch, const char 
     char topic[64];
     struct side ours, bare;
     kur_client *client = bench_client(options);
-    bench_topic_new(options, topic, "transaction");
+    bench_topic_new(options, topic, "transaction", BENCH_PARTITIONS);
     open_ours(&ours, client, dispatch, topic);
     open_bare(&bare, &ours);
     bench_run_pair(options, &(bench_pair){.bench = "transaction",

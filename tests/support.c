@@ -2,10 +2,14 @@
 #include "support.h"
 
 #include <check.h>
+#include <dirent.h>
 #include <kurier/sys/clock.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static kur_embedded_broker *embedded;
@@ -99,4 +103,19 @@ bool support_wait(const atomic_int *counter, int value)
     while (atomic_load(counter) < value && kur_clock_monotonic_us() < deadline)
         usleep(1000);
     return atomic_load(counter) >= value;
+}
+
+int64_t support_received_bytes(void)
+{
+    int64_t sum = 0;
+    DIR *directory = opendir("/proc/self/fd");
+    ck_assert_ptr_nonnull(directory);
+    for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        struct tcp_info info = {0};
+        socklen_t size = sizeof info;
+        if (getsockopt(atoi(entry->d_name), IPPROTO_TCP, TCP_INFO, &info, &size) == 0)
+            sum += (int64_t)info.tcpi_bytes_received;
+    }
+    closedir(directory);
+    return sum;
 }

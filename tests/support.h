@@ -35,4 +35,7 @@ kur_client *support_client(void);
 /* Waits until a counter reaches a value, at most 30 s; whether it did. */
 bool support_wait(const atomic_int *counter, int value);
 
+/* Bytes that the TCP connections which this process has open have received. */
+int64_t support_received_bytes(void);
+
 #endif

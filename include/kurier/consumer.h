@@ -25,7 +25,17 @@ typedef struct kur_consumer kur_consumer;
  */
 typedef struct kur_record kur_record;
 
-/** Where a partition without a committed offset starts. */
+/** For whom records are. */
+typedef enum kur_audience {
+    KUR_AUDIENCE_GROUP = 0, /**< the members of `.group`: each record is one member's */
+    /**
+     * Everyone: each consumer reads all partitions of what it subscribes to, also those that are added later, from
+     * their beginning. There is no group, at the broker neither, and nothing can be committed.
+     */
+    KUR_BROADCAST
+} kur_audience;
+
+/** Where a partition without a committed offset starts; with KUR_BROADCAST, each one. */
 typedef enum kur_start {
     KUR_START_EARLIEST = 0,
     /**
@@ -33,7 +43,12 @@ typedef enum kur_start {
      * A partition that was added to a topic which the group reads already starts at its beginning all the same, as far
      * as that can be told: see docs/guide/consuming.md.
      */
-    KUR_START_LATEST = 1
+    KUR_START_LATEST = 1,
+    /**
+     * At the first record that is not older than `.start_at_us`; behind the log when there is none, as
+     * KUR_START_LATEST. The embedded broker never finds one.
+     */
+    KUR_START_TIME = 2
 } kur_start;
 
 /** How the members of a group divide the partitions among them; all members of a group have the same. */
@@ -79,6 +94,8 @@ typedef struct kur_position {
     int32_t leader_epoch; /**< KUR_LEADER_EPOCH(n); 0: not known, and always so on librdkafka before 2.1 */
     kur_status status;    /**< in a commit's answer: what became of it */
     bool is_committed;    /**< at KUR_ASSIGNED: the group had committed this offset; else .start or a seek said it */
+    int64_t end; /**< at KUR_ASSIGNED with KUR_BROADCAST: the end of the log (with KUR_READ_COMMITTED of what is
+                      stable) when the start was asked for; 0 for a partition that was added later */
 } kur_position;
 
 #define KUR_POSITION(...) KUR__OPTIONS(kur_position, __VA_ARGS__)
@@ -87,7 +104,9 @@ typedef struct kur_position {
 typedef enum kur_rebalance {
     KUR_ASSIGNED = 1, /**< these partitions are this member's now, beside those that it had */
     KUR_REVOKED,      /**< these are about to go: commit what is finished */
-    KUR_LOST          /**< these are gone and may have a new owner: commits are refused */
+    KUR_LOST,         /**< these are gone and may have a new owner: commits are refused */
+    KUR_ALL_ASSIGNED  /**< with KUR_BROADCAST, once: each topic was there, and its partitions have been told; no
+                           positions */
 } kur_rebalance;
 
 /**
@@ -129,7 +148,16 @@ typedef struct kur_gap {
  */
 typedef void kur_gap_callback(kur_consumer *consumer, const kur_gap *gap, void *user);
 
-/** What kur_consumer_new is told; the group is not optional. */
+/**
+ * How many records of a partition a poll may give now; with 0 what was fetched of it stays where it is, and all others
+ * go on. So what a program holds of each partition can be bounded at no cost, where a pause throws away what was
+ * fetched ahead. With such a callback each partition has a queue of its own, of which a poll takes in turn, and a pause
+ * too leaves alone what is in it. Called in polls, on their thread, for partitions of which something waits; must
+ * return soon and call nothing of the consumer. Who has made room polls again: kur_consumer_fd does not know of it.
+ */
+typedef size_t kur_room_callback(kur_consumer *consumer, const char *topic, int32_t partition, void *user);
+
+/** What kur_consumer_new is told; the group is not optional, but with KUR_BROADCAST. */
 typedef struct kur_consumer_options {
     size_t size;
     const char *group;
@@ -137,22 +165,26 @@ typedef struct kur_consumer_options {
     int session_timeout_ms;   /**< default: the property of that name, else 45,000 */
     int max_poll_interval_ms; /**< a member that does not poll for so long is thrown out; default 300,000 */
     kur_rebalance_callback *on_rebalance;
-    void *user; /**< handed to on_rebalance and on_gap */
+    void *user; /**< handed to the callbacks */
     kur_gap_callback *on_gap;
     /** Static membership: a name of this member that stays over restarts; a second one with it fences the first. */
     const char *group_instance_id;
     kur_assignor assignor;
     kur_group_protocol protocol;
     kur_isolation isolation;
-    int fetch_ahead_kbytes; /**< fetched and not polled yet, at most; default: queued.max.messages.kbytes, 65,536; not
-                               less than that on librdkafka before 2.2 */
+    int fetch_ahead_kbytes; /**< fetched and not polled yet, at most, with .room of each partition; default:
+                               queued.max.messages.kbytes, 65,536; not less than that on librdkafka before 2.2 without
+                               .room */
+    int64_t start_at_us;    /**< of KUR_START_TIME: microseconds since 1970 */
+    kur_audience audience;
+    kur_room_callback *room; /**< handed `user` as well */
 } kur_consumer_options;
 
 #define KUR_CONSUMER_OPTIONS(...) KUR__OPTIONS(kur_consumer_options, __VA_ARGS__)
 
 /**
- * A consumer. Does not wait for a broker. NULL with KUR_ERROR_CONFIG, KUR_ERROR_INVALID_ARGUMENT (no group),
- * KUR_ERROR_UNSUPPORTED (.assignor or .protocol needs a newer librdkafka), KUR_ERROR_NO_MEMORY.
+ * A consumer. Does not wait for a broker. NULL with KUR_ERROR_CONFIG, KUR_ERROR_INVALID_ARGUMENT (no group, or one with
+ * KUR_BROADCAST), KUR_ERROR_UNSUPPORTED (.assignor or .protocol needs a newer librdkafka), KUR_ERROR_NO_MEMORY.
  */
 KUR_API kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_options *options, kur_error *error);
 
@@ -161,7 +193,8 @@ KUR_API kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_op
 /**
  * Replaces the subscription; `topics` ends with NULL. A topic need not be there yet: it is found within 10 s of its
  * making (topic.metadata.refresh.interval.ms), and a poll may say KUR_ERROR_UNKNOWN_TOPIC until then.
- * KUR_ERROR_INVALID_ARGUMENT names the wrong one, KUR_ERROR_INVALID_STATE after kur_consumer_assign. Does not wait.
+ * KUR_ERROR_INVALID_ARGUMENT names the wrong one, KUR_ERROR_INVALID_STATE after kur_consumer_assign, and with
+ * KUR_BROADCAST when there is a subscription already. Does not wait.
  */
 KUR_API kur_status kur_consumer_subscribe(kur_consumer *consumer, const char *const *topics, kur_error *error);
 
@@ -206,9 +239,9 @@ KUR_API kur_status kur_consumer_seek_time(kur_consumer *consumer, const char *to
 
 /**
  * Stops the fetching of a partition. Carried out by the next poll. A partition stays paused through rebalances, also
- * when it went to another member and comes back. What was fetched ahead is thrown away and fetched again: pausing often
- * costs. Again does nothing. Any thread, and in callbacks; does not wait. KUR_ERROR_UNKNOWN_TOPIC when the partition is
- * not assigned, KUR_ERROR_INVALID_ARGUMENT.
+ * when it went to another member and comes back. What was fetched ahead is thrown away and fetched again, unless
+ * there is a .room: pausing often costs. Again does nothing. Any thread, and in callbacks; does not wait.
+ * KUR_ERROR_UNKNOWN_TOPIC when the partition is not assigned, KUR_ERROR_INVALID_ARGUMENT.
  */
 KUR_API kur_status kur_consumer_pause(kur_consumer *consumer, const char *topic, int32_t partition, kur_error *error);
 
@@ -252,11 +285,11 @@ KUR_API void kur_consumer_free_records(kur_consumer *consumer, kur_record *const
 /* ---- Offsets ---- */
 
 /**
- * Commits positions and waits for the answer. Never on behalf of partitions that are not assigned
- * (KUR_ERROR_NOT_COMMITTED), never backwards within an assignment (a seek behind the commit allows it again). Metadata:
- * UTF-8 of at most 4,096 bytes; more than 512 kB of it goes in several requests. KUR_ERROR_NOT_COMMITTED while the
- * group rebalances, KUR_ERROR_TIMEOUT (with host and reason when no broker answered), KUR_ERROR_FENCED,
- * KUR_ERROR_INVALID_ARGUMENT.
+ * Commits positions and waits for the answer. Never without a group (KUR_ERROR_INVALID_STATE), on behalf of partitions
+ * that are not assigned (KUR_ERROR_NOT_COMMITTED), never backwards within an assignment (a seek behind the commit
+ * allows it again). Metadata: UTF-8 of at most 4,096 bytes; more than 512 kB of it goes in several requests.
+ * KUR_ERROR_NOT_COMMITTED while the group rebalances, KUR_ERROR_TIMEOUT (with host and reason when no broker answered),
+ * KUR_ERROR_FENCED, KUR_ERROR_INVALID_ARGUMENT.
  */
 KUR_API kur_status kur_consumer_commit(kur_consumer *consumer, const kur_position *positions, size_t count,
                                        int timeout_ms, kur_error *error);
@@ -311,6 +344,14 @@ KUR_API kur_status kur_consumer_watermarks(kur_consumer *consumer, const char *t
 /** A number that grows with each change of the assignment that is told, so that late results can be told apart. Any
  * thread. */
 KUR_API uint64_t kur_consumer_generation(const kur_consumer *consumer);
+
+/**
+ * The group's generation that the partitions were assigned in, also while they are being revoked: nobody can have owned
+ * a partition between its revocation in one and its assignment in the next one. -1 before the first, and where
+ * partitions come and go one by one (KUR_ASSIGNOR_COOPERATIVE_STICKY, KUR_GROUP_CONSUMER), for there the number tells
+ * nothing of the kind. Any thread.
+ */
+KUR_API int64_t kur_consumer_group_generation(const kur_consumer *consumer);
 
 /**
  * Leaves the group: KUR_REVOKED is told, commits under way are answered, nothing is polled any more. A member with

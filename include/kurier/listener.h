@@ -1,10 +1,11 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * <kurier/listener.h>: competing consumers: a member of a group whose records are handled by workers, as many at once
- * as is asked for whatever the number of partitions, in the order that is asked for. An offset is committed when, and
- * only when, the effect of its outcome is durable: what a crash leaves unfinished is handled again, nothing is lost,
- * and what was finished out of order is not handled again, for it is committed beside the offset.
+ * <kurier/listener.h>: competing consumers, fan-out and broadcast: a member of a group whose records are handled by
+ * workers, as many at once as is asked for whatever the number of partitions, in the order that is asked for. An offset
+ * is committed when, and only when, the effect of its outcome is durable: what a crash leaves unfinished is handled
+ * again, nothing is lost, and what was finished out of order is not handled again, for it is committed beside the
+ * offset.
  *
  *     kur_listener_options options = KUR_LISTENER_OPTIONS(.group = "email", .topics = topics);
  *     kur_listener *listener = kur_listener_new(client, &options, &error);
@@ -73,6 +74,14 @@ typedef struct kur_retry_policy {
  */
 typedef kur_status kur_rejected_callback(kur_delivery *delivery, const char *cause, const char *reason, void *user);
 
+/**
+ * Told once that every record which was there when the listener started has been handled: what of the log each
+ * partition had then, empty ones and those that end in marks of transactions included. Changes since then may have been
+ * handled before, and go on meanwhile. A topic that is not there yet is waited for. On the listener's own thread, must
+ * return soon; must not stop or free the listener, but may kur_listener_request_stop it.
+ */
+typedef void kur_caught_up_callback(kur_listener *listener, void *user);
+
 /** Told of a gap (see kur_gap in <kurier/consumer.h>); on the listener's own thread, must return soon. */
 typedef void kur_listener_gap_callback(const kur_gap *gap, void *user);
 
@@ -84,7 +93,7 @@ typedef kur_status kur_worker_start(void *user, void **state, kur_error *error);
  */
 typedef void kur_worker_stop(void *state);
 
-/** What a listener reads, and how; only `.group` and `.topics` or `.pattern` are needed. */
+/** What a listener reads, and how; only `.group` (or KUR_BROADCAST) and `.topics` or `.pattern` are needed. */
 typedef struct kur_listener_options {
     size_t size;
     const char *group;
@@ -95,7 +104,7 @@ typedef struct kur_listener_options {
     kur_order order;
     int concurrency; /**< handlers at once; default 1: a handler never runs beside itself by surprise */
     int deferred;    /**< records deferred at once, about: at most `concurrency` more; default 1,000 */
-    kur_start start; /**< of a group that has committed nothing */
+    kur_start start; /**< of a group that has committed nothing; of each partition with KUR_BROADCAST */
     const kur_retry_policy *retry;
     kur_rejected_callback *on_rejected; /**< default: a rejected record ends the listener with KUR_ERROR_REJECTED */
     kur_unknown unknown;
@@ -114,6 +123,11 @@ typedef struct kur_listener_options {
     kur_group_protocol protocol;
     int session_timeout_ms;
     int max_poll_interval_ms;
+    int64_t start_at_us; /**< of KUR_START_TIME */
+    /** KUR_BROADCAST: every record is this listener's, whoever else listens; no group, nothing is committed, and what
+     * has to do with either is refused */
+    kur_audience audience;
+    kur_caught_up_callback *on_caught_up; /**< with KUR_BROADCAST */
 } kur_listener_options;
 
 #define KUR_LISTENER_OPTIONS(...) KUR__OPTIONS(kur_listener_options, __VA_ARGS__)
@@ -131,8 +145,9 @@ KUR_API kur_listener *kur_listener_new(kur_client *client, const kur_listener_op
 KUR_API kur_status kur_listener_on_record(kur_listener *listener, kur_record_handler *handler, void *user);
 
 /**
- * Handles the null values (tombstones) that would have come to typed handlers; without it they are finished and
- * counted. As kur_listener_on_record.
+ * Handles null values (tombstones): those that would have come to typed handlers, and those without an envelope, which
+ * is how most who delete a key write it. Without it they are finished and counted, the latter left to
+ * kur_listener_on_record. As kur_listener_on_record.
  */
 KUR_API kur_status kur_listener_on_tombstone(kur_listener *listener, kur_record_handler *handler, void *user);
 
@@ -148,7 +163,8 @@ KUR_API kur_status kur_listener_start(kur_listener *listener, kur_error *error);
  * Starts, and blocks until SIGTERM, SIGINT, kur_listener_request_stop or a fatal error; then stops as
  * kur_listener_stop, for 30 s at most. A second signal does not wait for handlers. Both signals are unblocked on this
  * thread meanwhile; the old mask and the old handlers are put back.
- * KUR_OK after a stop in time, KUR_ERROR_TIMEOUT, or the error that ended it. One listener of a process at a time.
+ * KUR_OK after a stop in time, KUR_ERROR_TIMEOUT, or the error that ended it. One run of a process at a time
+ * (KUR_ERROR_INVALID_STATE).
  */
 KUR_API kur_status kur_listener_run(kur_listener *listener, kur_error *error);
 
@@ -158,6 +174,17 @@ KUR_API kur_status kur_listener_run(kur_listener *listener, kur_error *error);
  * deadline also with all brokers down. Again is allowed, and waits on.
  */
 KUR_API kur_status kur_listener_stop(kur_listener *listener, int timeout_ms, kur_error *error);
+
+/**
+ * kur_listener_run for several: fan-out, each group at its own pace. Starts them in turn, and blocks until a signal, a
+ * kur_listener_request_stop of any of them, or a fatal error of one; then all are stopped side by side, within the one
+ * deadline. The error is the first one's that has one; when one cannot be started, those before it are stopped. Also
+ * KUR_ERROR_INVALID_ARGUMENT for a count of 0 and for a NULL among them, before anything is started.
+ */
+KUR_API kur_status kur_listeners_run(kur_listener *const *listeners, size_t count, kur_error *error);
+
+/** kur_listener_stop for several, side by side: one deadline for all, and the number of all handlers that still run. */
+KUR_API kur_status kur_listeners_stop(kur_listener *const *listeners, size_t count, int timeout_ms, kur_error *error);
 
 /** Lets run return, or begins a stop. Any thread, handlers and signal handlers: async-signal-safe. */
 KUR_API void kur_listener_request_stop(kur_listener *listener);
@@ -200,9 +227,13 @@ typedef struct kur_listener_health {
     int64_t rejected;
     int64_t unknown; /**< finished since nobody handles their type, and tombstones */
     int64_t gaps;
-    int64_t stale;     /**< results that came after their partition had gone */
-    int64_t untold;    /**< finished offsets that the last commits had no room for: a crash would repeat them */
-    kur_status status; /**< what has ended it; KUR_OK */
+    int64_t stale;      /**< results that came after their partition had gone */
+    int64_t untold;     /**< finished offsets that the last commits had no room for: a crash would repeat them */
+    kur_status status;  /**< what has ended it; KUR_OK */
+    bool is_caught_up;  /**< with KUR_BROADCAST: what .on_caught_up tells */
+    int64_t rebalances; /**< how often the group has taken partitions away */
+    int64_t lost; /**< partitions that were gone before they could be given back: the group had missed this member,
+                     and what was not committed yet is repeated */
 } kur_listener_health;
 
 #define KUR_LISTENER_HEALTH(...) KUR__OPTIONS(kur_listener_health, __VA_ARGS__)

@@ -7,6 +7,10 @@
  * partitions is run any more, what no worker has claimed comes back, what runs is waited for, for a bounded time in
  * which results and effects go on, then what is finished is committed and the sources end. Lost: they end without a
  * commit. A gap, a seek and a log that begins anew end a source and begin another one at once.
+ *
+ * Where all partitions are revoked at each rebalance, most come back. Sources do not end there but are away until the
+ * next generation is given: those that it gives back go on where they were read to, with what they hold and what runs;
+ * for the others nobody waits any longer.
  */
 #include <inttypes.h>
 #include <kurier/sys/clock.h>
@@ -15,7 +19,6 @@
 #include <kurier/sys/options.h>
 #include <string.h>
 
-#include "listener/crash.h"
 #include "listener/shell.h"
 
 enum {
@@ -67,8 +70,6 @@ static void on_commit(kur_consumer *consumer, const kur_error *error, const kur_
 {
     struct round *round = user;
     (void)consumer;
-    if (error == NULL || error->code == KUR_OK)
-        KUR__CRASH_POINT("commit-answered");
     take_answers(round, count == round->count ? positions : NULL, error);
 }
 
@@ -104,15 +105,12 @@ void kur__commit_round(kur_listener *listener, kur__source *only, int timeout_ms
             return;
         }
         kur_error error = {0};
-        KUR__CRASH_POINT("commit-begun");
         if (timeout_ms > 0) {
             kur_consumer_commit(listener->consumer, round->positions, round->count, timeout_ms, &error);
             take_answers(round, NULL, &error);
         } else if (kur_consumer_commit_async(listener->consumer, round->positions, round->count, on_commit, round,
                                              &error) != KUR_OK) {
             take_answers(round, NULL, &error);
-        } else {
-            KUR__CRASH_POINT("commit-sent");
         }
     }
 }
@@ -130,7 +128,7 @@ static kur__source *open_source(kur_listener *listener, const kur_position *posi
                                   .is_committed = position->is_committed,
                                   .text = position->metadata,
                                   .log = {.epoch = position->leader_epoch},
-                                  .generation = -1};
+                                  .generation = kur_consumer_group_generation(listener->consumer)};
     listener->seen_topic = NULL;
     if (kur__machine_assign(&listener->machine, &assignment, &source, &start, kur_clock_monotonic_us(), &warning,
                             &error) != KUR_OK) {
@@ -142,6 +140,9 @@ static kur__source *open_source(kur_listener *listener, const kur_position *posi
                        "group %s: %s [%" PRId32
                        "]: %s: it starts at the offset, and what was finished above is repeated",
                        listener->group, position->topic, position->partition, warning.message);
+    /* It has come back as it went, and more was read of it than is committed. */
+    if (start != position->offset)
+        kur_consumer_seek(listener->consumer, position->topic, position->partition, start, NULL);
     return source;
 }
 
@@ -160,7 +161,7 @@ static void drop_polled(kur_listener *listener, const char *topic, int32_t parti
 
 void kur__restart(kur_listener *listener, const char *topic, int32_t partition, int64_t offset)
 {
-    kur__source *source = kur__machine_find(&listener->machine, topic, partition);
+    kur__source *source = kur__machine_source(&listener->machine, topic, partition);
     listener->seen_topic = NULL;
     if (kur_consumer_seek(listener->consumer, topic, partition, offset, NULL) != KUR_OK)
         return; /* it is not ours any more */
@@ -198,12 +199,31 @@ static void assigned(kur_listener *listener, const kur_position *positions, size
 {
     for (size_t i = 0; i < count; i++) {
         const kur_position *position = kur_options_at(positions, i);
-        /* The consumer keeps a pause through rebalances; ours is decided anew. */
-        kur_consumer_resume(listener->consumer, position->topic, position->partition, NULL);
-        if (listener->is_paused)
-            kur_consumer_pause(listener->consumer, position->topic, position->partition, NULL);
+        /* The consumer keeps a pause through rebalances; the user may have changed his mind. */
+        (listener->is_paused ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, position->topic,
+                                                                         position->partition, NULL);
         if (position->offset >= 0)
             open_source(listener, position);
+        kur__broadcast_aim(listener, position);
+    }
+}
+
+void kur__drop_absent(kur_listener *listener)
+{
+    int64_t generation = kur_consumer_group_generation(listener->consumer), position;
+    listener->has_away = false;
+    for (kur__source *source = listener->machine.oldest, *next; source != NULL; source = next) {
+        next = source->newer;
+        if (source->state != KUR__AWAY)
+            continue;
+        /* The next generation is not there yet, or the start of this one is still asked for. */
+        if (generation == source->generation ||
+            (generation == source->generation + 1 &&
+             kur_consumer_position(listener->consumer, source->partition->topic, source->partition->number, &position,
+                                   NULL) == KUR_OK))
+            listener->has_away = true;
+        else
+            kur__machine_drop(&listener->machine, source);
     }
 }
 
@@ -244,6 +264,25 @@ static void drop(kur_listener *listener, kur__source *source)
     kur__machine_drop(&listener->machine, source);
 }
 
+/* It may come back with the next generation; who knows of none, or leaves, does not wait for it. */
+static void let_go(kur_listener *listener, kur__source *source)
+{
+    if (source->generation < 0 || listener->is_closing) {
+        drop(listener, source);
+        return;
+    }
+    kur__machine_leave(&listener->machine, source);
+    listener->has_away = true;
+}
+
+static int64_t count_assigned(const kur_listener *listener)
+{
+    int64_t count = 0;
+    for (const kur__source *source = listener->machine.oldest; source != NULL; source = source->newer)
+        count += source->state == KUR__ACTIVE;
+    return count;
+}
+
 static void revoked(kur_listener *listener, const kur_position *positions, size_t count)
 {
     int64_t now_us = kur_clock_monotonic_us();
@@ -255,6 +294,7 @@ static void revoked(kur_listener *listener, const kur_position *positions, size_
     kur__control_serve(listener, now_us);
     listener->is_apart = true;
     while (still_runs(listener, positions, count) && (now_us = kur_clock_monotonic_us()) < until_us) {
+        kur__control_hand_over(listener, now_us); /* of those that stay */
         kur__control_wait(listener, least((until_us - now_us) / 1000 + 1, 20));
         kur__control_serve(listener, kur_clock_monotonic_us());
     }
@@ -265,7 +305,7 @@ static void revoked(kur_listener *listener, const kur_position *positions, size_
     if (commit_ms > 0)
         kur__commit_round(listener, kur__machine_source(&listener->machine, positions->topic, positions->partition),
                           commit_ms, now_us);
-    for_each(listener, positions, count, drop);
+    for_each(listener, positions, count, let_go);
 }
 
 void kur__on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_position *partitions, size_t count,
@@ -274,18 +314,22 @@ void kur__on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_pos
     kur_listener *listener = user;
     (void)consumer;
     listener->seen_topic = NULL;
+    if (what == KUR_ALL_ASSIGNED)
+        listener->are_goals_known = true;
     if (count == 0)
         return;
-    KUR__CRASH_POINT(what == KUR_ASSIGNED ? "assigned" : what == KUR_REVOKED ? "revoked" : "lost");
+    if (what != KUR_ASSIGNED && !listener->is_closing)
+        atomic_fetch_add_explicit(&listener->rebalances, 1, memory_order_relaxed);
     if (what == KUR_ASSIGNED)
         assigned(listener, partitions, count);
     else if (what == KUR_REVOKED)
         revoked(listener, partitions, count);
     else {
+        atomic_fetch_add_explicit(&listener->lost, (int64_t)count, memory_order_relaxed);
         kur__control_untake(listener, kur_clock_monotonic_us());
         for_each(listener, partitions, count, drop);
     }
-    atomic_store_explicit(&listener->assigned, (int64_t)listener->machine.sources, memory_order_relaxed);
+    atomic_store_explicit(&listener->assigned, count_assigned(listener), memory_order_relaxed);
 }
 
 void kur__on_gap(kur_consumer *consumer, const kur_gap *gap, void *user)
@@ -302,5 +346,6 @@ void kur__on_gap(kur_consumer *consumer, const kur_gap *gap, void *user)
         kur__listener_fail(listener, &error);
         return;
     }
+    kur__broadcast_lower(listener, gap);
     kur__restart(listener, gap->topic, gap->partition, gap->low >= 0 ? gap->low : KUR_OFFSET_BEGINNING);
 }

@@ -11,16 +11,11 @@
  */
 #include "listener/machine.h"
 
-static bool is_ours(const kur__source *source)
-{
-    return source->state == KUR__ACTIVE || source->state == KUR__REVOKING;
-}
-
 bool kur__machine_commit_is_due(const kur__machine *machine, int64_t now_us)
 {
-    if (machine->commits_in_flight > 0)
+    if (machine->commits_in_flight > 0 || machine->transaction_is_open || machine->options.commits_nothing)
         return false;
-    return now_us >= machine->next_commit_again_us ||
+    return (now_us >= machine->next_commit_again_us && !machine->options.exactly_once) ||
            (machine->finished_since_commit > 0 &&
             (now_us >= machine->next_commit_us || machine->finished_since_commit >= machine->options.commit_records));
 }
@@ -29,7 +24,7 @@ void kur__machine_begin_commits(kur__machine *machine, kur__source *only, int64_
 {
     bool again = only == NULL && now_us >= machine->next_commit_again_us;
     for (kur__source *source = machine->oldest; source != NULL; source = source->newer)
-        if ((only == NULL || source == only) && is_ours(source) && (source->is_dirty || again) &&
+        if ((only == NULL || source == only) && kur__source_is_ours(source) && (source->is_dirty || again) &&
             (source->in_commit == 0 || only != NULL))
             source->to_commit = true;
     if (only != NULL)
@@ -46,14 +41,17 @@ bool kur__machine_next_commit(kur__machine *machine, kur__commit *commit)
         if (!source->to_commit)
             continue;
         source->to_commit = false;
-        if (!is_ours(source))
+        if (!kur__source_is_ours(source))
             continue;
-        int64_t offset = kur__ledger_commit_offset(&source->ledger);
         commit->source = source;
-        commit->offset = offset;
-        int64_t told = kur__ledger_write(&source->ledger, &source->log, machine->options.text_limit, commit->text);
-        source->untold = kur__ledger_end(&source->ledger) - told;
-        source->commit_sent = offset;
+        if (machine->options.exactly_once) {
+            kur__transaction_write(machine, source, commit);
+        } else {
+            commit->offset = kur__ledger_commit_offset(&source->ledger);
+            int64_t told = kur__ledger_write(&source->ledger, &source->log, machine->options.text_limit, commit->text);
+            source->untold = kur__ledger_end(&source->ledger) - told;
+        }
+        source->commit_sent = commit->offset;
         source->is_dirty = false;
         source->in_commit++;
         machine->commits_in_flight++;
@@ -82,9 +80,10 @@ int64_t kur__machine_wake_us(const kur__machine *machine)
     int64_t wake_us = INT64_MAX;
     if (machine->parked_count > 0)
         wake_us = machine->parked[0]->due_us;
-    if (machine->commits_in_flight == 0 && machine->sources > 0) {
-        int64_t commit_us =
-            machine->finished_since_commit > 0 ? machine->next_commit_us : machine->next_commit_again_us;
+    if (machine->commits_in_flight == 0 && !machine->transaction_is_open && machine->sources > 0 &&
+        !machine->options.commits_nothing) {
+        int64_t again_us = machine->options.exactly_once ? INT64_MAX : machine->next_commit_again_us;
+        int64_t commit_us = machine->finished_since_commit > 0 ? machine->next_commit_us : again_us;
         wake_us = commit_us < wake_us ? commit_us : wake_us;
     }
     return wake_us;

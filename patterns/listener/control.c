@@ -3,7 +3,7 @@
  *
  * Design notes: the control thread. A round: results in, effects begun, partitions paused, commits sent, records polled
  * and admitted, ready ones handed over, memory given back. It sleeps in one place, on the descriptors of the consumer,
- * the producer and the workers, until the machine's next moment, and never longer than a third of
+ * the producer and the workers, until the machine's next moment, and never longer than a second or a third of
  * max.poll.interval.ms: only polling keeps the membership.
  *
  * How much is handed over ahead (`depth`) follows the handlers: it is doubled when the ring has run empty although it
@@ -11,8 +11,8 @@
  * turns between keys and partitions are kept to the last moment.
  *
  * End: a stop takes back what was not claimed and waits for what runs, until shortly before its time is over. The
- * consumer's close tells that the partitions are revoked, and that commits. Results that come later are taken in by
- * kur_listener_free.
+ * consumer's close tells that the partitions are revoked, and that commits. Then the thread only hears those handlers
+ * that run on, so that a further stop can wait for them, until kur_listener_free takes in what is left.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -24,12 +24,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "listener/crash.h"
 #include "listener/shell.h"
 
 enum {
     OVERHEAD_BYTES = 200, /* of a record, about */
-    OVER_US = 100 * 1000, /* more is held than should be, before partitions are paused */
     LOOK_MS = 20,         /* while something runs, its result may have come without a word */
     FETCH_AHEAD = 6,      /* records */
     ERROR_LOG_US = 10 * 1000 * 1000
@@ -177,7 +175,7 @@ void kur__control_untake(kur_listener *listener, int64_t now_us)
 
 /* ---- Records in, works out ---- */
 
-static void set_pauses(kur_listener *listener, bool only_resume)
+static void set_pauses(kur_listener *listener)
 {
     kur__source *source;
     bool paused;
@@ -185,7 +183,7 @@ static void set_pauses(kur_listener *listener, bool only_resume)
     if (wants != listener->is_paused) {
         listener->is_paused = wants;
         for (source = listener->machine.oldest; source != NULL; source = source->newer)
-            if (source->state == KUR__ACTIVE && !source->is_paused)
+            if (source->state == KUR__ACTIVE)
                 (wants ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, source->partition->topic,
                                                                    source->partition->number, NULL);
     }
@@ -194,10 +192,16 @@ static void set_pauses(kur_listener *listener, bool only_resume)
         listener->sought = one->next;
         kur_free(one);
     }
-    while (kur__machine_next_pause(&listener->machine, only_resume, &source, &paused))
-        if (!listener->is_paused)
-            (paused ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, source->partition->topic,
-                                                                source->partition->number, NULL);
+    /* What is full is not read: the consumer asks for the room. */
+    while (kur__machine_next_pause(&listener->machine, false, &source, &paused))
+        continue;
+}
+
+size_t kur__room(kur_consumer *consumer, const char *topic, int32_t partition, void *user)
+{
+    const kur_listener *listener = user;
+    (void)consumer;
+    return kur__machine_room(&listener->machine, kur__machine_source(&listener->machine, topic, partition));
 }
 
 /* The record's log has begun anew below what was read of it, without a word of the broker. */
@@ -228,7 +232,6 @@ static bool admit(kur_listener *listener, kur_record *record, int64_t now_us)
                           .item = record};
     switch (kur__machine_admit(&listener->machine, listener->seen_source, &polled, now_us)) {
     case KUR__ADMITTED:
-        KUR__CRASH_POINT("polled");
         return true;
     case KUR__ADMITTED_NO_MEMORY:
         return false;
@@ -288,8 +291,8 @@ static bool poll_records(kur_listener *listener, int64_t now_us)
     return count > 0;
 }
 
-/* Fills the ring up to `depth`. */
-static void hand_over(kur_listener *listener, int64_t now_us)
+/* Up to `depth`. */
+void kur__control_hand_over(kur_listener *listener, int64_t now_us)
 {
     kur__work *works[256];
     uint64_t least = listener->options.dispatch == KUR_DISPATCH_THREAD ? (uint64_t)listener->options.concurrency : 64;
@@ -365,10 +368,9 @@ void kur__control_wait(kur_listener *listener, int timeout_ms)
     /* What the consumer has must not wake a thread that does not poll it now. */
     struct pollfd without[] = {{.fd = listener->wake_fd, .events = POLLIN},
                                {.fd = kur_producer_fd(listener->producer), .events = POLLIN}};
-    bool is_apart = listener->is_apart || listener->over_since_us != 0;
-    if (is_apart)
+    if (listener->is_apart)
         poll(without, 2, timeout_ms);
-    int count = epoll_wait(listener->epoll_fd, events, 4, is_apart ? 0 : timeout_ms);
+    int count = epoll_wait(listener->epoll_fd, events, 4, listener->is_apart ? 0 : timeout_ms);
     atomic_store(&listener->control_sleeps, false);
     for (int i = 0; i < count; i++)
         if (events[i].data.fd == listener->wake_fd) {
@@ -412,21 +414,6 @@ static bool is_over(kur_listener *listener, int64_t now_us)
            (atomic_load(&listener->has_failed) && listener->machine.running == 0) || is_only_deferred(listener);
 }
 
-/*
- * More is held than should be, and has been for a short time only: nothing is polled, and nothing paused, for pausing
- * throws away what was fetched ahead. Fast handlers are through with it in no time.
- */
-static bool is_over_bound(kur_listener *listener, int64_t now_us)
-{
-    if (!kur__machine_is_over(&listener->machine) || listener->is_leaving) {
-        listener->over_since_us = 0;
-        return false;
-    }
-    if (listener->over_since_us == 0)
-        listener->over_since_us = now_us;
-    return now_us - listener->over_since_us < OVER_US;
-}
-
 static void run(kur_listener *listener)
 {
     for (;;) {
@@ -435,13 +422,15 @@ static void run(kur_listener *listener)
         kur__control_serve(listener, now_us);
         if (is_over(listener, now_us))
             return;
-        bool is_over = is_over_bound(listener, now_us);
-        set_pauses(listener, is_over);
+        set_pauses(listener);
         if (kur__machine_commit_is_due(&listener->machine, now_us))
             kur__commit_round(listener, NULL, 0, now_us);
-        bool had = !is_over && poll_records(listener, now_us);
-        hand_over(listener, now_us);
+        bool had = poll_records(listener, now_us);
+        if (listener->has_away)
+            kur__drop_absent(listener);
+        kur__control_hand_over(listener, now_us);
         tell_health(listener);
+        kur__broadcast_look(listener);
         kur__control_wait(listener, had ? 0 : sleep_ms(listener, now_us));
     }
 }

@@ -271,8 +271,8 @@ static kur_outcome call_typed(kur_delivery *delivery, const struct kur__handler 
 static kur_outcome call_handler(kur_delivery *delivery)
 {
     kur_listener *listener = delivery->worker->listener;
-    const struct kur__record_handler *any = &listener->on_record;
-    if (listener->handler_count == 0 && any->function != NULL)
+    const struct kur__record_handler *any = &listener->on_record, *tombstone = &listener->on_tombstone;
+    if (listener->handler_count == 0 && any->function != NULL && tombstone->function == NULL)
         return call_record_handler(delivery, any);
     read_event(delivery);
     if (delivery->broken.code == KUR_ERROR_NO_MEMORY)
@@ -280,6 +280,9 @@ static kur_outcome call_handler(kur_delivery *delivery)
     for (int i = 0; i < listener->handler_count && delivery->broken.code == KUR_OK; i++)
         if (kur_event_is(&delivery->event, listener->handlers[i].type))
             return call_typed(delivery, &listener->handlers[i]);
+    bool is_bare = delivery->broken.code == KUR_OK && delivery->event.type == NULL;
+    if (is_bare && delivery->event.data.data == NULL && tombstone->function != NULL)
+        return call_record_handler(delivery, tombstone);
     if (any->function != NULL)
         return call_record_handler(delivery, any);
     if (delivery->broken.code != KUR_OK)

@@ -7,11 +7,28 @@
  *
  * Effects that fail come again from the machine, after a while: nothing is given up here.
  */
+#include <kurier/sys/clock.h>
 #include <kurier/sys/log.h>
 #include <stdio.h>
 
-#include "listener/crash.h"
 #include "listener/shell.h"
+
+enum {
+    WARN_US = 10 * 1000 * 1000
+};
+
+/* Once in a while: there may be thousands, and each is tried again. */
+static void warn(kur_listener *listener, const struct kur__emit *emit, const kur_error *error)
+{
+    int64_t now_us = kur_clock_monotonic_us();
+    if (now_us < listener->next_emit_warning_us)
+        return;
+    listener->next_emit_warning_us = now_us + WARN_US;
+    kur_client_log(
+        listener->client, KUR_LOG_WARNING,
+        "group %s: an event emitted to %s is not in Kafka, its record is not finished, and it will be sent again: %s",
+        listener->group, emit->topic, error->message);
+}
 
 static void on_result(const kur_result *result, void *user)
 {
@@ -19,10 +36,10 @@ static void on_result(const kur_result *result, void *user)
     kur__work *work = emit->work;
     struct kur__extra *extra = work->extra;
     emit->is_acknowledged = result->status == KUR_DELIVERED;
-    if (--extra->pending == 0) {
-        KUR__CRASH_POINT("emit-answered");
+    if (!emit->is_acknowledged)
+        warn(emit->listener, emit, &result->error);
+    if (--extra->pending == 0)
         kur__mailbox_push(emit->listener, work, true);
-    }
 }
 
 static kur_status make_producer(kur_listener *listener, kur_error *error)
@@ -70,11 +87,9 @@ static void begin_emits(kur_listener *listener, kur__work *work, int64_t now_us)
     }
     kur_arena_reset(listener->arena);
     if (status != KUR_OK)
-        kur_client_log(listener->client, KUR_LOG_WARNING,
-                       "group %s: an emitted event could not be sent, and will be: %s", listener->group, error.message);
+        warn(listener, extra->emits, &error);
     if (error.fatal)
         kur__listener_fail(listener, &error);
-    KUR__CRASH_POINT("emitted");
     if (--extra->pending == 0)
         kur__effect_end(listener, work, now_us);
 }

@@ -2,7 +2,8 @@
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
  * Design notes: back pressure. Each source may hold its share of the bound, in records and in bytes; above it is
- * paused, below half of it resumed: pausing makes librdkafka throw away what it has fetched ahead, so it must be rare.
+ * paused, below half of it resumed. The shell reads no more of a source than there is room for, and leaves what is
+ * fetched of a paused one where it is, so that a pause costs nothing and is made as often as it takes.
  * When shares have become smaller by a rebalance, the sum can be above the bound for a while: then everybody waits.
  *
  * A source is paused too when the text that has to stand beside its commit is three quarters full. That is looked at
@@ -17,7 +18,7 @@
 static bool text_is_full(kur__machine *machine, kur__source *source)
 {
     const kur__ledger *ledger = &source->ledger;
-    if (source->held == 0 || ledger->done_head < ledger->done_count)
+    if (source->held == 0 || ledger->done_head < ledger->done_count || machine->options.commits_nothing)
         return source->text_is_full = false;
     int64_t limit = (int64_t)machine->options.text_limit;
     int64_t step = limit / 64 + source->checked_runs / 16, apart = ledger->runs - source->checked_runs;
@@ -101,4 +102,21 @@ bool kur__machine_is_over(const kur__machine *machine)
         if (one->state == KUR__ACTIVE && one->wants_pause && !one->is_paused)
             return true;
     return false;
+}
+
+size_t kur__machine_room(const kur__machine *machine, const kur__source *source)
+{
+    const kur__machine_options *options = &machine->options;
+    size_t sources = machine->sources > 0 ? machine->sources : 1, held = source != NULL ? source->held : 0;
+    size_t share = options->hold_records / sources > 0 ? options->hold_records / sources : 1;
+    if (sum_is_over(machine) || (source != NULL && source->wants_pause) || held >= share)
+        return 0;
+    size_t room = options->hold_records - machine->held;
+    room = share - held < room ? share - held : room;
+    if (held == 0)
+        return room;
+    /* And one more than fit by their bytes, if they are as large as those that are held. */
+    int64_t left_bytes = options->hold_bytes / (int64_t)sources - source->held_bytes;
+    size_t fit = left_bytes > 0 ? (size_t)(left_bytes / (source->held_bytes / (int64_t)held + 1)) : 0;
+    return fit + 1 < room ? fit + 1 : room;
 }

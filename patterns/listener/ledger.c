@@ -169,11 +169,20 @@ bool kur__ledger_finish(kur__ledger *ledger, int64_t offset)
     return true;
 }
 
+void kur__ledger_toggle(kur__ledger *ledger, int64_t offset)
+{
+    struct kur__ledger_word *word = find(ledger, offset);
+    ledger->unfinished += (word->bits & bit_of(offset)) != 0 ? -1 : 1;
+    word->bits ^= bit_of(offset);
+}
+
 int64_t kur__ledger_commit_offset(const kur__ledger *ledger)
 {
     if (ledger->unfinished == 0)
         return ledger->last + 1;
     const struct kur__ledger_word *first = &ledger->words[ledger->head];
+    while (first->bits == 0) /* taken out for a moment: otherwise the first has some */
+        first++;
     return first->base + __builtin_ctzll(first->bits);
 }
 

@@ -78,12 +78,22 @@ int64_t kur__ledger_commit_offset(const kur__ledger *ledger);
 int64_t kur__ledger_end(const kur__ledger *ledger);
 
 /*
+ * Takes an unfinished offset out for a moment, or puts it back, so that offset and text can be had as they will be when
+ * it is finished. Takes and gives no memory. Until all are back nothing else is done with the ledger.
+ */
+void kur__ledger_toggle(kur__ledger *ledger, int64_t offset);
+
+/*
  * Writes what is finished above the commit offset into `text`, which has room for `limit` (at most
  * KUR__LEDGER_TEXT_MAX) characters and a NUL; "" when nothing is. Returns up to which offset the text tells all: below
  * the end of the ledger when the limit was too small, and then what is finished above is simply not told. Takes no
  * memory; its cost follows the number of runs.
  */
 int64_t kur__ledger_write(const kur__ledger *ledger, const kur__ledger_log *log, size_t limit, char *text);
+
+/* The same of what lies below `end` alone; returns `end`, at most that of the ledger, when all of it is told. */
+int64_t kur__ledger_write_below(const kur__ledger *ledger, const kur__ledger_log *log, int64_t end, size_t limit,
+                                char *text);
 
 /*
  * Starts a ledger at a committed offset with the text that was committed beside it. KUR_OK also for "" and NULL.

@@ -17,7 +17,8 @@
  *
  * A run of n is the number n - 1, the very first one, which may be none, the number n, coded after Rice: n - 1 >> k in
  * ones, a zero, the k low bits. What would take more than 31 ones is 32 ones and 62 bits as they are. The parameters
- * are those that cost least for the lengths at hand, so that one gap of any width does not make the others dear.
+ * are those that cost least for the lengths at hand, so that one gap of any width does not make the others dear: they
+ * are estimated by the lengths' bits, and looked for exactly only when the text has no room for everything otherwise.
  * Offsets that are not told are unfinished.
  */
 #include <kurier/sys/base64.h>
@@ -68,7 +69,7 @@ struct walk {
     uint64_t bits;   /* of the word at hand, those not yet walked over */
     int64_t next;    /* where the unfinished run after the one at hand begins, -1: there is none */
     int64_t next_to; /* and ends */
-    int64_t end;     /* behind everything that the ledger knows */
+    int64_t end;     /* behind everything that is to be told */
     int64_t begin;   /* where the first pair begins, -1 afterwards */
 };
 
@@ -107,15 +108,15 @@ static bool next_unread(struct walk *walk, int64_t *from, int64_t *to)
 
 static bool next_piece(struct walk *walk, int64_t *from, int64_t *to)
 {
-    return next_in_words(walk, from, to) || next_unread(walk, from, to);
+    return (next_in_words(walk, from, to) || next_unread(walk, from, to)) && *from < walk->end;
 }
 
-static void walk_begin(struct walk *walk, const kur__ledger *ledger)
+static void walk_begin(struct walk *walk, const kur__ledger *ledger, int64_t end)
 {
     *walk = (struct walk){.ledger = ledger,
                           .word = ledger->head,
                           .done = ledger->done_head,
-                          .end = kur__ledger_end(ledger),
+                          .end = end,
                           .begin = kur__ledger_commit_offset(ledger)};
     if (ledger->head < ledger->count)
         walk->bits = ledger->words[ledger->head].bits;
@@ -204,13 +205,18 @@ static void put_bits(struct bits *to, uint64_t value, int count)
     }
 }
 
+static size_t size_of_run(int64_t run, int k)
+{
+    uint64_t ones = ((uint64_t)run - 1) >> k;
+    return ones >= ONES_MAX ? ONES_MAX + WIDE_BITS : (size_t)ones + 1 + (size_t)k;
+}
+
 /* False when there is no room; what was written of it is then to be cut off. */
 static bool put_run(struct bits *to, int64_t run, int k)
 {
     uint64_t value = (uint64_t)run - 1, ones = value >> k;
     bool is_wide = ones >= ONES_MAX;
-    size_t size = is_wide ? ONES_MAX + WIDE_BITS : (size_t)ones + 1 + (size_t)k;
-    if (to->size + size > to->capacity)
+    if (to->size + size_of_run(run, k) > to->capacity)
         return false;
     if (is_wide) {
         put_bits(to, UINT32_MAX, ONES_MAX);
@@ -251,54 +257,110 @@ static bool get_run(struct bits *from, int k, int64_t *run)
 
 /* ---- Writing ---- */
 
-int64_t kur__ledger_write(const kur__ledger *ledger, const kur__ledger_log *log, size_t limit, char *text)
+/* A text to be: which runs of the ledger, and their parameters. */
+struct draft {
+    const kur__ledger *ledger;
+    int64_t end;
+    size_t pairs;
+    struct lengths lengths[2]; /* of unfinished and of finished runs */
+    int k[2];
+    /* What was written of it. */
+    size_t written, size; /* pairs, bits */
+    int64_t told;         /* up to there */
+};
+
+static void measure(struct draft *draft)
+{
+    struct walk walk;
+    int64_t unfinished, finished;
+    walk_begin(&walk, draft->ledger, draft->end);
+    for (; draft->pairs < PAIRS_MAX && walk_pair(&walk, &unfinished, &finished); draft->pairs++) {
+        count_length(&draft->lengths[0], unfinished + (draft->pairs == 0));
+        count_length(&draft->lengths[1], finished);
+    }
+    for (int i = 0; i < 2; i++)
+        draft->k[i] = best_parameter(&draft->lengths[i]);
+}
+
+/* The parameters that cost least, by the runs themselves. */
+static void measure_exactly(struct draft *draft)
+{
+    struct walk walk;
+    uint64_t costs[2][64] = {{0}};
+    int64_t runs[2];
+    walk_begin(&walk, draft->ledger, draft->end);
+    for (size_t pair = 0; pair < draft->pairs && walk_pair(&walk, &runs[0], &runs[1]); pair++) {
+        runs[0] += pair == 0;
+        for (int i = 0; i < 2; i++)
+            for (int k = 0; k <= draft->lengths[i].most; k++)
+                costs[i][k] += size_of_run(runs[i], k);
+    }
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k <= draft->lengths[i].most; k++)
+            if (costs[i][k] < costs[i][draft->k[i]])
+                draft->k[i] = k;
+}
+
+/* Whether there was room for all of it. */
+static bool put_pairs(struct draft *draft, uint8_t *bytes, size_t capacity)
+{
+    struct walk walk;
+    struct bits body = {.bytes = bytes, .capacity = capacity};
+    int64_t unfinished, finished;
+    draft->written = draft->size = 0;
+    draft->told = kur__ledger_commit_offset(draft->ledger);
+    walk_begin(&walk, draft->ledger, draft->end);
+    for (; draft->written < draft->pairs && walk_pair(&walk, &unfinished, &finished); draft->written++) {
+        if (!put_run(&body, unfinished + (draft->written == 0), draft->k[0]) || !put_run(&body, finished, draft->k[1]))
+            break;
+        draft->size = body.size;
+        draft->told += unfinished + finished;
+    }
+    if (draft->size % 8 != 0)
+        bytes[draft->size / 8] &= (uint8_t)(0xff << (8 - draft->size % 8)); /* the half pair that had no room */
+    return draft->written == draft->pairs;
+}
+
+int64_t kur__ledger_write_below(const kur__ledger *ledger, const kur__ledger_log *log, int64_t end, size_t limit,
+                                char *text)
 {
     uint8_t raw[RAW_MAX];
-    struct walk walk;
-    struct lengths lengths[2] = {{.most = 0}, {.most = 0}};
-    int64_t unfinished, finished, commit = kur__ledger_commit_offset(ledger), told = commit;
-    size_t pairs = 0;
+    int64_t known = kur__ledger_end(ledger);
+    struct draft draft = {.ledger = ledger, .end = end < known ? end : known};
     text[0] = '\0';
-    walk_begin(&walk, ledger);
-    for (; pairs < PAIRS_MAX && walk_pair(&walk, &unfinished, &finished); pairs++) {
-        count_length(&lengths[0], unfinished + (pairs == 0));
-        count_length(&lengths[1], finished);
-    }
+    measure(&draft);
+    if (draft.pairs == 0)
+        return draft.end;
     if (limit > KUR__LEDGER_TEXT_MAX)
         limit = KUR__LEDGER_TEXT_MAX;
     size_t room = limit > MARK_SIZE ? (limit - MARK_SIZE) / 4 * 3 : 0;
-    if (pairs == 0 || room <= HEAD_SIZE)
-        return told;
-
-    int k[2] = {best_parameter(&lengths[0]), best_parameter(&lengths[1])};
-    struct bits body = {.bytes = raw + HEAD_SIZE, .capacity = (room - HEAD_SIZE) * 8};
-    size_t size = 0, written = 0;
-    walk_begin(&walk, ledger);
-    for (; written < pairs && walk_pair(&walk, &unfinished, &finished); written++) {
-        if (!put_run(&body, unfinished + (written == 0), k[0]) || !put_run(&body, finished, k[1]))
-            break;
-        size = body.size;
-        told += unfinished + finished;
+    if (room <= HEAD_SIZE)
+        return kur__ledger_commit_offset(ledger);
+    bool is_all = put_pairs(&draft, raw + HEAD_SIZE, (room - HEAD_SIZE) * 8);
+    if (!is_all) {
+        measure_exactly(&draft);
+        is_all = put_pairs(&draft, raw + HEAD_SIZE, (room - HEAD_SIZE) * 8);
     }
-    if (written == 0)
-        return commit;
-    if (written == pairs && walk.next < 0)
-        told = walk.end;
-    size_t bytes = (size + 7) / 8;
-    if (size % 8 != 0)
-        body.bytes[bytes - 1] &= (uint8_t)(0xff << (8 - size % 8)); /* the half pair that had no room */
+    if (draft.written == 0)
+        return draft.told;
+    size_t bytes = (draft.size + 7) / 8;
     put(raw + 4, log->cluster, 4);
     put(raw + 8, log->topic, 4);
     put(raw + 12, (uint32_t)log->epoch, 4);
-    put(raw + 16, (uint64_t)commit, 8);
-    raw[24] = (uint8_t)k[0];
-    raw[25] = (uint8_t)k[1];
-    put(raw + 26, written, 2);
+    put(raw + 16, (uint64_t)kur__ledger_commit_offset(ledger), 8);
+    raw[24] = (uint8_t)draft.k[0];
+    raw[25] = (uint8_t)draft.k[1];
+    put(raw + 26, draft.written, 2);
     put(raw, kur__ledger_hash(raw + 4, HEAD_SIZE - 4 + bytes), 4);
     memcpy(text, mark, MARK_SIZE);
     kur_buffer coded = kur_buffer_over(text + MARK_SIZE, limit - MARK_SIZE + 1);
     (void)kur_base64_write(&coded, kur_bytes_of(raw, HEAD_SIZE + bytes)); /* it has the room: nothing can fail */
-    return told;
+    return is_all && draft.pairs < PAIRS_MAX ? draft.end : draft.told;
+}
+
+int64_t kur__ledger_write(const kur__ledger *ledger, const kur__ledger_log *log, size_t limit, char *text)
+{
+    return kur__ledger_write_below(ledger, log, INT64_MAX, limit, text);
 }
 
 /* ---- Reading ---- */

@@ -11,8 +11,6 @@
 #include <kurier/sys/memory.h>
 #include <kurier/sys/options.h>
 #include <kurier/sys/thread.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -22,8 +20,7 @@
 
 enum {
     CONCURRENCY_MAX = 10000,
-    RUN_STOP_MS = 30000,
-    AHEAD_SHARE = 16,
+    AHEAD_SHARE = 64,
     AHEAD_MIN_KBYTES = 1024,
     FREE_MS = 5000, /* for what is left when nobody has stopped it before */
     POLLED = 1024
@@ -60,10 +57,27 @@ static kur_status take_policy(kur_listener *listener, const kur_retry_policy *gi
     return KUR_OK;
 }
 
+static kur_status check_audience(const kur_listener_options *options, kur_error *error)
+{
+    if (options->audience != KUR_AUDIENCE_GROUP && options->audience != KUR_BROADCAST)
+        return wrong(error, ".audience is not a kur_audience");
+    bool is_broadcast = options->audience == KUR_BROADCAST;
+    if (!is_broadcast && (options->group == NULL || options->group[0] == '\0'))
+        return wrong(error, ".group is missing");
+    if (!is_broadcast && options->on_caught_up != NULL)
+        return wrong(error, ".on_caught_up needs .audience = KUR_BROADCAST");
+    if (is_broadcast && options->group != NULL)
+        return wrong(error, ".group: KUR_BROADCAST has none");
+    if (is_broadcast && options->commit_interval_ms != 0)
+        return wrong(error, ".commit_interval_ms: KUR_BROADCAST commits nothing");
+    return KUR_OK;
+}
+
 static kur_status check(kur_listener_options *options, kur_error *error)
 {
-    if (options->group == NULL || options->group[0] == '\0')
-        return wrong(error, ".group is missing");
+    kur_status status = check_audience(options, error);
+    if (status != KUR_OK)
+        return status;
     if ((options->topics == NULL || options->topics[0] == NULL) == (options->pattern == NULL))
         return wrong(error, "either .topics or .pattern says what is read");
     if (options->exclude != NULL && options->pattern == NULL)
@@ -102,7 +116,8 @@ static bool copy_text(char **to, const char *from)
 static kur_status copy_texts(kur_listener *listener, const kur_listener_options *options, kur_error *error)
 {
     size_t count = 0;
-    bool ok = copy_text(&listener->group, options->group) && copy_text(&listener->pattern, options->pattern) &&
+    const char *group = options->audience == KUR_BROADCAST ? "(broadcast)" : options->group; /* for messages */
+    bool ok = copy_text(&listener->group, group) && copy_text(&listener->pattern, options->pattern) &&
               copy_text(&listener->exclude, options->exclude) &&
               copy_text(&listener->instance, options->group_instance_id);
     while (options->pattern == NULL && options->topics[count] != NULL)
@@ -120,17 +135,17 @@ static kur_status copy_texts(kur_listener *listener, const kur_listener_options 
 static kur_status make_consumer(kur_listener *listener, kur_error *error)
 {
     const kur_listener_options *options = &listener->options;
-    /* A pause throws away what was fetched ahead: little beside what is held, so that little is fetched twice. */
+    /* Of each partition, and there may be many. */
     int ahead_kbytes =
         options->hold_kbytes / AHEAD_SHARE > AHEAD_MIN_KBYTES ? options->hold_kbytes / AHEAD_SHARE : AHEAD_MIN_KBYTES;
     listener->consumer = kur_consumer_new(
         listener->client,
-        &KUR_CONSUMER_OPTIONS(.group = listener->group, .start = options->start,
-                              .session_timeout_ms = options->session_timeout_ms,
+        &KUR_CONSUMER_OPTIONS(.audience = options->audience, .group = options->group, .start = options->start,
+                              .start_at_us = options->start_at_us, .session_timeout_ms = options->session_timeout_ms,
                               .max_poll_interval_ms = options->max_poll_interval_ms, .on_rebalance = kur__on_rebalance,
                               .user = listener, .on_gap = kur__on_gap, .group_instance_id = listener->instance,
                               .assignor = options->assignor, .protocol = options->protocol,
-                              .fetch_ahead_kbytes = ahead_kbytes),
+                              .fetch_ahead_kbytes = ahead_kbytes, .room = kur__room),
         error);
     return listener->consumer != NULL ? KUR_OK : KUR_ERROR_CONFIG;
 }
@@ -143,6 +158,7 @@ static kur_status set_up(kur_listener *listener, kur_error *error)
     decisions->hold_records = (size_t)options->hold_records;
     decisions->hold_bytes = options->hold_kbytes * INT64_C(1024);
     decisions->text_limit = KUR__LEDGER_TEXT_MAX;
+    decisions->commits_nothing = options->audience == KUR_BROADCAST;
     decisions->commit_interval_us = options->commit_interval_ms * INT64_C(1000);
     decisions->commit_again_us = 60 * INT64_C(1000000);
     decisions->commit_records = 10000;
@@ -270,7 +286,7 @@ kur_status kur_listener_on_tombstone(kur_listener *listener, kur_record_handler 
                             : KUR_ERROR_INVALID_ARGUMENT;
 }
 
-/* ---- Start and stop ---- */
+/* ---- Start ---- */
 
 static kur_status start_control(kur_listener *listener, kur_error *error)
 {
@@ -331,88 +347,6 @@ void kur_listener_request_stop(kur_listener *listener)
     errno = saved;
 }
 
-kur_status kur_listener_stop(kur_listener *listener, int timeout_ms, kur_error *error)
-{
-    if (listener == NULL)
-        return kur_error_null(error, "listener");
-    if (timeout_ms < 0)
-        return wrong(error, "timeout_ms is negative");
-    struct timespec until = kur_deadline_after(timeout_ms);
-    atomic_store(&listener->stop_by_us, kur_clock_monotonic_us() + timeout_ms * INT64_C(1000));
-    kur_listener_request_stop(listener);
-    pthread_mutex_lock(&listener->lock);
-    int waited = 0;
-    while (listener->has_control && (listener->state != KUR__ENDED || atomic_load(&listener->running) > 0) &&
-           waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&listener->changed, &listener->lock, &until);
-    bool is_over = !listener->has_control || listener->state == KUR__ENDED;
-    kur_error failed = listener->failed;
-    pthread_mutex_unlock(&listener->lock);
-    int64_t running = atomic_load(&listener->running);
-    if (failed.code != KUR_OK) {
-        if (error != NULL)
-            *error = failed;
-        return failed.code;
-    }
-    if (!is_over || running > 0)
-        return kur_error_set(error, KUR_ERROR_TIMEOUT, "%lld handlers still run after %d ms", (long long)running,
-                             timeout_ms);
-    return KUR_OK;
-}
-
-/* ---- Run: the only place that touches signals ---- */
-
-static _Atomic(kur_listener *) listener_of_signals;
-static atomic_int signals_seen;
-
-static void on_signal(int number)
-{
-    (void)number;
-    kur_listener *listener = atomic_load(&listener_of_signals);
-    if (listener == NULL)
-        return;
-    if (atomic_fetch_add(&signals_seen, 1) > 0)
-        atomic_store(&listener->stop_by_us, 0);
-    kur_listener_request_stop(listener);
-}
-
-static void wait_for_end(kur_listener *listener)
-{
-    struct pollfd descriptor = {.fd = listener->run_fd, .events = POLLIN};
-    while (!atomic_load(&listener->stop_requested))
-        poll(&descriptor, 1, -1);
-}
-
-kur_status kur_listener_run(kur_listener *listener, kur_error *error)
-{
-    kur_listener *none = NULL;
-    if (listener == NULL)
-        return kur_error_null(error, "listener");
-    if (!atomic_compare_exchange_strong(&listener_of_signals, &none, listener))
-        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "another listener of this process runs");
-    struct sigaction action = {.sa_handler = on_signal}, terminate, interrupt;
-    sigset_t both, mask;
-    sigemptyset(&both);
-    sigaddset(&both, SIGTERM);
-    sigaddset(&both, SIGINT);
-    sigemptyset(&action.sa_mask);
-    atomic_store(&signals_seen, 0);
-    sigaction(SIGTERM, &action, &terminate);
-    sigaction(SIGINT, &action, &interrupt);
-    /* A caller may have held them back until there is somebody who takes them. */
-    pthread_sigmask(SIG_UNBLOCK, &both, &mask);
-    kur_status status = kur_listener_start(listener, error);
-    if (status == KUR_OK) {
-        wait_for_end(listener);
-        status = kur_listener_stop(listener, atomic_load(&signals_seen) > 1 ? 1000 : RUN_STOP_MS, error);
-    }
-    pthread_sigmask(SIG_SETMASK, &mask, NULL);
-    sigaction(SIGTERM, &terminate, NULL);
-    sigaction(SIGINT, &interrupt, NULL);
-    atomic_store(&listener_of_signals, NULL);
-    return status;
-}
-
 void kur_listener_free(kur_listener *listener)
 {
     if (listener == NULL)
@@ -435,6 +369,7 @@ void kur_listener_free(kur_listener *listener)
     kur__machine_done(&listener->machine);
     kur__requests_free(listener->requests);
     kur__requests_free(listener->sought);
+    kur__broadcast_done(listener);
     const int descriptors[] = {listener->wake_fd, listener->run_fd, listener->ready_fd, listener->epoll_fd};
     for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
         if (descriptors[i] >= 0)

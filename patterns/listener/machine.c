@@ -8,7 +8,8 @@
  * the queue of effects. All works of a source are linked as well, by offset, so that a source can end.
  *
  * A lane has one current record: ready, parked for a retry, or running. The lane goes on to the next when the handler's
- * work is done, not when its effect is durable: effects keep their order by themselves, in the producer.
+ * work is done, not when its effect is durable: effects keep their order by themselves, in the producer, but for one
+ * that has failed and comes again.
  *
  * When a source ends, what runs keeps its lane until it returns; everything else of it is gone at once. A work whose
  * source is dead is only there to be given back.
@@ -47,6 +48,15 @@ kur__work *kur__queue_pop(kur__queue *queue)
     if (work != NULL)
         queue->first = work->next;
     return work;
+}
+
+void kur__queue_forget(kur__queue *queue, const kur__source *source)
+{
+    kur__queue kept = {NULL, NULL};
+    for (kur__work *work; (work = kur__queue_pop(queue)) != NULL;)
+        if (work->source != source)
+            kur__queue_push(&kept, work);
+    *queue = kept;
 }
 
 static kur__work *work_new(kur__machine *machine)
@@ -222,6 +232,14 @@ kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, co
     return KUR__ADMITTED;
 }
 
+static void queue_effect(kur__machine *machine, kur__work *work)
+{
+    if (work->effect == KUR__EFFECT_TRANSACTION)
+        kur__transaction_collect(machine, work);
+    else
+        kur__queue_push(&machine->effects, work);
+}
+
 /* Those whose time has come: to run, or for their effect to be tried again. */
 static void wake_parked(kur__machine *machine, int64_t now_us)
 {
@@ -229,7 +247,7 @@ static void wake_parked(kur__machine *machine, int64_t now_us)
         kur__work *work = machine->parked[0];
         kur__unpark(machine, work);
         if (work->state == KUR__SETTLING)
-            kur__queue_push(&machine->effects, work);
+            queue_effect(machine, work);
         else
             make_ready(machine, work);
     }
@@ -294,13 +312,17 @@ void kur__machine_untake(kur__machine *machine, kur__work *work)
 
 /* ---- Outcomes ---- */
 
-static void finish(kur__machine *machine, kur__work *work)
+void kur__finish(kur__machine *machine, kur__work *work)
 {
     kur__source *source = work->source;
     kur__ledger_finish(&source->ledger, work->offset);
     source->finished++;
-    source->is_dirty = true;
-    machine->finished_since_commit++;
+    if (work->offset >= source->finished_to)
+        source->finished_to = work->offset + 1;
+    if (!machine->options.exactly_once) { /* else it is committed already */
+        source->is_dirty = true;
+        machine->finished_since_commit++;
+    }
     machine->finished++;
     kur__work_release(machine, work);
     if (source->state == KUR__ACTIVE)
@@ -316,7 +338,7 @@ static void settle(kur__machine *machine, kur__work *work, kur__effect effect, i
     work->effect = (uint8_t)effect;
     work->source->settling++;
     machine->settling++;
-    kur__queue_push(&machine->effects, work);
+    queue_effect(machine, work);
 }
 
 /* Whether the policy gives a record that has failed another attempt, and when. */
@@ -345,13 +367,13 @@ kur__consequence kur__machine_outcome(kur__machine *machine, kur__work *work, co
         bury(machine, work, now_us);
         return KUR__STALE;
     }
-    if (verdict->outcome == KUR_DONE && !verdict->has_emits) {
+    if (verdict->outcome == KUR_DONE && !verdict->has_emits && !machine->options.exactly_once) {
         kur__lane_leave(machine, work, now_us);
-        finish(machine, work);
+        kur__finish(machine, work);
         return KUR__FINISHED;
     }
     if (verdict->outcome == KUR_DONE) {
-        settle(machine, work, KUR__EFFECT_EMIT, now_us);
+        settle(machine, work, machine->options.exactly_once ? KUR__EFFECT_TRANSACTION : KUR__EFFECT_EMIT, now_us);
         return KUR__SETTLES;
     }
     if (verdict->outcome != KUR_REJECT && may_retry(machine, work, verdict, now_us, &due_us)) {
@@ -382,11 +404,17 @@ void kur__machine_effect(kur__machine *machine, kur__work *work, bool is_durable
 {
     kur__source *source = work->source;
     work->issued = false;
+    if (is_durable && source->state != KUR__DEAD && machine->options.exactly_once) {
+        work->effect = KUR__EFFECT_TRANSACTION; /* it was rejected, and somebody has it */
+        work->tries = 0;
+        kur__transaction_collect(machine, work);
+        return;
+    }
     if (is_durable || source->state == KUR__DEAD) {
         source->settling--;
         machine->settling--;
         if (source->state != KUR__DEAD) {
-            finish(machine, work);
+            kur__finish(machine, work);
             return;
         }
         kur__work_release(machine, work);
@@ -409,6 +437,7 @@ kur_status kur__machine_init(kur__machine *machine, const kur__machine_options *
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "the listener's options are not valid");
     *machine = (kur__machine){.options = *options, .random = options->seed | 1, .lanes.seed = options->seed};
     machine->next_commit_again_us = INT64_MAX;
+    machine->in_transaction_most = (size_t)options->commit_records;
     return KUR_OK;
 }
 

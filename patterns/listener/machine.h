@@ -12,6 +12,8 @@
  *                            │  parked ┘ └──────────┘ retry: parked in its lane until due
  *                            └─ behind its lane
  *
+ * Exactly-once, what has its outcome settles by a transaction, which stands in for commits and emits: see there.
+ *
  * A source is one partition for one epoch: from its assignment (or a seek, or a reset) to its end.
  *
  *     active ──suspend──▶ revoking ──leave──▶ away ──assign, next generation──▶ active
@@ -41,8 +43,9 @@ typedef enum kur__work_state {
 /* What has to become durable before the offset is finished. */
 typedef enum kur__effect {
     KUR__EFFECT_NONE = 0,
-    KUR__EFFECT_EMIT,  /* what the handler has emitted */
-    KUR__EFFECT_REJECT /* the record goes where rejected ones go */
+    KUR__EFFECT_EMIT,       /* what the handler has emitted */
+    KUR__EFFECT_REJECT,     /* the record goes where rejected ones go */
+    KUR__EFFECT_TRANSACTION /* a transaction that takes its outcome in */
 } kur__effect;
 
 /* What a handler has said. */
@@ -70,7 +73,8 @@ typedef struct kur__work {
     int32_t tries;    /* of its effect, failed */
     uint8_t state;
     uint8_t effect;
-    bool issued; /* its effect is in the shell's hands */
+    bool issued;      /* its effect is in the shell's hands */
+    bool is_left_out; /* the shell's: this transaction cannot be committed because of it */
     /* The shell's: written by whoever has the work in hands while it runs or settles. */
     bool is_copy;
     bool is_deferred;
@@ -107,13 +111,16 @@ typedef struct kur__source {
     kur__ledger ledger;
     kur__ledger_log log;
     kur__queue ready;
-    kur__queue held_effects; /* while it is away */
+    kur__queue held_effects;   /* while it is away */
+    kur__queue settled;        /* exactly-once: have their outcome, and wait for a transaction */
+    kur__queue in_transaction; /* are in the one that is open */
     kur__work *newest, *oldest;
     size_t held, running, settling;
     int64_t held_bytes;
     int64_t committed;    /* known to be; -1: nothing yet */
     int64_t commit_sent;  /* the offset whose answer is awaited */
     int64_t finished;     /* in this epoch */
+    int64_t finished_to;  /* behind the last record that is finished, as far as that is known */
     int64_t untold;       /* finished offsets that the last text had no room for */
     int64_t generation;   /* of the group; -1: not known */
     int64_t checked_runs; /* when the text's size was last looked at */
@@ -130,7 +137,8 @@ typedef struct kur__machine_options {
     kur_order order;
     size_t hold_records; /* held at most, a share for each source */
     int64_t hold_bytes;
-    size_t text_limit; /* of commit metadata, at most KUR__LEDGER_TEXT_MAX */
+    size_t text_limit;    /* of commit metadata, at most KUR__LEDGER_TEXT_MAX */
+    bool commits_nothing; /* there is no group that would keep it */
     int64_t commit_interval_us, commit_again_us;
     int64_t commit_records; /* finished since the last commit: commit before the interval is over */
     int32_t attempts;       /* counting the first; 0: no bound */
@@ -139,6 +147,7 @@ typedef struct kur__machine_options {
     double jitter;      /* 0 to 1, the share of a delay that is drawn */
     int64_t timeout_us; /* since a record first failed; 0: none */
     int64_t effect_delay_us, effect_delay_max_us;
+    bool exactly_once; /* transactions in the place of commits, by the interval and the number of those */
     uint64_t seed;
 } kur__machine_options;
 
@@ -162,6 +171,10 @@ typedef struct kur__machine {
     int64_t finished; /* since the beginning */
     int64_t next_commit_us, next_commit_again_us;
     size_t commits_in_flight;
+    kur__queue again;           /* were left out of a transaction: each goes in one of its own */
+    size_t in_transaction_most; /* records, at most: fewer after one that was aborted */
+    int aborted;                /* transactions, one after the other */
+    bool transaction_is_open, was_alone;
     uint64_t random;
     bool is_stopping;
     bool over_bound; /* a source was paused for the sum, not for its own share */
@@ -296,8 +309,27 @@ bool kur__machine_next_commit(kur__machine *machine, kur__commit *commit);
  */
 void kur__machine_committed(kur__machine *machine, kur__source *source, bool is_committed, int64_t now_us);
 
+/* ---- Transactions, in the place of commits: exactly-once ---- */
+
+/*
+ * Closes a set of outcomes, and begins a transaction with it; one at a time. False when there is nothing for one.
+ * kur__machine_next_commit gives the offsets that go in: as they will be when the set is finished, with a text that
+ * tells all that is. The records of a
+ * source that is concerned are its `in_transaction`, in their order; they are the shell's until the end.
+ */
+bool kur__machine_begin_transaction(kur__machine *machine, int64_t now_us);
+
+/*
+ * Its end, whatever became of its sources. Aborted: the same outcomes go into the next one, but for those that are left
+ * out, which come again by themselves, after a while and alone.
+ */
+void kur__machine_end_transaction(kur__machine *machine, bool is_committed, int64_t now_us);
+
 /* A partition that is to be paused or, with `only_resume` alone, resumed; false when there is none. */
 bool kur__machine_next_pause(kur__machine *machine, bool only_resume, kur__source **source, bool *paused);
+
+/* How many records may be admitted now of a source, or, NULL, of one that is not there yet. */
+size_t kur__machine_room(const kur__machine *machine, const kur__source *source);
 
 /* Whether more is held than should be, by all or by one that is not paused yet: nothing is polled while it lasts. */
 bool kur__machine_is_over(const kur__machine *machine);
@@ -310,6 +342,23 @@ void kur__machine_stop(kur__machine *machine);
 bool kur__machine_is_drained(const kur__machine *machine);
 
 /* ---- Inside: what the machine's files share ---- */
+
+static inline bool kur__source_is_ours(const kur__source *source)
+{
+    return source->state == KUR__ACTIVE || source->state == KUR__REVOKING;
+}
+
+/* Its outcome is durable. */
+void kur__finish(kur__machine *machine, kur__work *work);
+
+/* It waits for the next transaction. */
+void kur__transaction_collect(kur__machine *machine, kur__work *work);
+
+/* What of the set at hand is to be committed for a source, as it will be. */
+void kur__transaction_write(const kur__machine *machine, kur__source *source, kur__commit *commit);
+
+/* Forgets those of a source; the others keep their order. */
+void kur__queue_forget(kur__queue *queue, const kur__source *source);
 
 void kur__queue_push(kur__queue *queue, kur__work *work);
 kur__work *kur__queue_pop(kur__queue *queue);

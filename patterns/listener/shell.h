@@ -24,7 +24,8 @@ enum {
     KUR__HANDLERS = 64, /* typed handlers of a listener, at most */
     KUR__EMITS = 64,    /* events emitted for one record, at most */
     KUR__CAUSE = 64,
-    KUR__REASON = 512
+    KUR__REASON = 512,
+    KUR__AT_ONCE = 0 /* of stop_by_us: handlers are not waited for */
 };
 
 /* An event that a handler has emitted: encoded at once, sent when the outcome is known. */
@@ -92,6 +93,14 @@ struct kur__request {
     char topic[];
 };
 
+/* With KUR_BROADCAST: what a partition has to be handled up to before the listener has caught up. */
+struct kur__goal {
+    struct kur__goal *next;
+    int64_t end;
+    int32_t partition;
+    char topic[];
+};
+
 struct kur_listener {
     kur_client *client;
     kur_listener_options options;
@@ -117,11 +126,14 @@ struct kur_listener {
     bool was_filled;          /* the ring, when something was handed over last */
     int poll_ms;              /* never longer without a poll */
     int64_t next_error_us;
-    int64_t over_since_us; /* more is held than should be; 0: it is not */
-    bool is_paused;        /* by the user */
+    int64_t next_emit_warning_us;
+    bool is_paused; /* by the user */
     bool is_leaving, is_closing;
+    bool has_away;               /* sources that may come back */
     bool is_apart;               /* does not poll for a while: what the consumer has must not wake it */
     struct kur__request *sought; /* while paused: those that have no source until a record comes */
+    struct kur__goal *goals;     /* not reached yet */
+    bool are_goals_known;        /* none is added any more */
     kur__queue rejected;         /* settling works that wait for room in the ring */
 
     struct kur__ring ring;
@@ -140,9 +152,9 @@ struct kur_listener {
     atomic_bool workers_end;
     int ready_fd; /* with KUR_DISPATCH_CALLER */
 
-    atomic_bool stop_requested, pause_requested, is_freed, has_failed;
+    atomic_bool stop_requested, pause_requested, is_freed, has_failed, is_caught_up;
     _Atomic int64_t stop_by_us; /* of the monotonic clock; INT64_MAX: no hurry */
-    int run_fd;                 /* wakes kur_listener_run */
+    int run_fd;                 /* wakes kur_listeners_run */
     pthread_mutex_t lock;       /* guards state, failed and requests */
     pthread_cond_t changed;     /* of state */
     enum kur__listener_state state;
@@ -151,6 +163,7 @@ struct kur_listener {
 
     atomic_int deferred;
     _Atomic int64_t handled, finished, retried, rejected_count, unknown, gaps, stale, untold;
+    _Atomic int64_t rebalances, lost;
     _Atomic int64_t held, held_bytes, assigned, running;
 };
 
@@ -205,6 +218,8 @@ void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us);
 void *kur__control_run(void *listener);
 /* After the threads have ended: takes in what was left, and releases everything. */
 void kur__control_clear(kur_listener *listener);
+/* The consumer's kur_room_callback. */
+size_t kur__room(kur_consumer *consumer, const char *topic, int32_t partition, void *user);
 /* Wakes the control thread when a descriptor is readable. */
 kur_status kur__control_watch(kur_listener *listener, int fd, kur_error *error);
 
@@ -213,6 +228,8 @@ kur_status kur__control_watch(kur_listener *listener, int fd, kur_error *error);
 void kur__on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_position *partitions, size_t count,
                        void *user);
 void kur__on_gap(kur_consumer *consumer, const kur_gap *gap, void *user);
+/* Ends the sources that are away and will not come back; to be asked while there are some. */
+void kur__drop_absent(kur_listener *listener);
 /* The source of a record; made when a partition of ours has none yet. NULL: not ours, or no memory. */
 kur__source *kur__source_for(kur_listener *listener, const kur_record *record);
 /* A new epoch that begins at an offset (or KUR_OFFSET_BEGINNING, _END). */
@@ -221,12 +238,24 @@ void kur__restart(kur_listener *listener, const char *topic, int32_t partition, 
 void kur__commit_round(kur_listener *listener, kur__source *only, int timeout_ms, int64_t now_us);
 /* What the control thread does between two polls: results, effects, releases. */
 void kur__control_serve(kur_listener *listener, int64_t now_us);
+/* Fills the ring with what may run. */
+void kur__control_hand_over(kur_listener *listener, int64_t now_us);
 /* Takes back what no worker has claimed. */
 void kur__control_untake(kur_listener *listener, int64_t now_us);
 /* Waits for a result, or for the time. */
 void kur__control_wait(kur_listener *listener, int timeout_ms);
 /* Ends the listener with an error; the first one counts. Any thread. */
 void kur__listener_fail(kur_listener *listener, const kur_error *error);
+
+/* ---- broadcast.c: what has to be handled before the listener has caught up; on the control thread ---- */
+
+/* A partition is read from now on. */
+void kur__broadcast_aim(kur_listener *listener, const kur_position *position);
+/* Of what is not there any more nothing is waited for. */
+void kur__broadcast_lower(kur_listener *listener, const kur_gap *gap);
+/* Tells when everything is reached. */
+void kur__broadcast_look(kur_listener *listener);
+void kur__broadcast_done(kur_listener *listener);
 
 /* ---- steer.c ---- */
 
@@ -235,7 +264,7 @@ void kur__requests_free(struct kur__request *request);
 
 /* ---- listener.c ---- */
 
-/* kur_listener_run looks again. Any thread, and signal handlers. */
+/* kur_listeners_run looks again. Any thread, and signal handlers. */
 void kur__listener_wake_run(kur_listener *listener);
 
 #endif

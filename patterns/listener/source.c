@@ -167,6 +167,11 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
         partition->source = source;
         machine->sources++;
         kur__ledger_read(&source->ledger, assignment->start, &source->log, assignment->text, warning);
+        source->finished_to = kur__ledger_end(&source->ledger);
+        if (machine->options.exactly_once && warning->code != KUR_OK) { /* what is beside the commit goes first */
+            source->committed = -1;
+            source->is_dirty = true;
+        }
     }
     machine->finished_since_commit += source->is_dirty;
     if (machine->next_commit_again_us == INT64_MAX)
@@ -182,6 +187,8 @@ void kur__machine_new_epoch(kur__machine *machine, kur__source *source, int32_t 
     (void)machine;
     source->log.epoch = epoch;
     source->ledger.done_head = source->ledger.done_count;
+    if (source->finished_to > source->ledger.last + 1)
+        source->finished_to = source->ledger.last + 1;
 }
 
 void kur__machine_suspend(kur__machine *machine, kur__source *source)
@@ -221,24 +228,15 @@ static void clear(kur__machine *machine, kur__source *source)
     }
 }
 
-/* The effects of a source that were not begun, out of the machine's queue. */
-static void forget_effects(kur__machine *machine, const kur__source *source)
-{
-    kur__queue kept = {NULL, NULL};
-    for (kur__work *work; (work = kur__queue_pop(&machine->effects)) != NULL;)
-        if (work->source != source)
-            kur__queue_push(&kept, work);
-    machine->effects = kept;
-}
-
 void kur__machine_drop(kur__machine *machine, kur__source *source)
 {
     if (source->state == KUR__DEAD)
         return;
     atomic_store(&source->state, KUR__DEAD);
     source->to_commit = false;
-    source->ready = source->held_effects = (kur__queue){NULL, NULL};
-    forget_effects(machine, source);
+    source->ready = source->held_effects = source->settled = (kur__queue){NULL, NULL};
+    kur__queue_forget(&machine->effects, source); /* those that were not begun */
+    kur__queue_forget(&machine->again, source);
     clear(machine, source);
     source->partition->source = NULL;
     machine->sources--;

@@ -98,6 +98,9 @@ kur_status kur_listener_health_get(kur_listener *listener, kur_listener_health *
     now.gaps = atomic_load(&listener->gaps);
     now.stale = atomic_load(&listener->stale);
     now.untold = atomic_load(&listener->untold);
+    now.is_caught_up = atomic_load(&listener->is_caught_up);
+    now.rebalances = atomic_load(&listener->rebalances);
+    now.lost = atomic_load(&listener->lost);
     memcpy(health, &now, now.size);
     return KUR_OK;
 }

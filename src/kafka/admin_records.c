@@ -32,7 +32,7 @@ kur_status kur__positions_take(const kur_position *positions, size_t count, int6
 {
     if (count == 0 || count > KUR__ADMIN_COUNT_MAX)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "count is not 1 to %d", KUR__ADMIN_COUNT_MAX);
-    if (positions->size < sizeof(kur_position) || positions->size > 4096)
+    if (positions->size < offsetof(kur_position, end) || positions->size > 4096)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s[0].size is not set: use KUR_POSITION()", name);
     rd_kafka_topic_partition_list_t *made = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++) {

@@ -78,6 +78,8 @@ static kur_status check_commit(kur_consumer *consumer, const kur_position *posit
         return kur_error_null(error, consumer == NULL ? "consumer" : "positions");
     if (count > POSITIONS_MAX)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "count is above %d", POSITIONS_MAX);
+    if (consumer->audience == KUR_BROADCAST)
+        return kur__error_no_group(error);
     if (consumer->is_telling_lost)
         return kur_error_set(error, KUR_ERROR_NOT_COMMITTED, "the partitions are lost: another may own them");
     kur_status status = KUR_OK;

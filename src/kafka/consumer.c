@@ -36,6 +36,9 @@ enum {
     CONSUMER_PROTOCOL_SINCE = 0x020c0000 /* before, it was a preview */
 };
 
+/* librdkafka assigns only where a group is named, also when nothing is ever asked of it. */
+#define BROADCAST_GROUP "kurier.broadcast"
+
 /* ---- Configuration ---- */
 
 static kur_status set_text(rd_kafka_conf_t *conf, const char *name, const char *value, kur_error *error)
@@ -89,12 +92,15 @@ static kur_status configure_group(rd_kafka_conf_t *conf, const kur_consumer_opti
 
 /*
  * librdkafka waits before it fetches again once it has enough: a second, until that became a property. Where it is
- * none, a small store would run empty each time, so that it is not made smaller than librdkafka's own.
+ * none, a small store would run empty each time, so that it is not made smaller than librdkafka's own; but for queues
+ * of our own, which see to that themselves.
  */
-static kur_status set_fetch_ahead(rd_kafka_conf_t *conf, int kbytes, kur_error *error)
+static kur_status set_fetch_ahead(rd_kafka_conf_t *conf, const kur_consumer_options *options, kur_error *error)
 {
     char why[256];
-    if (rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "5", why, sizeof why) != RD_KAFKA_CONF_OK)
+    int kbytes = options->fetch_ahead_kbytes;
+    if (rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "5", why, sizeof why) != RD_KAFKA_CONF_OK &&
+        options->room == NULL)
         kbytes = kbytes > FETCH_AHEAD_KBYTES ? kbytes : FETCH_AHEAD_KBYTES;
     return set_number(conf, "queued.max.messages.kbytes", kbytes, error);
 }
@@ -102,11 +108,12 @@ static kur_status set_fetch_ahead(rd_kafka_conf_t *conf, int kbytes, kur_error *
 /* What the options leave out is the client's properties', or librdkafka's own. */
 static kur_status configure(rd_kafka_conf_t *conf, const kur_consumer_options *options, kur_error *error)
 {
-    kur_status status = set_text(conf, "group.id", options->group, error);
+    bool is_broadcast = options->audience == KUR_BROADCAST;
+    kur_status status = set_text(conf, "group.id", is_broadcast ? BROADCAST_GROUP : options->group, error);
     if (status == KUR_OK && options->group_instance_id != NULL)
         status = set_text(conf, "group.instance.id", options->group_instance_id, error);
     if (status == KUR_OK && options->fetch_ahead_kbytes != 0)
-        status = set_fetch_ahead(conf, options->fetch_ahead_kbytes, error);
+        status = set_fetch_ahead(conf, options, error);
     if (status == KUR_OK && options->isolation != KUR_ISOLATION_DEFAULT)
         status = set_text(conf, "isolation.level",
                           options->isolation == KUR_READ_COMMITTED ? "read_committed" : "read_uncommitted", error);
@@ -141,13 +148,32 @@ static bool is_text(const char *text, size_t size_max)
     return text[0] != '\0' && strnlen(text, size_max + 1) <= size_max && kur_bytes_is_utf8(kur_bytes_text(text));
 }
 
-static kur_status check_options(const kur_consumer_options *options, kur_error *error)
+static kur_status check_audience(const kur_consumer_options *options, kur_error *error)
 {
-    if (options->group == NULL || !is_text(options->group, 1000))
+    if (options->audience != KUR_AUDIENCE_GROUP && options->audience != KUR_BROADCAST)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".audience is not a kur_audience");
+    if (options->audience == KUR_AUDIENCE_GROUP && (options->group == NULL || !is_text(options->group, 1000)))
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                              ".group is missing, longer than 1,000 bytes or not UTF-8");
-    if ((options->start != KUR_START_EARLIEST && options->start != KUR_START_LATEST) ||
-        options->session_timeout_ms < 0 || options->max_poll_interval_ms < 0 || options->fetch_ahead_kbytes < 0)
+    if (options->audience == KUR_BROADCAST &&
+        (options->group != NULL || options->group_instance_id != NULL || options->session_timeout_ms != 0 ||
+         options->assignor != KUR_ASSIGNOR_DEFAULT || options->protocol != KUR_GROUP_CLASSIC))
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                             "KUR_BROADCAST has no .group, nor .group_instance_id, .session_timeout_ms, .assignor or "
+                             ".protocol of one");
+    return KUR_OK;
+}
+
+static kur_status check_options(const kur_consumer_options *options, kur_error *error)
+{
+    kur_status status = check_audience(options, error);
+    if (status != KUR_OK)
+        return status;
+    if (options->start_at_us < 0 || (options->start_at_us > 0 && options->start != KUR_START_TIME))
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                             ".start_at_us is negative, or .start is not KUR_START_TIME");
+    if (options->start < 0 || options->start > KUR_START_TIME || options->session_timeout_ms < 0 ||
+        options->max_poll_interval_ms < 0 || options->fetch_ahead_kbytes < 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                              ".start, .session_timeout_ms, .max_poll_interval_ms or .fetch_ahead_kbytes is not valid");
     if (options->group_instance_id != NULL && !is_text(options->group_instance_id, INSTANCE_ID_SIZE_MAX))
@@ -183,6 +209,8 @@ static kur_status open_handle(kur_consumer *consumer, const kur_consumer_options
     }
     consumer->requires_stable = has_value(conf, "isolation.level", "read_committed");
     consumer->refresh_ms = get_number(conf, "topic.metadata.refresh.interval.ms");
+    consumer->room = options->room;
+    consumer->fetch_ahead_bytes = get_number(conf, "queued.max.messages.kbytes") * INT64_C(1024);
     rd_kafka_conf_set_rebalance_cb(conf, kur__consumer_on_rebalance);
     consumer->rk = kur__connection_open(&consumer->connection, kur__client_log(consumer->client),
                                         kur__client_security(consumer->client), RD_KAFKA_CONSUMER, conf, error);
@@ -202,6 +230,8 @@ static void release(kur_consumer *consumer, size_t references)
     if (consumer->incoming != NULL)
         rd_kafka_topic_partition_list_destroy(consumer->incoming);
     if (consumer->rk != NULL) {
+        for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
+            kur__queue_close(at);
         rd_kafka_queue_cb_event_enable(consumer->answers, NULL, NULL);
         rd_kafka_queue_destroy(consumer->answers);
         rd_kafka_queue_destroy(consumer->queue);
@@ -234,13 +264,18 @@ kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_options *g
     }
     atomic_init(&consumer->references, 1);
     atomic_init(&consumer->fd, -1);
+    atomic_init(&consumer->group_generation, -1);
+    consumer->incoming_generation = -1;
     pthread_mutex_init(&consumer->lock, NULL);
     consumer->client = kur_client_ref(client);
+    consumer->audience = options.audience;
     consumer->start = options.start;
+    /* Kafka keeps milliseconds: the first one that is not before the time. */
+    consumer->start_ms = options.start_at_us / 1000 + (options.start_at_us % 1000 != 0);
     consumer->on_rebalance = options.on_rebalance;
     consumer->on_gap = options.on_gap;
     consumer->user = options.user;
-    consumer->group = kur_strdup(options.group);
+    consumer->group = kur_strdup(options.audience == KUR_BROADCAST ? "(broadcast)" : options.group);
     kur_status status = consumer->group != NULL ? open_handle(consumer, &options, error) : kur__error_no_memory(error);
     if (status == KUR_OK)
         return consumer;
@@ -320,6 +355,11 @@ void kur_consumer_free_records(kur_consumer *consumer, kur_record *const *record
 uint64_t kur_consumer_generation(const kur_consumer *consumer)
 {
     return consumer != NULL ? atomic_load(&consumer->generation) : 0;
+}
+
+int64_t kur_consumer_group_generation(const kur_consumer *consumer)
+{
+    return consumer != NULL ? atomic_load(&consumer->group_generation) : -1;
 }
 
 rd_kafka_t *kur_consumer_librdkafka(kur_consumer *consumer)

@@ -3,14 +3,16 @@
  *
  * The consumer's insides. consumer.c: life; consumer_poll.c: polling; consumer_table.c: the partitions; rebalance.c:
  * what the group says; consumer_start.c: where partitions start; consumer_flow.c: pause, resume, seek, and the
- * assignment that librdkafka is given; consumer_ask.c: the thread that asks what blocks; consumer_gap.c: gaps;
- * consumer_subscribe.c: subscriptions and patterns; offsets.c, commit.c: offsets.
+ * assignment that librdkafka is given; consumer_queues.c: a queue for each partition; consumer_ask.c: the thread that
+ * asks what blocks; consumer_gap.c: gaps; consumer_subscribe.c: subscriptions and patterns; offsets.c, commit.c:
+ * offsets.
  */
 #ifndef KURIER_KAFKA_CONSUMER_H
 #define KURIER_KAFKA_CONSUMER_H
 
 #include <kurier/consumer.h>
 #include <librdkafka/rdkafka.h>
+#include <regex.h>
 #include <stdatomic.h>
 
 #include "base/hash.h"
@@ -19,7 +21,16 @@
 typedef struct kur__asker kur__asker;
 typedef struct kur__ask kur__ask;
 typedef struct kur__commit kur__commit;
-typedef struct kur__pattern kur__pattern;
+
+/* What is looked up in the metadata: topics that match, or, with KUR_BROADCAST, those of a list. */
+typedef struct kur__pattern {
+    regex_t include, exclude;
+    bool has_include, has_exclude;
+    bool is_answered;
+    uint64_t ask;
+    /* Subscribed to now, sorted; with KUR_BROADCAST what is read: see consumer_broadcast.c. */
+    rd_kafka_topic_partition_list_t *topics;
+} kur__pattern;
 
 typedef enum kur__stage {
     KUR__AWAY = 0, /* not assigned; in the table because it is paused, or because it comes next */
@@ -67,11 +78,16 @@ typedef struct kur__partition {
     int32_t leader_epoch; /* of the start, as KUR_LEADER_EPOCH */
     char *metadata;       /* committed beside the start */
     bool commits_start;   /* the start is to be committed at once */
+    bool wants_end;       /* the log's end is asked for with the start */
+    int64_t end;          /* what was answered, see kur_position */
     kur_status gap_code;  /* of a gap that is not told yet, else KUR_OK */
     bool is_gap_known;    /* its range as well, as far as it could be found out */
     bool is_jump;         /* a record came from before the position */
     int64_t gap_offset, gap_low, gap_high;
-    char *gap_reason; /* librdkafka's words; may be NULL */
+    char *gap_reason;        /* librdkafka's words; may be NULL */
+    rd_kafka_queue_t *queue; /* of its own, with .room; else NULL */
+    int64_t taken_bytes;     /* from it, since librdkafka was last made to look at it */
+    size_t taken;
     int32_t partition;
     size_t key_size;
     char key[]; /* the partition's four bytes, then the topic with its NUL */
@@ -84,10 +100,15 @@ struct kur_consumer {
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;   /* records, rebalances, errors */
     rd_kafka_queue_t *answers; /* of commits and of committed offsets */
+    kur_audience audience;
     kur_start start;
-    bool requires_stable; /* reads what is committed only */
-    int refresh_ms;       /* of metadata */
-    bool is_cooperative;  /* of a group that was joined */
+    int64_t start_ms;        /* of KUR_START_TIME */
+    bool requires_stable;    /* reads what is committed only */
+    int refresh_ms;          /* of metadata */
+    bool is_cooperative;     /* of a group that was joined */
+    kur_room_callback *room; /* not NULL: each partition has a queue of its own */
+    int64_t fetch_ahead_bytes;
+    kur__partition *turn; /* whose queue is next; NULL: the first in the table */
     kur_rebalance_callback *on_rebalance;
     kur_gap_callback *on_gap;
     void *user;
@@ -98,9 +119,11 @@ struct kur_consumer {
     kur_position *told; /* room for a position of each entry, so that telling takes no memory */
     size_t told_capacity;
     rd_kafka_topic_partition_list_t *incoming; /* given by the group, not in the table yet */
+    int32_t incoming_generation;               /* of the group, when it gave that */
     uint64_t last_epoch, last_ask;
     atomic_uint_fast64_t generation;
-    kur__partition *last; /* whose records came last, of last_topic */
+    _Atomic int64_t group_generation; /* the same once all of it is in the table */
+    kur__partition *last;             /* whose records came last, of last_topic */
     const rd_kafka_topic_t *last_topic;
 
     atomic_bool is_woken;  /* something besides records waits: answers, pauses, seeks */
@@ -108,6 +131,7 @@ struct kur_consumer {
     atomic_int fd;         /* -1 while nobody has asked for it */
     bool is_busy;          /* the next poll has something to do by itself */
     bool is_manual, is_subscribed;
+    bool has_told_all;    /* KUR_ALL_ASSIGNED */
     bool is_telling_lost; /* commits are refused */
     atomic_bool closed;
     kur_error waiting_error; /* told by the next poll */
@@ -125,6 +149,8 @@ void kur__consumer_wake(kur_consumer *consumer);
 void kur__consumer_serve(kur_consumer *consumer);
 /* An error for the next poll; the first one stays. */
 void kur__consumer_fail(kur_consumer *consumer, const kur_error *error);
+/* That error, for the call at hand instead. */
+kur_status kur__consumer_take_failure(kur_consumer *consumer, kur_error *error);
 /* What a message that is an error means, see kur_consumer_poll. */
 void kur__consumer_take_error(kur_consumer *consumer, const rd_kafka_message_t *message);
 
@@ -184,6 +210,18 @@ void kur__flow_clear_pauses(kur_consumer *consumer);
 /* No partition is given to librdkafka any more. */
 void kur__flow_forget(kur_consumer *consumer);
 
+/* ---- consumer_queues.c: nothing happens in them without .room ---- */
+
+/* Before librdkafka is given the partition. */
+void kur__queue_open(const kur_consumer *consumer, kur__partition *partition);
+/* Throws away what is in it. */
+void kur__queue_close(kur__partition *partition);
+/* Makes the consumer's descriptor readable when something comes. */
+void kur__queue_watch(const kur_consumer *consumer, const kur__partition *partition);
+/* What is there of partitions that have room, each in its turn. Does not wait. */
+size_t kur__queues_take(kur_consumer *consumer, rd_kafka_message_t **messages, size_t capacity);
+bool kur__queues_have(kur_consumer *consumer);
+
 /* ---- consumer_gap.c ---- */
 
 /* The partition stands still from now on; asks for the log's range, then tells. */
@@ -198,9 +236,9 @@ void kur__gap_take_range(kur_consumer *consumer, const kur__ask *ask);
 /* ---- consumer_ask.c: what blocks in librdkafka is asked on a thread of its own ---- */
 
 typedef enum kur__ask_kind {
-    KUR__ASK_OFFSETS = 1, /* list: .offset is a time in ms or KUR_OFFSET_BEGINNING, _END; becomes the answer */
-    KUR__ASK_RANGE,       /* the same, and `ends` */
-    KUR__ASK_TOPICS,      /* metadata of all topics */
+    KUR__ASK_OFFSETS = 1, /* list, ends: .offset is a time in ms or KUR_OFFSET_BEGINNING, _END; becomes the answer */
+    KUR__ASK_RANGE,       /* the same, of a gap */
+    KUR__ASK_TOPICS,      /* metadata of those in the list, or of all without one */
     KUR__ASK_NOTHING      /* for its delay */
 } kur__ask_kind;
 
@@ -231,6 +269,22 @@ void kur__asker_join(kur_consumer *consumer);
 
 void kur__pattern_take_topics(kur_consumer *consumer, const kur__ask *ask);
 void kur__pattern_free(kur__pattern *pattern);
+bool kur__pattern_matches(const kur__pattern *pattern, const char *name);
+
+/* ---- consumer_broadcast.c: reading without a group ---- */
+
+/* Begins to look for these topics. */
+kur_status kur__broadcast_subscribe(kur_consumer *consumer, const char *const *topics, kur_error *error);
+/* What is there of topics that are read; false: it is to be asked again soon. */
+bool kur__broadcast_take_topics(kur_consumer *consumer, const struct rd_kafka_metadata *metadata);
+/* Tells once that everything which was there has been told. */
+void kur__broadcast_tell_all(kur_consumer *consumer);
+kur_status kur__error_no_group(kur_error *error);
+
+/* ---- transaction_offsets.c ---- */
+
+/* The group's generation as librdkafka knows it now; -1: none, or it does not say. */
+int32_t kur__consumer_ask_generation(const kur_consumer *consumer);
 
 /* ---- offsets.c, commit.c ---- */
 

@@ -85,6 +85,19 @@ static rd_kafka_resp_err_t ask_offsets(const kur_consumer *consumer, rd_kafka_to
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+/* librdkafka asks for all topics, or for those that it knows: which these are for the moment. */
+static rd_kafka_resp_err_t ask_topics(const kur_consumer *consumer, kur__ask *ask)
+{
+    const rd_kafka_topic_partition_list_t *list = ask->list;
+    for (int i = 0; list != NULL && i < list->cnt; i++)
+        list->elems[i].opaque = rd_kafka_topic_new(consumer->rk, list->elems[i].topic, NULL);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(consumer->rk, list == NULL, NULL, &ask->metadata, LONG_SLICE_MS);
+    for (int i = 0; list != NULL && i < list->cnt; i++)
+        if (list->elems[i].opaque != NULL)
+            rd_kafka_topic_destroy(list->elems[i].opaque);
+    return code;
+}
+
 static void answer(const kur_consumer *consumer, kur__ask *ask)
 {
     switch (ask->kind) {
@@ -95,7 +108,7 @@ static void answer(const kur_consumer *consumer, kur__ask *ask)
             ask->code = ask_offsets(consumer, ask->ends);
         break;
     case KUR__ASK_TOPICS:
-        ask->code = rd_kafka_metadata(consumer->rk, 1, NULL, &ask->metadata, LONG_SLICE_MS);
+        ask->code = ask_topics(consumer, ask);
         break;
     case KUR__ASK_NOTHING:
         break;

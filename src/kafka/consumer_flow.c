@@ -13,6 +13,8 @@
  *
  * With the range and round-robin assignors librdkafka takes whole assignments only, in which every partition starts
  * again at the position that is given: what was fetched ahead of it is fetched twice, and nothing else happens.
+ *
+ * With .room a pause is nothing of librdkafka's, see consumer_queues.c.
  */
 #include <inttypes.h>
 
@@ -158,9 +160,15 @@ static void report_error(kur_consumer *consumer, rd_kafka_error_t *error, const 
     rd_kafka_error_destroy(error);
 }
 
+/* Whether librdkafka is to be told of a pause: what has a queue of its own is just not read. */
+static bool is_paused(const kur__partition *at)
+{
+    return at->is_paused && at->queue == NULL;
+}
+
 static bool is_wanted(const kur__partition *at)
 {
-    return at->stage == KUR__ASSIGNED && !at->is_stopped && at->target == KUR__TARGET_NONE && !at->is_paused;
+    return at->stage == KUR__ASSIGNED && !at->is_stopped && at->target == KUR__TARGET_NONE && !is_paused(at);
 }
 
 static void set_pauses(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *list, bool pause)
@@ -180,7 +188,7 @@ static void sync_pauses(kur_consumer *consumer)
     rd_kafka_topic_partition_list_t *pause = rd_kafka_topic_partition_list_new(0);
     rd_kafka_topic_partition_list_t *resume = rd_kafka_topic_partition_list_new(0);
     for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next) {
-        bool wanted = at->is_paused || at->is_stopped;
+        bool wanted = is_paused(at) || at->is_stopped;
         if (!at->is_fetching || at->needs_restart || wanted == at->is_pause_set)
             continue;
         kur__partition_add(at, wanted ? pause : resume);
@@ -222,6 +230,7 @@ static void add_with_start(kur_consumer *consumer, kur__partition *at, rd_kafka_
     kur__partition_forget(at);
     at->is_fetching = true;
     at->is_seek_due = false;
+    kur__queue_open(consumer, at);
 }
 
 static void assign_all(kur_consumer *consumer)

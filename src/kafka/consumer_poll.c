@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -48,6 +49,15 @@ void kur__consumer_fail(kur_consumer *consumer, const kur_error *error)
 {
     if (consumer->waiting_error.code == KUR_OK)
         consumer->waiting_error = *error;
+}
+
+kur_status kur__consumer_take_failure(kur_consumer *consumer, kur_error *error)
+{
+    kur_status status = consumer->waiting_error.code;
+    if (error != NULL)
+        *error = consumer->waiting_error;
+    consumer->waiting_error = (kur_error){0};
+    return status;
 }
 
 static void take_answers(kur_consumer *consumer)
@@ -91,6 +101,7 @@ void kur__consumer_serve(kur_consumer *consumer)
     kur__flow_take_seeks(consumer);
     kur__start_ask(consumer);
     kur__rebalance_tell_found(consumer);
+    kur__broadcast_tell_all(consumer);
     kur__gap_tell(consumer);
     kur__flow_take_seeks(consumer); /* those of the callbacks */
     kur__flow_sync(consumer);
@@ -113,6 +124,8 @@ int kur_consumer_fd(kur_consumer *consumer, kur_error *error)
     }
     atomic_store(&consumer->fd, fd);
     rd_kafka_queue_io_event_enable(consumer->queue, fd, &one, sizeof one);
+    for (const kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
+        kur__queue_watch(consumer, at);
     return fd;
 }
 
@@ -169,6 +182,9 @@ void kur__consumer_take_error(kur_consumer *consumer, const rd_kafka_message_t *
 {
     kur_error error;
     rd_kafka_resp_err_t code = message->err;
+    /* librdkafka looks for a coordinator whether or not there is anything to coordinate. */
+    if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED && consumer->audience == KUR_BROADCAST)
+        return;
     if (code == RD_KAFKA_RESP_ERR__FATAL && kur_status_is_fatal(kur__status_of_kafka(fatal_code(consumer))))
         code = fatal_code(consumer);
     const char *topic = message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : NULL;
@@ -259,14 +275,31 @@ static size_t sort_out(kur_consumer *consumer, rd_kafka_message_t **messages, si
 }
 
 /* Waits for the first, then takes what is there: librdkafka by itself would wait until the batch is full. */
-static size_t take_batch(kur_consumer *consumer, int timeout_ms, rd_kafka_message_t **messages, size_t capacity)
+static size_t take_from_one(kur_consumer *consumer, int timeout_ms, rd_kafka_message_t **messages, size_t capacity)
 {
     ssize_t more = 0;
-    atomic_store_explicit(&consumer->is_taking, true, memory_order_relaxed);
     ssize_t first = rd_kafka_consume_batch_queue(consumer->queue, timeout_ms, messages, 1);
     if (first > 0 && capacity > 1)
         more = rd_kafka_consume_batch_queue(consumer->queue, 0, messages + 1, capacity - 1);
     return (first > 0 ? 1 : 0) + (more > 0 ? (size_t)more : 0);
+}
+
+/* The one queue always has its turn: it has the group's word, and polling it keeps the membership. */
+static size_t take_batch(kur_consumer *consumer, int timeout_ms, rd_kafka_message_t **messages, size_t capacity)
+{
+    atomic_store_explicit(&consumer->is_taking, true, memory_order_relaxed);
+    if (consumer->room == NULL)
+        return take_from_one(consumer, timeout_ms, messages, capacity);
+    size_t taken = take_from_one(consumer, 0, messages, capacity);
+    if (taken < capacity)
+        taken += kur__queues_take(consumer, messages + taken, capacity - taken);
+    if (taken > 0 || timeout_ms == 0 || kur_consumer_fd(consumer, NULL) < 0)
+        return taken;
+    /* The descriptor is readable if anything has come since it was read, at the beginning of the poll. */
+    poll(&(struct pollfd){.fd = atomic_load(&consumer->fd), .events = POLLIN}, 1, timeout_ms);
+    clear_readable(consumer);
+    taken = take_from_one(consumer, 0, messages, capacity);
+    return taken + (taken < capacity ? kur__queues_take(consumer, messages + taken, capacity - taken) : 0);
 }
 
 static bool has_work(kur_consumer *consumer)
@@ -314,16 +347,12 @@ kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_r
     size_t kept = poll_until(consumer, timeout_ms, messages, capacity);
     if (kept > 0)
         atomic_fetch_add(&consumer->references, kept);
-    kur_status status = kept == 0 ? consumer->waiting_error.code : KUR_OK;
-    if (status != KUR_OK) {
-        if (error != NULL)
-            *error = consumer->waiting_error;
-        consumer->waiting_error = (kur_error){0};
-    } else {
+    bool has_failed = kept == 0 && consumer->waiting_error.code != KUR_OK;
+    kur_status status = has_failed ? kur__consumer_take_failure(consumer, error) : KUR_OK;
+    if (!has_failed)
         *count = kept;
-    }
-    if (atomic_load(&consumer->fd) >= 0 &&
-        (has_work(consumer) || consumer->waiting_error.code != KUR_OK || rd_kafka_queue_length(consumer->queue) > 0))
+    if (atomic_load(&consumer->fd) >= 0 && (has_work(consumer) || consumer->waiting_error.code != KUR_OK ||
+                                            rd_kafka_queue_length(consumer->queue) > 0 || kur__queues_have(consumer)))
         set_readable(consumer);
     return status;
 }

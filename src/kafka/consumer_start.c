@@ -42,6 +42,30 @@ static void ask_committed(kur_consumer *consumer, rd_kafka_topic_partition_list_
     rd_kafka_AdminOptions_destroy(options);
 }
 
+/* Where .start says. */
+static void aim_at_start(const kur_consumer *consumer, kur__partition *partition)
+{
+    partition->target = consumer->start == KUR_START_LATEST ? KUR_OFFSET_END
+                        : consumer->start == KUR_START_TIME ? KUR__TARGET_TIME
+                                                            : KUR_OFFSET_BEGINNING;
+    partition->target_time_ms = consumer->start_ms;
+}
+
+static rd_kafka_topic_partition_list_t *ends_of(const kur_consumer *consumer,
+                                                const rd_kafka_topic_partition_list_t *offsets)
+{
+    rd_kafka_topic_partition_list_t *ends = NULL;
+    for (int i = 0; i < offsets->cnt; i++) {
+        const kur__partition *at = kur__table_find(consumer, offsets->elems[i].topic, offsets->elems[i].partition);
+        if (!at->wants_end)
+            continue;
+        if (ends == NULL)
+            ends = rd_kafka_topic_partition_list_new(offsets->cnt);
+        kur__partition_add(at, ends)->offset = KUR_OFFSET_END;
+    }
+    return ends;
+}
+
 void kur__start_ask(kur_consumer *consumer)
 {
     rd_kafka_topic_partition_list_t *committed = rd_kafka_topic_partition_list_new(0);
@@ -50,6 +74,8 @@ void kur__start_ask(kur_consumer *consumer)
     for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next) {
         if (at->target == KUR__TARGET_NONE || at->ask != 0)
             continue;
+        if (at->target == KUR_OFFSET_COMMITTED && consumer->audience == KUR_BROADCAST)
+            aim_at_start(consumer, at);
         if (at->target == KUR_OFFSET_COMMITTED) {
             kur__partition_add(at, committed)->offset = RD_KAFKA_OFFSET_INVALID;
             at->ask = number;
@@ -64,7 +90,7 @@ void kur__start_ask(kur_consumer *consumer)
         rd_kafka_topic_partition_list_destroy(offsets);
         return;
     }
-    number = kur__ask_start(consumer, KUR__ASK_OFFSETS, 0, offsets, NULL);
+    number = kur__ask_start(consumer, KUR__ASK_OFFSETS, 0, offsets, ends_of(consumer, offsets));
     for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
         if (at->target != KUR__TARGET_NONE && at->ask == 0)
             at->ask = number;
@@ -105,9 +131,11 @@ static bool take_one_committed(kur_consumer *consumer, kur__partition *partition
                                const rd_kafka_topic_partition_list_t *answer, const rd_kafka_topic_partition_t *one)
 {
     if (one->offset < 0) {
-        bool at_end = consumer->start == KUR_START_LATEST && !was_added_later(answer, partition);
-        partition->target = at_end ? KUR_OFFSET_END : KUR_OFFSET_BEGINNING;
-        partition->commits_start = at_end && partition->stage == KUR__STARTING;
+        if (was_added_later(answer, partition))
+            partition->target = KUR_OFFSET_BEGINNING;
+        else
+            aim_at_start(consumer, partition);
+        partition->commits_start = partition->target == KUR_OFFSET_END && partition->stage == KUR__STARTING;
         partition->ask = 0;
         consumer->is_busy = true;
         return true;
@@ -185,6 +213,24 @@ void kur__start_take_committed(kur_consumer *consumer, rd_kafka_event_t *event)
     ask_again(consumer, number, code, "committed offset");
 }
 
+/* The end that was asked for with the start; whether it is known, or not needed. */
+static bool take_end(const kur__ask *ask, kur__partition *partition, rd_kafka_resp_err_t *code)
+{
+    if (!partition->wants_end)
+        return true;
+    const rd_kafka_topic_partition_t *one =
+        ask->ends != NULL
+            ? rd_kafka_topic_partition_list_find(ask->ends, kur__partition_topic(partition), partition->partition)
+            : NULL;
+    if (one == NULL || one->err != RD_KAFKA_RESP_ERR_NO_ERROR || one->offset < 0) {
+        *code = one != NULL && one->err != RD_KAFKA_RESP_ERR_NO_ERROR ? one->err : RD_KAFKA_RESP_ERR__TIMED_OUT;
+        return false;
+    }
+    partition->end = one->offset;
+    partition->wants_end = false;
+    return true;
+}
+
 void kur__start_take_offsets(kur_consumer *consumer, const kur__ask *ask)
 {
     rd_kafka_resp_err_t code = ask->code;
@@ -195,8 +241,12 @@ void kur__start_take_offsets(kur_consumer *consumer, const kur__ask *ask)
             continue;
         if (one->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             code = one->err;
+        } else if (!take_end(ask, partition, &code)) {
+            continue;                 /* asked again */
         } else if (one->offset < 0) { /* no record is so late */
             partition->target = KUR_OFFSET_END;
+            partition->commits_start = consumer->start == KUR_START_TIME && consumer->audience == KUR_AUDIENCE_GROUP &&
+                                       partition->stage == KUR__STARTING;
             partition->ask = 0;
             consumer->is_busy = true;
         } else {

@@ -7,7 +7,6 @@
  */
 #include <inttypes.h>
 #include <kurier/sys/memory.h>
-#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,13 +22,6 @@ enum {
     POSITIONS_MAX = 100000
 };
 
-struct kur__pattern {
-    regex_t include, exclude;
-    bool has_exclude;
-    uint64_t ask;
-    rd_kafka_topic_partition_list_t *topics; /* subscribed to now, sorted */
-};
-
 /* ---- Names ---- */
 
 static kur_status check_open(const kur_consumer *consumer, kur_error *error)
@@ -41,6 +33,8 @@ static kur_status check_open(const kur_consumer *consumer, kur_error *error)
 
 static kur_status check_group(const kur_consumer *consumer, kur_error *error)
 {
+    if (consumer->is_manual && consumer->pattern != NULL)
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "there is a subscription: kur_consumer_unsubscribe first");
     if (consumer->is_manual)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE,
                              "partitions are assigned by hand: kur_consumer_unsubscribe first");
@@ -71,6 +65,8 @@ kur_status kur_consumer_subscribe(kur_consumer *consumer, const char *const *top
     kur_status status = check_group(consumer, error);
     if (status != KUR_OK)
         return status;
+    if (consumer->audience == KUR_BROADCAST)
+        return kur__broadcast_subscribe(consumer, topics, error);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++)
         rd_kafka_topic_partition_list_add(list, topics[i], RD_KAFKA_PARTITION_UA);
@@ -89,7 +85,8 @@ void kur__pattern_free(kur__pattern *pattern)
 {
     if (pattern == NULL)
         return;
-    regfree(&pattern->include);
+    if (pattern->has_include)
+        regfree(&pattern->include);
     if (pattern->has_exclude)
         regfree(&pattern->exclude);
     rd_kafka_topic_partition_list_destroy(pattern->topics);
@@ -149,6 +146,7 @@ kur_status kur_consumer_subscribe_pattern(kur_consumer *consumer, const char *pa
         kur_free(made);
         return status;
     }
+    made->has_include = true;
     made->topics = rd_kafka_topic_partition_list_new(0);
     if (exclude != NULL) {
         status = compile(&made->exclude, exclude, "exclude", error);
@@ -156,12 +154,8 @@ kur_status kur_consumer_subscribe_pattern(kur_consumer *consumer, const char *pa
     }
     if (status == KUR_OK) {
         made->ask = kur__ask_start(consumer, KUR__ASK_TOPICS, 0, NULL, NULL);
-        if (made->ask == 0) { /* which has left its error for the next poll: it is this call's */
-            status = consumer->waiting_error.code;
-            if (error != NULL)
-                *error = consumer->waiting_error;
-            consumer->waiting_error = (kur_error){0};
-        }
+        if (made->ask == 0)
+            status = kur__consumer_take_failure(consumer, error);
     }
     if (status != KUR_OK) {
         kur__pattern_free(made);
@@ -169,7 +163,15 @@ kur_status kur_consumer_subscribe_pattern(kur_consumer *consumer, const char *pa
     }
     kur__pattern_free(consumer->pattern);
     consumer->pattern = made;
+    consumer->is_manual = consumer->audience == KUR_BROADCAST;
+    consumer->has_told_all = false;
     return KUR_OK;
+}
+
+bool kur__pattern_matches(const kur__pattern *pattern, const char *name)
+{
+    return !is_reserved(name) && matches_whole(&pattern->include, name) &&
+           !(pattern->has_exclude && matches_whole(&pattern->exclude, name));
 }
 
 static bool is_same(const rd_kafka_topic_partition_list_t *a, const rd_kafka_topic_partition_list_t *b)
@@ -186,8 +188,7 @@ static void resolve(kur_consumer *consumer, kur__pattern *pattern, const struct 
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(0);
     for (int i = 0; i < metadata->topic_cnt; i++) {
         const char *name = metadata->topics[i].topic;
-        if (!is_reserved(name) && matches_whole(&pattern->include, name) &&
-            !(pattern->has_exclude && matches_whole(&pattern->exclude, name)))
+        if (kur__pattern_matches(pattern, name))
             rd_kafka_topic_partition_list_add(topics, name, RD_KAFKA_PARTITION_UA);
     }
     rd_kafka_topic_partition_list_sort(topics, NULL, NULL);
@@ -216,14 +217,18 @@ void kur__pattern_take_topics(kur_consumer *consumer, const kur__ask *ask)
     kur__pattern *pattern = consumer->pattern;
     if (pattern == NULL || pattern->ask != ask->number || consumer->closed)
         return;
-    if (ask->code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    bool is_settled = ask->code == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (is_settled && consumer->audience == KUR_BROADCAST)
+        is_settled = kur__broadcast_take_topics(consumer, ask->metadata);
+    else if (ask->code == RD_KAFKA_RESP_ERR_NO_ERROR)
         resolve(consumer, pattern, ask->metadata);
     else
         kur__log_print(kur__client_log(consumer->client), KUR_LOG_WARNING, "group %s: the list of topics: %s",
                        consumer->group, rd_kafka_err2str(ask->code));
-    int delay_ms =
-        ask->code == RD_KAFKA_RESP_ERR_NO_ERROR && consumer->refresh_ms > 0 ? consumer->refresh_ms : AGAIN_MS;
-    pattern->ask = kur__ask_start(consumer, KUR__ASK_TOPICS, delay_ms, NULL, NULL);
+    int delay_ms = is_settled && consumer->refresh_ms > 0 ? consumer->refresh_ms : AGAIN_MS;
+    pattern->ask =
+        kur__ask_start(consumer, KUR__ASK_TOPICS, delay_ms,
+                       pattern->has_include ? NULL : rd_kafka_topic_partition_list_copy(pattern->topics), NULL);
 }
 
 /* ---- By hand ---- */
@@ -296,7 +301,7 @@ static void begin_at(kur_consumer *consumer, const kur_position *position)
     kur__partition_begin(consumer, at, position->offset < 0 ? position->offset : KUR__TARGET_NONE);
     if (position->offset < 0)
         return;
-    at->leader_epoch = position->size >= sizeof *position ? position->leader_epoch : 0;
+    at->leader_epoch = position->size >= offsetof(kur_position, end) ? position->leader_epoch : 0;
     at->stage = KUR__FOUND;
     kur__partition_set_next(consumer, at, position->offset);
 }

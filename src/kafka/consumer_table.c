@@ -66,7 +66,8 @@ kur__partition *kur__table_get(kur_consumer *consumer, const char *topic, int32_
 
 static void remove_entry(kur_consumer *consumer, kur__partition *entry)
 {
-    consumer->last = NULL;
+    consumer->last = consumer->turn = NULL;
+    kur__queue_close(entry);
     HASH_DEL(consumer->table, entry);
     kur_free(entry->metadata);
     kur_free(entry->gap_reason);
@@ -98,6 +99,7 @@ void kur__table_leave(kur_consumer *consumer, kur__partition *entry)
     } else {
         entry->stage = KUR__AWAY;
         entry->is_group_given = false;
+        kur__queue_close(entry);
         kur__partition_clear(entry);
         kur__partition_forget(entry);
         entry->target = KUR__TARGET_NONE;
@@ -157,6 +159,8 @@ void kur__partition_begin(kur_consumer *consumer, kur__partition *partition, int
     partition->guard = partition->asked = -1;
     partition->commits = 0;
     partition->leader_epoch = 0;
+    partition->wants_end = false;
+    partition->end = 0;
     partition->epoch = ++consumer->last_epoch;
     atomic_store(&partition->next, -1);
     kur_free(partition->metadata);

@@ -44,6 +44,8 @@ kur_status kur_consumer_committed(kur_consumer *consumer, kur_position *position
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "topic, partition or timeout_ms is not valid");
     if (consumer->closed)
         return kur_error_set(error, KUR_ERROR_CLOSED, "the consumer is closed");
+    if (consumer->audience == KUR_BROADCAST)
+        return kur__error_no_group(error);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, position->topic, position->partition);
     rd_kafka_resp_err_t code = rd_kafka_committed(consumer->rk, list, timeout_ms);
@@ -62,7 +64,7 @@ kur_status kur_consumer_committed(kur_consumer *consumer, kur_position *position
     if (status == KUR_OK) {
         position->offset = one->offset >= 0 ? one->offset : -1;
         position->metadata = metadata;
-        if (position->size >= sizeof *position) {
+        if (position->size >= offsetof(kur_position, end)) {
             position->leader_epoch = kur__leader_epoch_get(one);
             position->is_committed = one->offset >= 0;
             position->status = KUR_OK;

@@ -27,7 +27,8 @@ static void add_told(kur_consumer *consumer, const kur__partition *at, size_t *c
                                                 .offset = kur__partition_position(consumer, at),
                                                 .metadata = at->is_committed && at->is_fresh ? at->metadata : NULL,
                                                 .leader_epoch = at->is_committed && at->is_fresh ? at->leader_epoch : 0,
-                                                .is_committed = at->is_committed && at->is_fresh};
+                                                .is_committed = at->is_committed && at->is_fresh,
+                                                .end = at->end};
 }
 
 static void tell(kur_consumer *consumer, kur_rebalance what, size_t count)
@@ -98,6 +99,8 @@ static void give(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *
     for (int i = 0; i < partitions->cnt; i++)
         rd_kafka_topic_partition_list_add(consumer->incoming, partitions->elems[i].topic,
                                           partitions->elems[i].partition);
+    /* Asked here, where librdkafka cannot have gone on to another one. */
+    consumer->incoming_generation = consumer->is_cooperative ? -1 : kur__consumer_ask_generation(consumer);
     acknowledge(consumer);
 }
 
@@ -118,6 +121,7 @@ void kur__rebalance_take_incoming(kur_consumer *consumer)
         kur__partition_begin(consumer, partition, KUR_OFFSET_COMMITTED);
         rd_kafka_topic_partition_list_del_by_idx(incoming, incoming->cnt - 1);
     }
+    atomic_store(&consumer->group_generation, consumer->incoming_generation);
 }
 
 static bool goes(const kur_consumer *consumer, const kur__partition *at,
@@ -149,8 +153,10 @@ static void unassign(kur_consumer *consumer, const rd_kafka_topic_partition_list
 static void take(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
     size_t count = 0;
-    if (consumer->incoming != NULL && !consumer->is_cooperative)
-        consumer->incoming->cnt = 0;
+    if (consumer->incoming != NULL && !consumer->is_cooperative) {
+        rd_kafka_topic_partition_list_destroy(consumer->incoming);
+        consumer->incoming = NULL;
+    }
     for (int i = 0; consumer->incoming != NULL && i < partitions->cnt; i++)
         rd_kafka_topic_partition_list_del(consumer->incoming, partitions->elems[i].topic,
                                           partitions->elems[i].partition);

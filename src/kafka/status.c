@@ -90,6 +90,8 @@ static bool is_passing(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
     case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
     case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+    case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:  /* it knows of a newer leader than we do */
+    case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH: /* or we of a newer one, such as the first of a topic just made */
     case RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION:
     case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS:
     case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND:

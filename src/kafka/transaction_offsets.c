@@ -26,7 +26,7 @@ struct kur_group_metadata {
     rd_kafka_consumer_group_metadata_t *of_librdkafka;
 };
 
-static kur_status check_member(const char *bytes, size_t size, kur_error *error)
+static kur_status read_member(const char *bytes, size_t size, int32_t *result, kur_error *error)
 {
     static const char magic[] = {'C', 'G', 'M', 'D', 'v', '2', ':'};
     int32_t generation;
@@ -43,10 +43,12 @@ static kur_status check_member(const char *bytes, size_t size, kur_error *error)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE,
                              "group %s: this consumer is not a member now: poll until it has an assignment",
                              bytes + texts);
+    *result = generation;
     return KUR_OK;
 }
 
-static kur_status check_metadata(const rd_kafka_consumer_group_metadata_t *metadata, kur_error *error)
+static kur_status read_metadata(const rd_kafka_consumer_group_metadata_t *metadata, int32_t *generation,
+                                kur_error *error)
 {
     void *bytes;
     size_t size;
@@ -56,9 +58,20 @@ static kur_status check_metadata(const rd_kafka_consumer_group_metadata_t *metad
         rd_kafka_error_destroy(said);
         return KUR_ERROR_UNSUPPORTED;
     }
-    kur_status status = check_member(bytes, size, error);
+    kur_status status = read_member(bytes, size, generation, error);
     rd_kafka_mem_free(NULL, bytes);
     return status;
+}
+
+int32_t kur__consumer_ask_generation(const kur_consumer *consumer)
+{
+    int32_t generation = -1;
+    rd_kafka_consumer_group_metadata_t *metadata = rd_kafka_consumer_group_metadata(consumer->rk);
+    if (metadata == NULL)
+        return generation;
+    read_metadata(metadata, &generation, NULL);
+    rd_kafka_consumer_group_metadata_destroy(metadata);
+    return generation;
 }
 
 kur_group_metadata *kur_consumer_group_metadata(kur_consumer *consumer, kur_error *error)
@@ -74,9 +87,10 @@ kur_group_metadata *kur_consumer_group_metadata(kur_consumer *consumer, kur_erro
     }
     if (!consumer->closed)
         metadata->of_librdkafka = rd_kafka_consumer_group_metadata(consumer->rk);
+    int32_t generation;
     kur_status status =
         metadata->of_librdkafka != NULL
-            ? check_metadata(metadata->of_librdkafka, error)
+            ? read_metadata(metadata->of_librdkafka, &generation, error)
             : kur_error_set(error, KUR_ERROR_INVALID_STATE, "group %s: the consumer is closed", consumer->group);
     if (status == KUR_OK)
         return metadata;

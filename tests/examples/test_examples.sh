@@ -5,15 +5,33 @@
 
 examples=$BUILD/examples
 
-start broker "$BUILD/tools/kurier/kurier" broker --topic pictures:4
+start broker "$BUILD/tools/kurier/kurier" broker --topic pictures:4 --topic prices:2
 broker=$last
 await 10 has broker ':[0-9]+$'
 KAFKA_BOOTSTRAP_SERVERS=$(head -n 1 "$work/broker")
 export KAFKA_BOOTSTRAP_SERVERS
 
-for name in competing event_loop; do
+for name in broadcast competing event_loop; do
     check "$name --help" sh -c "'$examples/$name' --help | grep -q '^usage: .*$name'"
     check "$name is a page" test "$(wc -l <"$SOURCE/examples/$name.c")" -lt 80
+done
+
+# Two instances of the broadcast know the same: one that was there from the start, and one that comes later.
+start broadcast.1 "$examples/broadcast"
+early=$last
+check "without prices all are known" await 30 has broadcast.1 '^all prices are known$'
+check "a price is set" "$examples/broadcast" tea 150
+check "another is set" "$examples/broadcast" coffee 220
+check "and deleted" "$examples/broadcast" coffee
+start broadcast.2 "$examples/broadcast"
+late=$last
+for name in broadcast.1 broadcast.2; do
+    check "$name knows the price" await 30 has $name '^tea costs 150$'
+    check "$name knows of the deletion" await 30 has $name '^coffee is not sold any more$'
+done
+check "the later one knew all before it was told" await 30 sh -c "tail -n 1 '$work/broadcast.2' | grep -q '^all prices are known$'"
+for pid in $early $late; do
+    check "SIGTERM ends the broadcast with 0" ends $pid
 done
 
 # Two instances share 200 pictures; one is handed over, those that failed at first come again.

@@ -4,6 +4,7 @@
  * What handlers may do: defer by the thousand, emit, run in the caller's loop, pause and go on elsewhere, fail to
  * start.
  */
+#include <kurier/admin.h>
 #include <kurier/kurier.h>
 #include <kurier/listener.h>
 #include <poll.h>
@@ -235,6 +236,67 @@ START_TEST(test_listener_handlers__what_is_emitted_arrives_once_and_nothing_else
 }
 END_TEST
 
+/* ---- Refused ---- */
+
+static kur_outcome only_pack(kur_delivery *delivery, const struct order_created *order, void *user)
+{
+    kur_error error = {0};
+    struct order_packed packed = {.order_id = order->order_id};
+    (void)user;
+    ck_ok(order_packed_emit(delivery, &packed, &error), error);
+    return KUR_DONE;
+}
+
+static void hear_refusal(kur_log_level level, const char *message, void *user)
+{
+    kur_log_stderr(level, message, NULL);
+    if (level == KUR_LOG_WARNING && strstr(message, "emitted") != NULL && strstr(message, packed_topic) != NULL)
+        ++*(atomic_int *)user;
+}
+
+START_TEST(test_listener_handlers__what_a_broker_refuses_of_what_is_emitted_is_told_and_sent_again)
+{
+    skip_unless(support_is_real(), "the embedded broker cannot administer topics");
+    static atomic_int heard;
+    kur_error error = {0};
+    heard = 0;
+    kur_client *client =
+        kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .source = "/tests",
+                                           .log = hear_refusal, .log_user = &heard),
+                       &error);
+    kur_admin *admin = kur_admin_new(client, &error);
+    const char *topic = support_topic(1);
+    snprintf(packed_topic, sizeof packed_topic, "%s", support_name("small"));
+    kur_topic_spec small = KUR_TOPIC_SPEC(.name = packed_topic, .partitions = 1, .max_message_bytes = 100);
+    ck_ok(kur_admin_create_topics(admin, &small, 1, WAIT_MS, &error), error);
+    for (int i = 0; i < 50; i++) {
+        char id[16];
+        KUR_ITEM(order_created, lines) lines[] = {{.sku = "tea", .quantity = 2, .price = 150}};
+        snprintf(id, sizeof id, "o-%d", i);
+        struct order_created order = {.order_id = id, .placed_at = 1, .lines = {lines, 1}};
+        ck_ok(order_created_publish(kur_client_producer(client, &error), &order, &KUR_PUBLISH_OPTIONS(.topic = topic),
+                                    &error),
+              error);
+    }
+    flush(client);
+    kur_listener *listener =
+        make(client, &KUR_LISTENER_OPTIONS(.concurrency = 2), topic, support_name("pack"), NULL, NULL);
+    ck_ok(order_created_on(listener, only_pack, NULL), error);
+    ck_ok(kur_listener_start(listener, &error), error);
+    ck_assert(support_wait(&heard, 1));
+    ck_assert_int_eq(health_of(listener).finished, 0);
+    /* Once in a while, not for each of them. */
+    ck_assert_int_lt(heard, 20);
+    small.max_message_bytes = 1000000;
+    ck_ok(kur_admin_apply_topics(admin, &small, 1, WAIT_MS, NULL, NULL, &error), error);
+    ck_assert(wait_for(listener, has_finished, 50));
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
+    kur_listener_free(listener);
+    kur_admin_free(admin);
+    kur_client_unref(client);
+}
+END_TEST
+
 /* ---- In the caller's loop, and its own pace ---- */
 
 static kur_status refuse_rejected(kur_delivery *delivery, const char *cause, const char *reason, void *user)
@@ -361,6 +423,7 @@ int main(void)
         test_listener_handlers__a_thousand_are_deferred_at_once,
         test_listener_handlers__no_more_are_deferred_than_asked_for,
         test_listener_handlers__what_is_emitted_arrives_once_and_nothing_else_does,
+        test_listener_handlers__what_a_broker_refuses_of_what_is_emitted_is_told_and_sent_again,
         test_listener_handlers__handlers_run_in_the_callers_loop,
         test_listener_handlers__pauses_and_goes_on_elsewhere,
         test_listener_handlers__a_worker_that_cannot_start_ends_the_listener,

@@ -403,11 +403,14 @@ static void is_forbidden(kur_status status, const kur_error *error, const char *
     ck_assert_int_lt(kur_clock_monotonic_us() - since, SOON_US);
 }
 
+/* In a group, or without one. */
 static kur_status poll_once(kur_client *client, const char *topic, const char *group, kur_error *error)
 {
     const char *topics[] = {topic, NULL};
     kur_record *record = NULL;
-    kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = group), error);
+    kur_audience audience = group != NULL ? KUR_AUDIENCE_GROUP : KUR_BROADCAST;
+    kur_consumer *consumer =
+        kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = group, .audience = audience), error);
     ck_assert_msg(consumer != NULL, "%s", error->message);
     ck_assert_int_eq(kur_consumer_subscribe(consumer, topics, error), KUR_OK);
     kur_status status = kur_consumer_poll(consumer, LONG_MS, &record, error);
@@ -457,6 +460,23 @@ START_TEST(test_security__says_which_right_is_missing)
     is_forbidden(status, &error, mine, "READ", start);
     allow(user, KUR_ACL_TOPIC, mine, KUR_ACL_READ);
     status = poll_once(client, mine, group, &error);
+    ck_assert_msg(status == KUR_OK, "%s", error.message);
+    kur_client_unref(client);
+}
+END_TEST
+
+START_TEST(test_security__a_broadcast_needs_no_right_to_a_group)
+{
+    NEEDS_BROKER();
+    const char *user = secure("USER"), *theirs = admin_topic(), *mine = admin_topic();
+    struct login login = by_password("PLAIN", "PLAIN", user, secure("PASSWORD"));
+    kur_error error = {0};
+    kur_client *client = login_client(&login, NULL, &error);
+    int64_t start = kur_clock_monotonic_us();
+    kur_status status = poll_once(client, theirs, NULL, &error);
+    is_forbidden(status, &error, theirs, "READ", start);
+    allow(user, KUR_ACL_TOPIC, mine, KUR_ACL_READ);
+    status = poll_once(client, mine, NULL, &error);
     ck_assert_msg(status == KUR_OK, "%s", error.message);
     kur_client_unref(client);
 }
@@ -577,6 +597,7 @@ int main(void)
     const TTest *const tests[] = {test_security__logs_in,
                                   test_security__says_why_a_log_in_is_refused,
                                   test_security__says_which_right_is_missing,
+                                  test_security__a_broadcast_needs_no_right_to_a_group,
                                   test_security__log_ins_in_clear_are_refused,
                                   test_security__secrets_are_never_shown,
                                   NULL};

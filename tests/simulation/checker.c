@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const rule_names[RULE_COUNT] = {"lost",      "commit", "order",     "twice",    "zombie",   "early",
-                                            "duplicate", "memory", "backwards", "liveness", "attempts", "release"};
+const char *const rule_names[RULE_COUNT] = {"lost",     "commit",    "order",  "twice",     "zombie",
+                                            "early",    "duplicate", "memory", "backwards", "liveness",
+                                            "attempts", "release",   "exactly"};
 
 void checker_fail(struct checker *checker, enum rule rule, const char *format, ...)
 {
@@ -135,6 +136,16 @@ void checker_commit(struct checker *checker, const struct log *log, int partitio
     checker->looked[RULE_BACKWARDS] += before >= 0;
     if (offset < before)
         checker_fail(checker, RULE_BACKWARDS, "%d: %ld is committed after %ld", partition, (long)offset, (long)before);
+}
+
+void checker_effect(struct checker *checker, struct entry *entry, int partition, int64_t offset)
+{
+    entry->durable = true;
+    entry->effects++;
+    checker->looked[RULE_EXACTLY]++;
+    if (entry->effects > 1 + entry->excused)
+        checker_fail(checker, RULE_EXACTLY, "%d@%ld is in %d committed transactions, %d are explained", partition,
+                     (long)offset, entry->effects, 1 + entry->excused);
 }
 
 void checker_end(struct checker *checker, const struct log *log, int partition, int64_t committed)

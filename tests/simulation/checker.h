@@ -16,6 +16,7 @@
  *     liveness    when faults stop, everything is finished and committed
  *     attempts    no record is tried more often than the policy says
  *     release     each record that was taken in is given back once, and not while it is in use
+ *     exactly     exactly-once, the outcome of a record is in one committed transaction
  */
 #ifndef KURIER_TESTS_SIMULATION_CHECKER_H
 #define KURIER_TESTS_SIMULATION_CHECKER_H
@@ -37,6 +38,8 @@ struct entry {
     int starts;
     bool returned;   /* done or rejected, at least once */
     bool durable;    /* its effect is */
+    int effects;     /* committed transactions that hold its outcome */
+    int excused;     /* how many more than one of them are explained: a seek, a log that was cut */
     int64_t version; /* no two records have the same, also at one offset after each other */
 };
 
@@ -62,6 +65,7 @@ enum rule {
     RULE_LIVENESS,
     RULE_ATTEMPTS,
     RULE_RELEASE,
+    RULE_EXACTLY,
     RULE_COUNT
 };
 
@@ -93,6 +97,9 @@ void checker_start(struct checker *checker, struct log *log, int partition, int6
  */
 void checker_commit(struct checker *checker, const struct log *log, int partition, int64_t offset, const char *text,
                     int64_t known_to, int64_t before);
+
+/* A transaction that holds the outcome of a record is committed. */
+void checker_effect(struct checker *checker, struct entry *entry, int partition, int64_t offset);
 
 /* Everything is over: what the log holds must have had its effect. */
 void checker_end(struct checker *checker, const struct log *log, int partition, int64_t committed);

@@ -9,7 +9,8 @@
 const char *const fault_names[FAULT_COUNT] = {
     "crash",        "rebalance",          "cooperative",  "lost",           "bounce", "absent",
     "commit-fails", "commit-answer-lost", "effect-fails", "effect-unknown", "retry",  "reject",
-    "recreate",     "truncate",           "retention",    "seek",           "grow",   "clock"};
+    "recreate",     "truncate",           "retention",    "seek",           "grow",   "clock",
+    "abort",        "outcome-unknown",    "refused"};
 
 static uint64_t draw(struct world *world, uint64_t below)
 {
@@ -46,6 +47,26 @@ __attribute__((format(printf, 2, 3))) static void say(const struct world *world,
     va_end(arguments);
 }
 
+uint64_t world_draw(struct world *world, uint64_t below)
+{
+    return draw(world, below);
+}
+
+bool world_strikes(struct world *world, enum fault fault, int percent)
+{
+    return strikes(world, fault, percent);
+}
+
+void world_say(const struct world *world, const char *format, ...)
+{
+    char text[200];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    say(world, "%s", text);
+}
+
 /* ---- Events to come ---- */
 
 static struct event *schedule(struct world *world, enum event_kind kind, int64_t after_us)
@@ -63,6 +84,11 @@ static void drop_event(struct world *world, int index)
     world->events[index] = world->events[--world->events_count];
 }
 
+struct event *world_schedule(struct world *world, enum event_kind kind, int64_t after_us)
+{
+    return schedule(world, kind, after_us);
+}
+
 /* Whether what was read is still what the log holds. */
 static bool is_there(const struct log *log, const struct item *item)
 {
@@ -76,6 +102,11 @@ static int64_t lowest_cut(const struct log *log, int epoch)
     for (int i = epoch + 1; i <= log->epoch; i++)
         lowest = log->cuts[i] < lowest ? log->cuts[i] : lowest;
     return lowest;
+}
+
+bool world_is_there(const struct log *log, const struct item *item)
+{
+    return is_there(log, item);
 }
 
 /* ---- What a process does with the machine's answers ---- */
@@ -193,6 +224,11 @@ static void apply_commit(struct world *world, const struct event *event)
         member->finished_since_commit = 0;
 }
 
+void world_commit(struct world *world, const struct event *event)
+{
+    apply_commit(world, event);
+}
+
 /* Sends what is to be committed; synchronously at a revoke. */
 static void commit(struct world *world, int index, kur__source *only, bool waits)
 {
@@ -244,8 +280,12 @@ static void pump(struct world *world, int index)
     start_effects(world, index);
     release_all(world, member);
     set_pauses(world, member);
-    if (kur__machine_commit_is_due(&member->machine, world->now_us))
-        commit(world, index, NULL, false);
+    if (kur__machine_commit_is_due(&member->machine, world->now_us)) {
+        if (world->exactly_once)
+            transaction_begin(world, index);
+        else
+            commit(world, index, NULL, false);
+    }
     int bound = (int)world->options.hold_records + world->batch * world->partitions;
     world->checker.looked[RULE_MEMORY]++;
     if (member->held > bound)
@@ -281,7 +321,7 @@ static void take_return(struct world *world, const struct event *event)
         return;
     if (verdict.outcome == KUR_DONE || verdict.outcome == KUR_REJECT || what == KUR__REJECTS)
         entry->returned = true;
-    if (verdict.outcome == KUR_DONE && !verdict.has_emits) {
+    if (verdict.outcome == KUR_DONE && !verdict.has_emits && !world->exactly_once) {
         entry->durable = true;
         member->finished_since_commit++;
     }
@@ -294,7 +334,7 @@ static void take_effect(struct world *world, const struct event *event)
     struct item *item = event->item;
     struct log *log = &world->logs[item->partition];
     struct member *member = &world->members[event->member];
-    if (event->applied && is_there(log, item)) {
+    if (event->applied && is_there(log, item) && !world->exactly_once) {
         log->entries[item->offset].durable = true;
         member->finished_since_commit += member->serial == event->serial;
     }
@@ -336,6 +376,9 @@ static void take_event(struct world *world, int index)
         if (is_there)
             kur__machine_committed(&member->machine, event.source, event.good, world->now_us);
         break;
+    case EVENT_TRANSACTION:
+        transaction_take_event(world, &event);
+        break;
     }
     free(event.text);
 }
@@ -359,6 +402,15 @@ static void take_due_events(struct world *world)
     int index;
     while (!world->checker.failed && (index = find_event(world, false)) >= 0)
         take_event(world, index);
+}
+
+void world_hurry(struct world *world, const struct transaction *transaction)
+{
+    for (int i = 0; i < world->events_count; i++)
+        if (world->events[i].kind == EVENT_TRANSACTION && world->events[i].transaction == transaction) {
+            take_event(world, i);
+            i = -1;
+        }
 }
 
 /* ---- Partitions and processes ---- */
@@ -392,6 +444,8 @@ static void begin(struct world *world, int index, int p, bool from_commit, int64
         .start = start,
         .log = {.cluster = 7, .topic = (uint32_t)log->incarnation + 1, .epoch = log->epoch + 1},
         .generation = member->generation};
+    if (from_commit)
+        transactions_settle(world, p);
     if (from_commit && world->committed[p] >= 0) {
         assignment.start = world->committed[p];
         assignment.is_committed = true;
@@ -405,6 +459,7 @@ static void begin(struct world *world, int index, int p, bool from_commit, int64
         assignment.is_committed = false;
         assignment.text = NULL;
         explain_duplicates(world, p);
+        transactions_excuse(world, p, assignment.start);
     }
     kur_error warning = {0}, error = {0};
     kur__source *source = NULL;
@@ -413,6 +468,8 @@ static void begin(struct world *world, int index, int p, bool from_commit, int64
         KUR_OK)
         abort();
     bool goes_on = source == member->sources[p] && source != NULL;
+    if (warning.code != KUR_OK)
+        transactions_excuse(world, p, assignment.start);
     say(world, "%c gets %d from %ld%s%s", 'A' + index, p, (long)position, goes_on ? ", goes on" : "",
         warning.code != KUR_OK ? warning.message : "");
     if (!goes_on) {
@@ -434,6 +491,7 @@ static void reset(struct world *world, int index, int p, int64_t start)
     say(world, "%c resets %d to %ld", 'A' + index, p, (long)start);
     kur__machine_drop(&member->machine, member->sources[p]);
     explain_duplicates(world, p);
+    transactions_excuse(world, p, start);
     for (int64_t offset = start; offset < world->logs[p].end; offset++)
         world->checker.allowed += world->logs[p].entries[offset].starts > 0 || world->logs[p].entries[offset].durable;
     forget(member, p);
@@ -466,6 +524,7 @@ static void poll(struct world *world, int index)
         else if (member->epochs[p] != log->epoch) {
             kur__machine_new_epoch(&member->machine, source, log->epoch + 1);
             explain_duplicates(world, p);
+            transactions_excuse(world, p, member->positions[p]);
         }
         member->epochs[p] = log->epoch;
         source = member->sources[p];
@@ -500,6 +559,7 @@ static void crash(struct world *world, int index)
     struct member *member = &world->members[index];
     kur__released released;
     say(world, "%c crashes", 'A' + index);
+    transactions_orphan(world, index);
     for (int p = 0; p < world->partitions; p++) {
         if (member->owns[p])
             explain_duplicates(world, p);
@@ -571,12 +631,21 @@ static void give_back(struct world *world, int index, int p, bool is_lost)
     kur__machine_suspend(&member->machine, source);
     if (chance(world, 50)) /* some time for those that run */
         take_due_events(world);
-    take_under_way(world, member, source);
-    if (chance(world, 50))
-        take_answers(world, member, source);
-    commit(world, index, source, true);
-    kur__machine_leave(&member->machine, source);
-    member->owns[p] = false;
+    if (world->exactly_once) {
+        transaction_finish(world, index);
+    } else {
+        take_under_way(world, member, source);
+        if (chance(world, 50))
+            take_answers(world, member, source);
+        commit(world, index, source, true);
+    }
+    if (member->transaction != NULL) { /* it did not end in time, so that nothing goes on here */
+        kur__machine_drop(&member->machine, source);
+        forget(member, p);
+    } else {
+        kur__machine_leave(&member->machine, source);
+        member->owns[p] = false;
+    }
     explain_duplicates(world, p);
 }
 
@@ -584,11 +653,17 @@ static void give_back(struct world *world, int index, int p, bool is_lost)
 static void foreign_owner(struct world *world, int p)
 {
     struct log *log = &world->logs[p];
+    transactions_settle(world, p);
     int64_t at = world->committed[p] > log->start ? world->committed[p] : log->start;
     int64_t cut = lowest_cut(log, world->committed_epochs[p]);
     at = at < cut ? at : cut;
     int64_t to = at + (int64_t)draw(world, 20);
+    for (int64_t offset = to; offset < log->end && world->exactly_once; offset++)
+        if (log->entries[offset].durable) /* it tells no more than its offset */
+            to = offset + 1;
     for (; at < to && at < log->end; at++) {
+        if (world->exactly_once && log->entries[at].exists && !log->entries[at].durable)
+            checker_effect(&world->checker, &log->entries[at], p, at);
         log->entries[at].returned = log->entries[at].durable = true;
     }
     world->committed[p] = at;
@@ -734,6 +809,12 @@ static void set_up(struct world *world)
                                .timeout_us = chance(world, 20) ? 5000000 : 0,
                                .effect_delay_us = 50000,
                                .effect_delay_max_us = 1000000};
+    world->exactly_once = world->options.exactly_once = world->settings.seed % 4 == 3;
+    if (world->exactly_once) {
+        world->options.commit_interval_us = 100000;
+        world->options.text_limit = world->settings.seed % 3 == 0 ? 4096 : world->settings.seed % 3 == 1 ? 64 : 52;
+        world->batch += 40; /* so much at once that a pause comes too late for the text */
+    }
     for (int p = 0; p < PARTITIONS_MAX; p++)
         world->committed[p] = world->owners[p] = -1;
     for (int i = 0; i < world->members_count; i++)
@@ -838,6 +919,7 @@ void world_free(struct world *world)
     }
     while (world->events_count > 0)
         drop_event(world, 0);
+    transactions_free(world);
     for (int p = 0; p < PARTITIONS_MAX; p++)
         free(world->texts[p]);
     free(world->items);

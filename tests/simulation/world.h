@@ -36,6 +36,9 @@ enum fault {
     FAULT_SEEK,
     FAULT_GROW,
     FAULT_CLOCK,
+    FAULT_ABORT,           /* of a transaction */
+    FAULT_OUTCOME_UNKNOWN, /* of a transaction: the answer to its commit, or the commit itself, is lost */
+    FAULT_REFUSED,         /* what a record has emitted, so that it has to be left out */
     FAULT_COUNT
 };
 
@@ -69,7 +72,8 @@ struct member {
     bool paused[PARTITIONS_MAX];
     bool owns[PARTITIONS_MAX];
     int64_t generation;
-    int64_t finished_since_commit; /* as the checker counts, for the bound of duplicates */
+    struct transaction *transaction; /* that is open */
+    int64_t finished_since_commit;   /* as the checker counts, for the bound of duplicates */
     int held;
 };
 
@@ -77,7 +81,8 @@ enum event_kind {
     EVENT_RETURN = 1, /* of a handler */
     EVENT_EFFECT,
     EVENT_COMMIT, /* the broker takes it */
-    EVENT_ANSWER
+    EVENT_ANSWER,
+    EVENT_TRANSACTION /* its next step */
 };
 
 struct event {
@@ -92,6 +97,7 @@ struct event {
     int64_t offset, generation;
     bool applied, good;
     char *text;
+    struct transaction *transaction;
 };
 
 struct world {
@@ -117,6 +123,8 @@ struct world {
     int events_count;
     int64_t next_event, next_version;
     bool calm; /* no faults any more */
+    bool exactly_once;
+    struct transaction *transactions; /* all of the run */
     /* What the run held. */
     int records, rebalances, crashes, step;
     int happened[FAULT_COUNT];
@@ -126,5 +134,32 @@ struct world {
 /* Plays a run; the checker says how it ended. */
 void world_run(struct world *world, const struct settings *settings);
 void world_free(struct world *world);
+
+/* ---- transactions.c: exactly-once ---- */
+
+/* Begins one with what is there. */
+void transaction_begin(struct world *world, int index);
+void transaction_take_event(struct world *world, const struct event *event);
+/* What is open of a member comes to its end, as far as it gets there in time. */
+void transaction_finish(struct world *world, int index);
+/* Who asks for the committed offset of a partition has to wait until nothing is open there. */
+void transactions_settle(struct world *world, int partition);
+/* The process is gone; a commit that is on its way is not. */
+void transactions_orphan(struct world *world, int index);
+/* What lies there may be handled again: by a seek, or since what was told of it does not hold any more. */
+void transactions_excuse(struct world *world, int partition, int64_t from);
+void transactions_free(struct world *world);
+
+/* ---- What transactions.c has of world.c ---- */
+
+uint64_t world_draw(struct world *world, uint64_t below);
+bool world_strikes(struct world *world, enum fault fault, int percent);
+void world_say(const struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct event *world_schedule(struct world *world, enum event_kind kind, int64_t after_us);
+bool world_is_there(const struct log *log, const struct item *item);
+/* The broker takes an offset over, and what stands beside it. */
+void world_commit(struct world *world, const struct event *event);
+/* Takes the events of a member's transaction that are to come. */
+void world_hurry(struct world *world, const struct transaction *transaction);
 
 #endif

@@ -86,6 +86,8 @@ START_TEST(test_error__of_kafka)
     kur__error_of_kafka(&error, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "t: Broker: Unknown topic or partition");
     ck_assert_str_eq(error.message, "t: Broker: Unknown topic or partition");
     ck_assert(!error.retriable);
+    kur__error_of_kafka(&error, RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH, "offsets of t [0]");
+    ck_assert(error.retriable); /* a topic that was just made */
 }
 END_TEST
 

@@ -1,0 +1,210 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: stop and run, of one listener as of several. A stop tells all of them before it waits for the first, so
+ * that they drain side by side within one deadline.
+ *
+ * kur_listeners_run is the only place that touches signals. Its handler reaches the listeners by one pointer, which
+ * goes before run returns; a handler that another thread is in by then is waited for.
+ */
+#include <errno.h>
+#include <kurier/sys/clock.h>
+#include <kurier/sys/error.h>
+#include <kurier/sys/memory.h>
+#include <kurier/sys/thread.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+
+#include "listener/shell.h"
+
+enum {
+    RUN_STOP_MS = 30000,
+    AT_ONCE_MS = 1000
+};
+
+static kur_status check(kur_listener *const *listeners, size_t count, kur_error *error)
+{
+    if (listeners == NULL)
+        return kur_error_null(error, "listeners");
+    if (count == 0)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "count is 0");
+    for (size_t i = 0; i < count; i++)
+        if (listeners[i] == NULL)
+            return kur_error_null(error, count > 1 ? "one of the listeners" : "listener");
+    return KUR_OK;
+}
+
+/* ---- Stop ---- */
+
+/* A second signal has said "at once", and that stays. */
+static void begin_stop(kur_listener *listener, int timeout_ms)
+{
+    int64_t by_us = kur_clock_monotonic_us() + timeout_ms * INT64_C(1000);
+    int64_t before = atomic_load(&listener->stop_by_us);
+    while (before != KUR__AT_ONCE && !atomic_compare_exchange_weak(&listener->stop_by_us, &before, by_us))
+        continue;
+    kur_listener_request_stop(listener);
+}
+
+static bool is_waited_for(kur_listener *listener)
+{
+    if (!listener->has_control)
+        return false;
+    return listener->state != KUR__ENDED ||
+           (atomic_load(&listener->running) > 0 && atomic_load(&listener->stop_by_us) != KUR__AT_ONCE);
+}
+
+/* Whether it has ended; handlers may run all the same. */
+static bool await_end(kur_listener *listener, const struct timespec *until, kur_error *first)
+{
+    int waited = 0;
+    pthread_mutex_lock(&listener->lock);
+    while (is_waited_for(listener) && waited != ETIMEDOUT)
+        waited = pthread_cond_timedwait(&listener->changed, &listener->lock, until);
+    bool has_ended = !listener->has_control || listener->state == KUR__ENDED;
+    if (first->code == KUR_OK)
+        *first = listener->failed;
+    pthread_mutex_unlock(&listener->lock);
+    return has_ended;
+}
+
+kur_status kur_listeners_stop(kur_listener *const *listeners, size_t count, int timeout_ms, kur_error *error)
+{
+    kur_status status = check(listeners, count, error);
+    if (status != KUR_OK)
+        return status;
+    if (timeout_ms < 0)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative");
+    struct timespec until = kur_deadline_after(timeout_ms);
+    kur_error first = {0};
+    bool have_ended = true;
+    int64_t running = 0;
+    for (size_t i = 0; i < count; i++)
+        begin_stop(listeners[i], timeout_ms);
+    for (size_t i = 0; i < count; i++)
+        have_ended &= await_end(listeners[i], &until, &first);
+    for (size_t i = 0; i < count; i++)
+        running += atomic_load(&listeners[i]->running);
+    if (first.code != KUR_OK) {
+        if (error != NULL)
+            *error = first;
+        return first.code;
+    }
+    if (!have_ended || running > 0)
+        return kur_error_set(error, KUR_ERROR_TIMEOUT, "%lld handlers still run after %d ms", (long long)running,
+                             timeout_ms);
+    return KUR_OK;
+}
+
+kur_status kur_listener_stop(kur_listener *listener, int timeout_ms, kur_error *error)
+{
+    return kur_listeners_stop(&listener, 1, timeout_ms, error);
+}
+
+/* ---- Run ---- */
+
+struct crew {
+    kur_listener *const *listeners;
+    size_t count;
+    struct pollfd *ends;
+};
+
+static _Atomic(const struct crew *) crew_of_signals;
+static atomic_int signals_seen;
+static atomic_int signals_in_hand;
+
+static void on_signal(int number)
+{
+    (void)number;
+    atomic_fetch_add(&signals_in_hand, 1);
+    const struct crew *crew = atomic_load(&crew_of_signals);
+    bool is_second = crew != NULL && atomic_fetch_add(&signals_seen, 1) > 0;
+    for (size_t i = 0; crew != NULL && i < crew->count; i++) {
+        if (is_second)
+            atomic_store(&crew->listeners[i]->stop_by_us, KUR__AT_ONCE);
+        kur_listener_request_stop(crew->listeners[i]);
+    }
+    atomic_fetch_sub(&signals_in_hand, 1);
+}
+
+static bool one_ends(const struct crew *crew)
+{
+    for (size_t i = 0; i < crew->count; i++)
+        if (atomic_load(&crew->listeners[i]->stop_requested))
+            return true;
+    return false;
+}
+
+/* Those that were started are stopped, whatever happens. */
+static kur_status start_and_stop(const struct crew *crew, kur_error *error)
+{
+    size_t started = 0;
+    kur_status status = KUR_OK;
+    while (started < crew->count && (status = kur_listener_start(crew->listeners[started], error)) == KUR_OK)
+        started++;
+    if (status == KUR_OK)
+        while (!one_ends(crew))
+            poll(crew->ends, crew->count, -1);
+    if (started == 0)
+        return status;
+    int timeout_ms = atomic_load(&signals_seen) > 1 ? AT_ONCE_MS : RUN_STOP_MS;
+    kur_status stopped = kur_listeners_stop(crew->listeners, started, timeout_ms, status == KUR_OK ? error : NULL);
+    return status == KUR_OK ? stopped : status;
+}
+
+/* Whoever stops it again waits for its handlers again. */
+static void forget_hurry(const struct crew *crew)
+{
+    for (size_t i = 0; i < crew->count; i++) {
+        int64_t at_once = KUR__AT_ONCE;
+        atomic_compare_exchange_strong(&crew->listeners[i]->stop_by_us, &at_once, kur_clock_monotonic_us());
+    }
+}
+
+static kur_status run_until_signal(const struct crew *crew, kur_error *error)
+{
+    const struct crew *none = NULL;
+    if (!atomic_compare_exchange_strong(&crew_of_signals, &none, crew))
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "another listener of this process runs");
+    struct sigaction action = {.sa_handler = on_signal}, terminate, interrupt;
+    sigset_t both, mask;
+    sigemptyset(&both);
+    sigaddset(&both, SIGTERM);
+    sigaddset(&both, SIGINT);
+    sigemptyset(&action.sa_mask);
+    atomic_store(&signals_seen, 0);
+    sigaction(SIGTERM, &action, &terminate);
+    sigaction(SIGINT, &action, &interrupt);
+    /* A caller may have held them back until there is somebody who takes them. */
+    pthread_sigmask(SIG_UNBLOCK, &both, &mask);
+    kur_status status = start_and_stop(crew, error);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    sigaction(SIGTERM, &terminate, NULL);
+    sigaction(SIGINT, &interrupt, NULL);
+    atomic_store(&crew_of_signals, NULL);
+    while (atomic_load(&signals_in_hand) > 0)
+        sched_yield();
+    forget_hurry(crew);
+    return status;
+}
+
+kur_status kur_listeners_run(kur_listener *const *listeners, size_t count, kur_error *error)
+{
+    kur_status status = check(listeners, count, error);
+    if (status != KUR_OK)
+        return status;
+    struct crew crew = {listeners, count, kur_calloc(count, sizeof *crew.ends)};
+    if (crew.ends == NULL)
+        return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: listeners");
+    for (size_t i = 0; i < count; i++)
+        crew.ends[i] = (struct pollfd){.fd = listeners[i]->run_fd, .events = POLLIN};
+    status = run_until_signal(&crew, error);
+    kur_free(crew.ends);
+    return status;
+}
+
+kur_status kur_listener_run(kur_listener *listener, kur_error *error)
+{
+    return kur_listeners_run(&listener, 1, error);
+}
