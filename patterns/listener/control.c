@@ -1,10 +1,10 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Design notes: the control thread. A round: results in, effects begun, partitions paused, commits sent, records polled
- * and admitted, ready ones handed over, memory given back. It sleeps in one place, on the descriptors of the consumer,
- * the producer and the workers, until the machine's next moment, and never longer than a second or a third of
- * max.poll.interval.ms: only polling keeps the membership.
+ * Design notes: the control thread. A round: results in, effects begun, commits sent, records polled where there is
+ * room for them and admitted, ready ones handed over, memory given back. It sleeps in one place, on the descriptors of
+ * the consumer, the producer and the workers, until the machine's next moment, and never longer than a second or a
+ * third of max.poll.interval.ms: only polling keeps the membership.
  *
  * How much is handed over ahead (`depth`) follows the handlers: it is doubled when the ring has run empty although it
  * had been filled, and halved when much is left: for slow handlers it is no more than there are workers, so that the
