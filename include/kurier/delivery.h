@@ -30,8 +30,9 @@ KUR_API void *kur_delivery_worker(const kur_delivery *delivery);
 KUR_API int kur_delivery_attempt(const kur_delivery *delivery);
 
 /**
- * Whether the partition is still this member's. Once it is not, another may have begun the same record, and this
- * outcome will be ignored: a long handler can ask, and give up. False after kur_delivery_defer.
+ * Whether the partition is still this member's. When it is not, another may have begun the same record, and this
+ * outcome will be ignored, unless the partition comes back in the group's next generation: a long handler can ask, and
+ * give up by kur_retry. False after kur_delivery_defer.
  */
 KUR_API bool kur_delivery_is_current(const kur_delivery *delivery);
 

@@ -5,8 +5,8 @@
  *
  * Assigned: a source begins at what is committed, with the ledger that was committed beside it. Revoked: nothing of the
  * partitions is run any more, what no worker has claimed comes back, what runs is waited for, for a bounded time in
- * which results and effects go on, then what is finished is committed and the sources end. Lost: they end without a
- * commit. A gap, a seek and a log that begins anew end a source and begin another one at once.
+ * which results and effects go on, then what is finished is committed and the sources are let go. Lost: they end
+ * without a commit. A gap, a seek and a log that begins anew end a source and begin another one at once.
  *
  * Where all partitions are revoked at each rebalance, most come back. Sources do not end there but are away until the
  * next generation is given: those that it gives back go on where they were read to, with what they hold and what runs;
