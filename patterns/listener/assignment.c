@@ -19,6 +19,7 @@
 #include <kurier/sys/options.h>
 #include <string.h>
 
+#include "listener/crash.h"
 #include "listener/shell.h"
 
 enum {
@@ -70,6 +71,8 @@ static void on_commit(kur_consumer *consumer, const kur_error *error, const kur_
 {
     struct round *round = user;
     (void)consumer;
+    if (error == NULL || error->code == KUR_OK)
+        KUR__CRASH_POINT("commit-answered");
     take_answers(round, count == round->count ? positions : NULL, error);
 }
 
@@ -105,12 +108,15 @@ void kur__commit_round(kur_listener *listener, kur__source *only, int timeout_ms
             return;
         }
         kur_error error = {0};
+        KUR__CRASH_POINT("commit-begun");
         if (timeout_ms > 0) {
             kur_consumer_commit(listener->consumer, round->positions, round->count, timeout_ms, &error);
             take_answers(round, NULL, &error);
         } else if (kur_consumer_commit_async(listener->consumer, round->positions, round->count, on_commit, round,
                                              &error) != KUR_OK) {
             take_answers(round, NULL, &error);
+        } else {
+            KUR__CRASH_POINT("commit-sent");
         }
     }
 }
@@ -320,6 +326,7 @@ void kur__on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_pos
         return;
     if (what != KUR_ASSIGNED && !listener->is_closing)
         atomic_fetch_add_explicit(&listener->rebalances, 1, memory_order_relaxed);
+    KUR__CRASH_POINT(what == KUR_ASSIGNED ? "assigned" : what == KUR_REVOKED ? "revoked" : "lost");
     if (what == KUR_ASSIGNED)
         assigned(listener, partitions, count);
     else if (what == KUR_REVOKED)

@@ -24,6 +24,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "listener/crash.h"
 #include "listener/shell.h"
 
 enum {
@@ -232,6 +233,7 @@ static bool admit(kur_listener *listener, kur_record *record, int64_t now_us)
                           .item = record};
     switch (kur__machine_admit(&listener->machine, listener->seen_source, &polled, now_us)) {
     case KUR__ADMITTED:
+        KUR__CRASH_POINT("polled");
         return true;
     case KUR__ADMITTED_NO_MEMORY:
         return false;

@@ -11,6 +11,7 @@
 #include <kurier/sys/log.h>
 #include <stdio.h>
 
+#include "listener/crash.h"
 #include "listener/shell.h"
 
 enum {
@@ -38,8 +39,10 @@ static void on_result(const kur_result *result, void *user)
     emit->is_acknowledged = result->status == KUR_DELIVERED;
     if (!emit->is_acknowledged)
         warn(emit->listener, emit, &result->error);
-    if (--extra->pending == 0)
+    if (--extra->pending == 0) {
+        KUR__CRASH_POINT("emit-answered");
         kur__mailbox_push(emit->listener, work, true);
+    }
 }
 
 static kur_status make_producer(kur_listener *listener, kur_error *error)
@@ -90,6 +93,7 @@ static void begin_emits(kur_listener *listener, kur__work *work, int64_t now_us)
         warn(listener, extra->emits, &error);
     if (error.fatal)
         kur__listener_fail(listener, &error);
+    KUR__CRASH_POINT("emitted");
     if (--extra->pending == 0)
         kur__effect_end(listener, work, now_us);
 }

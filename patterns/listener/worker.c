@@ -21,6 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "listener/crash.h"
 #include "listener/shell.h"
 
 enum {
@@ -135,6 +136,7 @@ void kur__worker_run(struct kur__worker *worker, kur__work *work)
     atomic_store_explicit(&worker->since_us, 0, memory_order_relaxed);
     bool is_slow = kur_clock_monotonic_us() - begin_us >= SLOW_US;
     bool runs_low = kur__ring_size(&listener->ring) <= listener->depth / 4;
+    KUR__CRASH_POINT("handled");
     kur__mailbox_push(listener, work, is_slow || runs_low);
 }
 

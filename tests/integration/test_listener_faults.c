@@ -1,20 +1,16 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * The listener under faults: its process killed, handlers that are slow, a log that is cut, a topic that is made anew,
- * a broker that is silent. With arguments this program is the consumer that is killed: see consume().
+ * The listener under faults: handlers that are slow, a log that is cut, a topic that is made anew, a broker that is
+ * silent.
  */
-#include <fcntl.h>
 #include <kurier/admin.h>
 #include <kurier/kurier.h>
 #include <kurier/listener.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,180 +18,6 @@
 #include "../listening.h"
 #include "../proxy.h"
 #include "../support.h"
-
-/* ---- Killed ---- */
-
-/* What a consumer has handled; one write each, so that the file has the order of all processes. */
-struct entry {
-    int32_t process, key, sequence;
-    int64_t at_ms;
-};
-
-enum {
-    KILL_KEYS = 30,
-    KILL_PARTITIONS = 3,
-    KILL_CHUNK = 400,
-    KILL_CONCURRENCY = 8,
-    COMMIT_MS = 100,
-    SLACK_MS = 1000 /* for a commit that is due to be done */
-};
-
-static kur_outcome note(kur_delivery *delivery, void *user)
-{
-    struct entry entry = {.process = (int32_t)getpid(), .at_ms = now_ms()};
-    char text[32] = "";
-    kur_bytes value = kur_record_value(kur_delivery_record(delivery));
-    memcpy(text, value.data, value.size < sizeof text ? value.size : sizeof text - 1);
-    sscanf(text, "%d %d", &entry.key, &entry.sequence);
-    nap(1 + entry.sequence % 3);
-    return write(*(const int *)user, &entry, sizeof entry) == sizeof entry ? KUR_DONE : KUR_RETRY;
-}
-
-/* The other process: bootstrap topic group ledger. */
-static int consume(char **arguments)
-{
-    kur_error error = {0};
-    int ledger = open(arguments[4], O_WRONLY | O_APPEND | O_CLOEXEC);
-    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = arguments[1]), &error);
-    const char *topics[] = {arguments[2], NULL};
-    kur_listener *listener =
-        kur_listener_new(client,
-                         &KUR_LISTENER_OPTIONS(.group = arguments[3], .topics = topics, .concurrency = KILL_CONCURRENCY,
-                                               .session_timeout_ms = 1000, .commit_interval_ms = COMMIT_MS),
-                         &error);
-    kur_listener_on_record(listener, note, &ledger);
-    kur_status status = kur_listener_run(listener, &error);
-    if (status != KUR_OK)
-        fprintf(stderr, "%s\n", error.message);
-    kur_listener_free(listener);
-    kur_client_unref(client);
-    return status != KUR_OK;
-}
-
-static pid_t spawn(const char *topic, const char *group, const char *ledger)
-{
-    const char *bootstrap = support_bootstrap();
-    pid_t child = fork();
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        sigset_t held; /* until the listener runs, which takes it then: on a slow day it does not run yet */
-        sigemptyset(&held);
-        sigaddset(&held, SIGTERM);
-        sigprocmask(SIG_BLOCK, &held, NULL);
-        char name[4096] = "";
-        ssize_t size = readlink("/proc/self/exe", name, sizeof name - 1);
-        char *arguments[] = {name, strdup(bootstrap), strdup(topic), strdup(group), strdup(ledger), NULL};
-        if (size > 0)
-            execv(name, arguments);
-        _exit(127);
-    }
-    ck_assert_int_gt(child, 0);
-    return child;
-}
-
-static struct entry *read_ledger(const char *path, size_t *count)
-{
-    FILE *file = fopen(path, "r");
-    ck_assert_ptr_nonnull(file);
-    fseek(file, 0, SEEK_END);
-    *count = (size_t)ftell(file) / sizeof(struct entry);
-    rewind(file);
-    struct entry *entries = calloc(*count + 1, sizeof *entries);
-    *count = fread(entries, sizeof *entries, *count, file);
-    fclose(file);
-    return entries;
-}
-
-static void send_chunk(kur_client *client, const char *topic, int chunk)
-{
-    for (int i = chunk * KILL_CHUNK; i < (chunk + 1) * KILL_CHUNK; i++) {
-        char key[16], value[32];
-        snprintf(key, sizeof key, "k%d", i % KILL_KEYS);
-        snprintf(value, sizeof value, "%d %d", i % KILL_KEYS, i / KILL_KEYS);
-        send_text(client, topic, i % KILL_KEYS % KILL_PARTITIONS, key, value);
-    }
-    flush(client);
-}
-
-/* The ledger's last word on a chunk that has been sent: how many different records are in it. */
-static int count_first(const struct entry *entries, size_t count, int *out_of_order)
-{
-    int next[KILL_KEYS] = {0}, first = 0;
-    *out_of_order = 0;
-    for (size_t i = 0; i < count; i++) {
-        int *at = &next[entries[i].key];
-        if (entries[i].sequence < *at)
-            continue;
-        *out_of_order += entries[i].sequence > *at;
-        *at = entries[i].sequence + 1;
-        first++;
-    }
-    return first;
-}
-
-static int wait_ledger(const char *path, pid_t process, int wanted)
-{
-    int first = 0, out_of_order;
-    for (int64_t until_ms = now_ms() + WAIT_MS; first < wanted && now_ms() < until_ms; nap(10)) {
-        size_t count;
-        struct entry *entries = read_ledger(path, &count);
-        first = process == 0 ? count_first(entries, count, &out_of_order) : 0;
-        for (size_t i = 0; i < count && process != 0; i++)
-            first += entries[i].process == process;
-        free(entries);
-    }
-    return first;
-}
-
-START_TEST(test_listener_faults__a_killed_process_loses_nothing)
-{
-    skip_unless(support_is_real(), "the embedded broker does not miss a member that was killed");
-    const char *asked = getenv("KURIER_KILLS");
-    int kills = asked != NULL ? atoi(asked) : 5, bound = 0, out_of_order;
-    kur_client *client = support_client();
-    const char *topic = support_topic(KILL_PARTITIONS), *group = support_name("kill");
-    char path[] = "/tmp/kurier-ledger-XXXXXX";
-    int file = mkstemp(path);
-    ck_assert_int_ge(file, 0);
-    srand((unsigned)getpid());
-    send_chunk(client, topic, 0);
-    for (int i = 0; i < kills; i++) {
-        pid_t child = spawn(topic, group, path);
-        send_chunk(client, topic, i + 1);
-        ck_assert_msg(wait_ledger(path, child, 1) > 0, "process %d handled nothing", i);
-        nap(rand() % 300);
-        kill(child, SIGKILL);
-        int64_t at_ms = now_ms();
-        waitpid(child, NULL, 0);
-        size_t count;
-        struct entry *entries = read_ledger(path, &count);
-        bound += KILL_CONCURRENCY;
-        for (size_t k = 0; k < count; k++)
-            bound += entries[k].process == child && entries[k].at_ms >= at_ms - COMMIT_MS - SLACK_MS;
-        free(entries);
-        if (asked != NULL)
-            fprintf(stderr, "kill: %d of %d, %zu handled\n", i + 1, kills, count);
-    }
-    pid_t last = spawn(topic, group, path);
-    int sent = (kills + 1) * KILL_CHUNK, first = wait_ledger(path, 0, sent), status = -1;
-    kill(last, SIGTERM);
-    waitpid(last, &status, 0);
-    size_t count;
-    struct entry *entries = read_ledger(path, &count);
-    first = count_first(entries, count, &out_of_order);
-    int repeats = (int)count - first;
-    printf("# %d kills: %d records, %d lost, %d repeated (at most %d), %d out of order\n", kills, sent, sent - first,
-           repeats, bound, out_of_order);
-    ck_assert_int_eq(first, sent);
-    ck_assert_int_eq(out_of_order, 0);
-    ck_assert_int_le(repeats, bound);
-    ck_assert_int_eq(status, 0);
-    free(entries);
-    close(file);
-    unlink(path);
-    kur_client_unref(client);
-}
-END_TEST
 
 /* ---- Slow ---- */
 
@@ -398,10 +220,9 @@ START_TEST(test_listener_faults__stops_by_its_deadline_when_the_broker_is_silent
 }
 END_TEST
 
-int main(int count, char **arguments)
+int main(void)
 {
     const TTest *const tests[] = {
-        test_listener_faults__a_killed_process_loses_nothing,
         test_listener_faults__a_slow_handler_holds_up_no_other_key,
         test_listener_faults__a_stop_that_was_too_short_can_be_waited_on,
         test_listener_faults__a_log_that_is_cut_is_told,
@@ -409,8 +230,5 @@ int main(int count, char **arguments)
         test_listener_faults__stops_by_its_deadline_when_the_broker_is_silent,
         NULL,
     };
-    const TTest *const kills[] = {tests[0], NULL};
-    if (count == 5)
-        return consume(arguments);
-    return check_main("listener_faults", getenv("KURIER_KILLS") != NULL ? kills : tests);
+    return check_main("listener_faults", tests);
 }

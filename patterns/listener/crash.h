@@ -1,0 +1,27 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Named places at which tests end the process: between what has happened and what is known of it. They exist in the
+ * tests' own copy of the listener alone (tests/crashing.h); everywhere else the macro is nothing.
+ *
+ *     assigned, revoked, lost: partitions are, and nothing has come of it
+ *     polled            a record has been taken in
+ *     handled           a handler has returned, and nobody knows it
+ *     emitted           what it has emitted is on its way
+ *     emit-answered     all of that is durable or refused, and the decisions do not know it
+ *     commit-begun      what is to be committed has been gathered
+ *     commit-sent       it is on its way
+ *     commit-answered   it is done, and the decisions do not know it
+ */
+#ifndef KURIER_PATTERNS_LISTENER_CRASH_H
+#define KURIER_PATTERNS_LISTENER_CRASH_H
+
+#ifdef KUR__HAS_CRASH_POINTS
+/* Any thread. */
+void kur__crash_point(const char *name);
+#define KUR__CRASH_POINT(name) kur__crash_point(name)
+#else
+#define KUR__CRASH_POINT(name) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,39 @@
+/* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
+#include "crashing.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "listener/crash.h"
+
+void (*crashing_on_pass)(const char *point);
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static const char *wanted; /* NAME:N, or NULL */
+static size_t name_size;
+static long last;
+static atomic_long passes;
+
+static void read_environment(void)
+{
+    wanted = getenv("KURIER_CRASH_AT");
+    const char *colon = wanted != NULL ? strchr(wanted, ':') : NULL;
+    if (colon == NULL)
+        return;
+    name_size = (size_t)(colon - wanted);
+    last = atol(colon + 1);
+}
+
+void kur__crash_point(const char *name)
+{
+    pthread_once(&once, read_environment);
+    if (crashing_on_pass != NULL)
+        crashing_on_pass(name);
+    if (last > 0 && strlen(name) == name_size && memcmp(name, wanted, name_size) == 0 &&
+        atomic_fetch_add(&passes, 1) + 1 == last)
+        kill(getpid(), SIGKILL);
+}
