@@ -6,7 +6,8 @@
  * Assigned: a source begins at what is committed, with the ledger that was committed beside it. Revoked: nothing of the
  * partitions is run any more, what no worker has claimed comes back, what runs is waited for, for a bounded time in
  * which results and effects go on, then what is finished is committed and the sources are let go. Lost: they end
- * without a commit. A gap, a seek and a log that begins anew end a source and begin another one at once.
+ * without a commit. A seek and a log that begins anew end a source and begin another one at once; one that has lost its
+ * beginning goes on behind the gap.
  *
  * Where all partitions are revoked at each rebalance, most come back. Sources do not end there but are away until the
  * next generation is given: those that it gives back go on where they were read to, with what they hold and what runs;
@@ -339,6 +340,19 @@ void kur__on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_pos
     atomic_store_explicit(&listener->assigned, count_assigned(listener), memory_order_relaxed);
 }
 
+/*
+ * Of a log that has lost its beginning what is held is good, and nobody else has it any more: the source goes on, and
+ * its ledger passes the gap as any other. Another log begins below what was read.
+ */
+static void pass_gap(kur_listener *listener, const kur_gap *gap)
+{
+    const kur__source *source = kur__machine_find(&listener->machine, gap->topic, gap->partition);
+    if (source != NULL && gap->low > source->ledger.last)
+        kur_consumer_seek(listener->consumer, gap->topic, gap->partition, gap->low, NULL);
+    else
+        kur__restart(listener, gap->topic, gap->partition, gap->low >= 0 ? gap->low : KUR_OFFSET_BEGINNING);
+}
+
 void kur__on_gap(kur_consumer *consumer, const kur_gap *gap, void *user)
 {
     kur_listener *listener = user;
@@ -354,5 +368,5 @@ void kur__on_gap(kur_consumer *consumer, const kur_gap *gap, void *user)
         return;
     }
     kur__broadcast_lower(listener, gap);
-    kur__restart(listener, gap->topic, gap->partition, gap->low >= 0 ? gap->low : KUR_OFFSET_BEGINNING);
+    pass_gap(listener, gap);
 }

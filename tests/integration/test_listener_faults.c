@@ -163,6 +163,66 @@ START_TEST(test_listener_faults__a_log_that_is_cut_is_told)
 }
 END_TEST
 
+static atomic_bool is_held; /* handlers of records with a key wait */
+
+static kur_outcome hold_then_count(kur_delivery *delivery, void *user)
+{
+    while (is_held && kur_record_key(kur_delivery_record(delivery)).data != NULL)
+        nap(1);
+    return count_gaps(delivery, user);
+}
+
+static bool holds(const kur_listener_health *health, int64_t wanted)
+{
+    return health->held == wanted;
+}
+
+START_TEST(test_listener_faults__what_is_held_outlives_the_log_that_it_came_from)
+{
+    skip_unless(support_is_real(), "the embedded broker cannot administer topics");
+    enum {
+        LARGE = 300000, /* so that forty are not fetched ahead */
+        COUNT = 40
+    };
+    static struct gaps gaps;
+    static char large[LARGE];
+    kur_error error = {0};
+    memset(&gaps, 0, sizeof gaps);
+    memset(large, 'x', sizeof large - 1);
+    kur_client *client = support_client();
+    const char *topic = support_topic(1);
+    for (int i = 0; i < 2; i++)
+        send_text(client, topic, 0, "k", "x"); /* one that runs, and one behind it */
+    flush(client);
+    is_held = true;
+    kur_listener *listener = listen(client, &KUR_LISTENER_OPTIONS(.concurrency = 2, .on_gap = take_gap), topic,
+                                    support_name("held"), hold_then_count, &gaps);
+    ck_assert(wait_for(listener, holds, 2));
+    ck_ok(kur_listener_pause(listener, &error), error);
+    nap(200);
+    for (int i = 0; i < COUNT; i++)
+        send_text(client, topic, 0, NULL, large);
+    flush(client);
+    kur_admin *admin = kur_admin_new(client, &error);
+    kur_position before = KUR_POSITION(.topic = topic, .partition = 0, .offset = COUNT);
+    ck_ok(kur_admin_delete_records(admin, &before, 1, WAIT_MS, &error), error);
+    ck_ok(kur_listener_resume(listener, &error), error);
+    ck_assert(support_wait(&gaps.told, 1));
+    ck_assert_int_eq(gaps.low, COUNT);
+    is_held = false;
+    /* The two are nowhere but here; what was fetched ahead is handled too, and what the log still has. */
+    int wanted = (int)gaps.offset + 2;
+    ck_assert_msg(wait_for(listener, has_finished, wanted), "%d of %d", gaps.count, wanted);
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
+    ck_assert_int_eq(gaps.count, wanted);
+    ck_assert_int_eq(gaps.told, 1);
+    ck_assert_int_eq(health_of(listener).stale, 0);
+    kur_listener_free(listener);
+    kur_admin_free(admin);
+    kur_client_unref(client);
+}
+END_TEST
+
 START_TEST(test_listener_faults__a_topic_made_anew_is_read_from_its_beginning)
 {
     skip_unless(support_is_real(), "the embedded broker cannot administer topics");
@@ -226,6 +286,7 @@ int main(void)
         test_listener_faults__a_slow_handler_holds_up_no_other_key,
         test_listener_faults__a_stop_that_was_too_short_can_be_waited_on,
         test_listener_faults__a_log_that_is_cut_is_told,
+        test_listener_faults__what_is_held_outlives_the_log_that_it_came_from,
         test_listener_faults__a_topic_made_anew_is_read_from_its_beginning,
         test_listener_faults__stops_by_its_deadline_when_the_broker_is_silent,
         NULL,
