@@ -17,6 +17,24 @@ typedef struct kur_delivery kur_delivery;
 /** Handles a record as it is. On a worker's thread; it may wait. */
 typedef kur_outcome kur_record_handler(kur_delivery *delivery, void *user);
 
+/**
+ * Handles `count` records together, 1 or more: rows of one INSERT. What it returns is the outcome of all but those for
+ * which it has set `outcomes[i]`, which is KUR_NO_OUTCOME for each when it is called:
+ *
+ *     outcomes[17] = kur_reject(deliveries[17], "rows.no_town", "parcel %s goes nowhere", id);
+ *     return KUR_DONE; // of all the others
+ *
+ * Each record has an outcome of its own: one that is rejected or comes again costs no other. Those of a key (or of a
+ * partition, as .order says) stand in their order. When one of them comes again, those behind it in its order come
+ * again after it whatever was said of them, for them that was no attempt.
+ *
+ * A record that comes again comes alone, so that a bad one is found where the whole batch has failed for it; but after
+ * kur_retry_after, which is said of a service that is away, in company.
+ *
+ * On a worker's thread; it may wait.
+ */
+typedef kur_outcome kur_batch_handler(kur_delivery *const *deliveries, kur_outcome *outcomes, size_t count, void *user);
+
 /** The event at hand, borrowed from the delivery; NULL when the record is not a valid event, or for NULL. */
 KUR_API const kur_event_view *kur_delivery_event(kur_delivery *delivery);
 
@@ -49,6 +67,13 @@ KUR_API kur_outcome kur_retry_after(kur_delivery *delivery, int64_t delay_ms, co
 KUR_API kur_outcome kur_reject(kur_delivery *delivery, const char *cause, const char *format, ...)
     KUR_PRINTF(3, 4) KUR_WARN_UNUSED_RESULT;
 
+/**
+ * What a batch handler returns when all has failed together: kur_retry for each of the deliveries that has no outcome
+ * yet. Always KUR_RETRY.
+ */
+KUR_API kur_outcome kur_retry_all(kur_delivery *const *deliveries, size_t count, const char *cause, const char *format,
+                                  ...) KUR_PRINTF(4, 5) KUR_WARN_UNUSED_RESULT;
+
 /* ---- Later ---- */
 
 /** A record whose outcome is said later. A value: copy it freely. */
@@ -60,7 +85,7 @@ typedef struct kur_ticket {
 /**
  * Takes the record out of the handler, which returns at once; what it returns then counts for nothing. The record is
  * copied, keeps its place in its order, and waits for one of the calls below. KUR_ERROR_INVALID_STATE when it was
- * deferred before, KUR_ERROR_NO_MEMORY: then the handler's outcome counts as ever.
+ * deferred before, or the listener has a batch handler, KUR_ERROR_NO_MEMORY: then the handler's outcome counts as ever.
  */
 KUR_API kur_status kur_delivery_defer(kur_delivery *delivery, kur_ticket *ticket, kur_error *error);
 

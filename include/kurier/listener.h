@@ -68,9 +68,9 @@ typedef struct kur_retry_policy {
 
 /**
  * Takes over a record that was rejected, or has used up its attempts: `event` and `record` as the handler had them,
- * `cause` and `reason` from kur_retry or kur_reject. Returning KUR_OK says that it is safe somewhere, and the record is
- * finished; anything else, and it comes again after a while. On a worker's thread; may wait; must not stop or free the
- * listener.
+ * `cause` and `reason` from kur_retry or kur_reject, `user` that of the options. Returning KUR_OK says that it is safe
+ * somewhere: the record is finished, and the next one in its order may run. Anything else, and it comes again after a
+ * while. On a worker's thread; may wait; must not stop or free the listener.
  */
 typedef kur_status kur_rejected_callback(kur_delivery *delivery, const char *cause, const char *reason, void *user);
 
@@ -112,7 +112,7 @@ typedef struct kur_listener_options {
     kur_listener_gap_callback *on_gap;
     kur_worker_start *worker_start;
     kur_worker_stop *worker_stop;
-    void *user;             /**< handed to the callbacks of these options */
+    void *user;             /**< handed to the callbacks of these options, all of them; handlers have their own */
     kur_dispatch dispatch;  /**< KUR_DISPATCH_CALLER: handlers run in kur_listener_dispatch, in the caller's loop */
     int hold_records;       /**< taken from the broker and not finished, at most; default 10,000 */
     int hold_kbytes;        /**< their size in KiB; default 65,536 */
@@ -128,6 +128,8 @@ typedef struct kur_listener_options {
      * has to do with either is refused */
     kur_audience audience;
     kur_caught_up_callback *on_caught_up; /**< with KUR_BROADCAST */
+    int batch_records; /**< in a batch, at most; default 500, or `.hold_records` when that is less; up to 10,000 */
+    int batch_ms;      /**< how long a batch that is not full waits for more; default: not at all */
 } kur_listener_options;
 
 #define KUR_LISTENER_OPTIONS(...) KUR__OPTIONS(kur_listener_options, __VA_ARGS__)
@@ -150,6 +152,15 @@ KUR_API kur_status kur_listener_on_record(kur_listener *listener, kur_record_han
  * kur_listener_on_record. As kur_listener_on_record.
  */
 KUR_API kur_status kur_listener_on_tombstone(kur_listener *listener, kur_record_handler *handler, void *user);
+
+/**
+ * As kur_listener_on_record, in batches. What is there when a worker is free becomes a batch, at most `.batch_records`
+ * of it, of all partitions; several records with the same key, or of one partition, come in their order.
+ *
+ * One handler in batches makes it a listener of batches: its typed handlers may take batches too
+ * (order_created_on_batch) or records one at a time; each handler gets what is its own. Nothing can be deferred there.
+ */
+KUR_API kur_status kur_listener_on_batch(kur_listener *listener, kur_batch_handler *handler, void *user);
 
 /* ---- Life ---- */
 
@@ -248,8 +259,9 @@ KUR_API kur_status kur_listener_health_get(kur_listener *listener, kur_listener_
 KUR_API int kur_listener_fd(const kur_listener *listener);
 
 /**
- * Runs handlers for what waits, `most` at most; returns how many ran in `count` when it is not NULL. Does not wait. One
- * thread at a time. KUR_ERROR_INVALID_STATE with KUR_DISPATCH_THREAD or before start, or what has ended the listener.
+ * Runs handlers for what waits, `most` at most, for which a batch counts as one; returns how many ran in `count` when
+ * it is not NULL. Does not wait. One thread at a time. KUR_ERROR_INVALID_STATE with KUR_DISPATCH_THREAD or before
+ * start, or what has ended the listener.
  */
 KUR_API kur_status kur_listener_dispatch(kur_listener *listener, int most, int *count, kur_error *error);
 

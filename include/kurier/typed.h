@@ -14,6 +14,9 @@
  *     kur_status order_created_read(&view, arena, &event, &error);
  *     typedef kur_outcome order_created_handler(kur_delivery *, const struct order_created *, void *user);
  *     kur_status order_created_on(listener, handler, user);
+ *     typedef kur_outcome order_created_batch_handler(kur_delivery *const *, const struct order_created *events,
+ *                                                     kur_outcome *outcomes, size_t count, void *user);
+ *     kur_status order_created_on_batch(listener, handler, user);
  *     kur_status order_created_emit(delivery, &event, &error);
  *
  * This is the one header that names every layer, by declarations only: a function that a program does not use asks for
@@ -43,6 +46,10 @@ typedef void kur_function(void);
 /** Generated: calls `handler`, cast back, with `event` as the type that it expects. */
 typedef kur_outcome kur_handler_invoke(kur_function *handler, kur_delivery *delivery, const void *event, void *user);
 
+/** Likewise for a batch: `events` is an array of the handler's own type. */
+typedef kur_outcome kur_batch_invoke(kur_function *handler, kur_delivery *const *deliveries, const void *events,
+                                     kur_outcome *outcomes, size_t count, void *user);
+
 /** @cond <kurier/producer.h> and <kurier/event.h> document these. */
 KUR_API kur_status kur_producer_publish(kur_producer *producer, const kur_type *type, const void *event,
                                         const struct kur_publish_options *options, kur_error *error);
@@ -60,6 +67,14 @@ KUR_API kur_status kur_event_decode(const struct kur_event_view *view, const kur
  */
 KUR_API kur_status kur_listener_on(kur_listener *listener, const kur_type *type, kur_handler_invoke *invoke,
                                    kur_function *handler, void *user);
+
+/**
+ * Registers a handler of batches (see kur_batch_handler in <kurier/delivery.h>): what order_created_on_batch calls.
+ * `events[i]` is decoded from `deliveries[i]`; what cannot be decoded is rejected by itself and does not come in. As
+ * kur_listener_on.
+ */
+KUR_API kur_status kur_listener_on_type_batch(kur_listener *listener, const kur_type *type, kur_batch_invoke *invoke,
+                                              kur_function *handler, void *user);
 
 /**
  * Publishes as part of handling: what order_created_emit calls. libkurier-patterns defines it. In the handler, on its
@@ -102,6 +117,20 @@ KUR_END_DECLS
     KUR__UNUSED static inline kur_status name##_on(kur_listener *listener, name##_handler *handler, void *user)        \
     {                                                                                                                  \
         return kur_listener_on(listener, &name##_type, name##__invoke, (kur_function *)handler, user);                 \
+    }                                                                                                                  \
+    typedef kur_outcome name##_batch_handler(kur_delivery *const *deliveries, const struct name *events,               \
+                                             kur_outcome *outcomes, size_t count, void *user);                         \
+    KUR__UNUSED static inline kur_outcome name##__invoke_batch(kur_function *handler, kur_delivery *const *deliveries, \
+                                                               const void *events, kur_outcome *outcomes,              \
+                                                               size_t count, void *user)                               \
+    {                                                                                                                  \
+        return ((name##_batch_handler *)handler)(deliveries, (const struct name *)events, outcomes, count, user);      \
+    }                                                                                                                  \
+    KUR__UNUSED static inline kur_status name##_on_batch(kur_listener *listener, name##_batch_handler *handler,        \
+                                                         void *user)                                                   \
+    {                                                                                                                  \
+        return kur_listener_on_type_batch(listener, &name##_type, name##__invoke_batch, (kur_function *)handler,       \
+                                          user);                                                                       \
     }                                                                                                                  \
     KUR__UNUSED static inline kur_status name##_emit(kur_delivery *delivery, const struct name *event,                 \
                                                      kur_error *error)                                                 \

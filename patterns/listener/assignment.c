@@ -301,7 +301,7 @@ static void revoked(kur_listener *listener, const kur_position *positions, size_
     kur__control_serve(listener, now_us);
     listener->is_apart = true;
     while (still_runs(listener, positions, count) && (now_us = kur_clock_monotonic_us()) < until_us) {
-        kur__control_hand_over(listener, now_us); /* of those that stay */
+        kur__hand_over(listener, now_us); /* of those that stay */
         kur__control_wait(listener, least((until_us - now_us) / 1000 + 1, 20));
         kur__control_serve(listener, kur_clock_monotonic_us());
     }

@@ -59,39 +59,50 @@ kur_status kur__control_watch(kur_listener *listener, int fd, kur_error *error)
 
 /* ---- Results, effects, releases ---- */
 
-static void take_result(kur_listener *listener, kur__work *work, int64_t now_us)
+/* It may wait for long, and would hold what was fetched with it. */
+static void copy_out(kur_listener *listener, kur__work *work)
 {
-    if (work->state == KUR__SETTLING) {
-        kur__effect_end(listener, work, now_us);
+    kur_record *copy = work->is_copy ? NULL : kur_record_copy(work->item, NULL);
+    if (copy == NULL)
+        return;
+    kur_consumer_free_records(listener->consumer, (kur_record *const *)&work->item, 1);
+    work->item = copy;
+    work->is_copy = true;
+}
+
+static void take_consequence(kur_listener *listener, kur__work *work)
+{
+    if (work->consequence == KUR__RETRIED)
+        atomic_fetch_add_explicit(&listener->retried, 1, memory_order_relaxed);
+    if (work->consequence == KUR__STALE)
+        atomic_fetch_add_explicit(&listener->stale, 1, memory_order_relaxed);
+    if (work->consequence == KUR__AGAIN && work->extra != NULL)
+        kur__extra_drop_emits(work->extra); /* of an attempt that does not count */
+    if (work->consequence == KUR__RETRIED || work->consequence == KUR__AGAIN)
+        copy_out(listener, work);
+    atomic_fetch_add_explicit(&listener->handled, !work->verdict.is_not_run, memory_order_relaxed);
+}
+
+/* One that settles, one that was run, or the first of a batch. */
+static void take_result(kur_listener *listener, kur__work *first, int64_t now_us)
+{
+    if (first->state == KUR__SETTLING) {
+        kur__effect_end(listener, first, now_us);
         return;
     }
-    if (work->is_deferred) {
-        work->is_deferred = false;
-        atomic_fetch_sub(&listener->deferred, 1);
-    }
-    const kur_record *record = work->item;
-    switch (kur__machine_outcome(&listener->machine, work, &work->verdict, now_us)) {
-    case KUR__FINISHED:
-        break;
-    case KUR__RETRIED:
-        atomic_fetch_add_explicit(&listener->retried, 1, memory_order_relaxed);
-        if (!work->is_copy) { /* it may wait for long, and would hold what was fetched with it */
-            kur_record *copy = kur_record_copy(record, NULL);
-            if (copy != NULL) {
-                kur_consumer_free_records(listener->consumer, (kur_record *const *)&work->item, 1);
-                work->item = copy;
-                work->is_copy = true;
-            }
+    listener->batches -= listener->is_batched;
+    for (kur__work *work = first; work != NULL; work = work->mate) {
+        if (work->is_deferred) {
+            work->is_deferred = false;
+            atomic_fetch_sub(&listener->deferred, 1);
         }
-        break;
-    case KUR__STALE:
-        atomic_fetch_add_explicit(&listener->stale, 1, memory_order_relaxed);
-        break;
-    case KUR__SETTLES:
-    case KUR__REJECTS:
-        break;
+        kur__machine_outcome(&listener->machine, work, &work->verdict, now_us);
     }
-    atomic_fetch_add_explicit(&listener->handled, 1, memory_order_relaxed);
+    for (kur__work *work = first, *next; work != NULL; work = next) {
+        next = work->mate;
+        work->mate = NULL;
+        take_consequence(listener, work);
+    }
 }
 
 static void take_results(kur_listener *listener, int64_t now_us)
@@ -160,8 +171,13 @@ void kur__control_untake(kur_listener *listener, int64_t now_us)
 {
     kur__work *back = NULL, *work;
     while ((work = kur__ring_claim(&listener->ring)) != NULL) {
-        work->next = back;
-        back = work;
+        bool is_batch = listener->is_batched && work->state != KUR__SETTLING;
+        listener->batches -= is_batch;
+        for (; work != NULL; work = is_batch ? work->mate : NULL) {
+            work->next = back;
+            back = work;
+            atomic_fetch_sub_explicit(&listener->unclaimed, is_batch, memory_order_relaxed);
+        }
     }
     /* The last that was handed over goes back first, so that in the end the first one stands in front. */
     for (; back != NULL; back = work) {
@@ -293,39 +309,6 @@ static bool poll_records(kur_listener *listener, int64_t now_us)
     return count > 0;
 }
 
-/* Up to `depth`. */
-void kur__control_hand_over(kur_listener *listener, int64_t now_us)
-{
-    kur__work *works[256];
-    uint64_t least = listener->options.dispatch == KUR_DISPATCH_THREAD ? (uint64_t)listener->options.concurrency : 64;
-    uint64_t size = kur__ring_size(&listener->ring), put = 0;
-    uint64_t deferred = (uint64_t)atomic_load_explicit(&listener->deferred, memory_order_relaxed);
-    uint64_t bound = (uint64_t)listener->options.deferred; /* each that is handed over may be deferred too */
-    if (listener->machine.is_stopping || deferred + size >= bound)
-        return;
-    if (size == 0 && listener->was_filled && listener->depth < KUR__RING / 2)
-        listener->depth *= 2;
-    else if (size > listener->depth / 2 && listener->depth > least)
-        listener->depth /= 2;
-    if (listener->depth < least)
-        listener->depth = least < KUR__RING ? least : KUR__RING;
-    listener->was_filled = false;
-    uint64_t depth = listener->depth < bound - deferred ? listener->depth : bound - deferred;
-    while (size + put < depth) {
-        size_t room = (size_t)(depth - size - put), most = sizeof works / sizeof *works;
-        size_t count = kur__machine_take(&listener->machine, now_us, works, room < most ? room : most);
-        for (size_t i = 0; i < count; i++)
-            if (!kur__ring_put(&listener->ring, works[i]))
-                kur__machine_untake(&listener->machine, works[i]);
-        put += count;
-        listener->was_filled = size + put >= listener->depth;
-        if (count < room && count < most)
-            break;
-    }
-    if (put > 0)
-        kur__workers_wake(listener, put);
-}
-
 /* ---- Requests, health, sleep ---- */
 
 static void take_requests(kur_listener *listener)
@@ -352,7 +335,9 @@ static void tell_health(kur_listener *listener)
     const kur__machine *machine = &listener->machine;
     atomic_store_explicit(&listener->held, (int64_t)machine->held, memory_order_relaxed);
     atomic_store_explicit(&listener->held_bytes, machine->held_bytes, memory_order_relaxed);
-    int64_t running = (int64_t)machine->running - (int64_t)kur__ring_size(&listener->ring);
+    int64_t waiting = listener->is_batched ? atomic_load_explicit(&listener->unclaimed, memory_order_relaxed)
+                                           : (int64_t)kur__ring_size(&listener->ring);
+    int64_t running = (int64_t)machine->running - waiting;
     /* What was rejected stands in the ring too, and does not run. */
     atomic_store_explicit(&listener->running, running > 0 ? running : 0, memory_order_relaxed);
     atomic_store_explicit(&listener->finished, machine->finished, memory_order_relaxed);
@@ -364,7 +349,7 @@ void kur__control_wait(kur_listener *listener, int timeout_ms)
     uint64_t value;
     atomic_store(&listener->control_sleeps, true);
     atomic_thread_fence(memory_order_seq_cst);
-    bool runs_low = kur__ring_size(&listener->ring) <= listener->depth / 4;
+    bool runs_low = listener->is_batched || kur__ring_size(&listener->ring) <= listener->depth / 4;
     if (runs_low && atomic_load(&listener->mailbox) != NULL)
         timeout_ms = 0;
     /* What the consumer has must not wake a thread that does not poll it now. */
@@ -386,6 +371,8 @@ static int sleep_ms(const kur_listener *listener, int64_t now_us)
     int64_t wake_us = kur__machine_wake_us(&listener->machine), longest_ms = listener->poll_ms;
     if (listener->machine.running > 0 && longest_ms > LOOK_MS)
         longest_ms = LOOK_MS;
+    if (listener->fill_by_us > now_us && listener->fill_by_us < wake_us)
+        wake_us = listener->fill_by_us;
     if (wake_us <= now_us)
         return 0;
     int64_t left_ms = (wake_us - now_us + 999) / 1000;
@@ -430,7 +417,7 @@ static void run(kur_listener *listener)
         bool had = poll_records(listener, now_us);
         if (listener->has_away)
             kur__drop_absent(listener);
-        kur__control_hand_over(listener, now_us);
+        kur__hand_over(listener, now_us);
         tell_health(listener);
         kur__broadcast_look(listener);
         kur__control_wait(listener, had ? 0 : sleep_ms(listener, now_us));

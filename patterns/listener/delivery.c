@@ -13,21 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "listener/shell.h"
-
-struct kur_delivery {
-    struct kur__worker *worker;
-    kur__work *work;
-    const kur_record *record;
-    kur_event_view event;
-    bool has_read;
-    kur_error broken; /* code is not KUR_OK when the record is not a valid event */
-    kur_outcome said;
-    int64_t delay_us;
-    bool has_delay;
-    bool is_deferred; /* then the work may have been finished by anybody, and is not touched any more */
-    int attempt;
-};
+#include "listener/delivery.h"
 
 /* ---- What is rarely needed ---- */
 
@@ -76,22 +62,21 @@ void kur__extra_say(struct kur__extra *extra, const char *cause, const char *rea
 
 /* ---- What handlers call ---- */
 
-static void read_event(kur_delivery *delivery)
+static void read_event(kur_delivery *delivery, kur_error *error)
 {
     if (delivery->has_read)
         return;
     delivery->has_read = true;
     delivery->event = KUR_EVENT_VIEW();
-    delivery->broken.code = KUR_OK;
-    kur_event_read(delivery->record, delivery->worker->arena, &delivery->event, &delivery->broken);
+    delivery->broken = kur_event_read(delivery->record, delivery->worker->arena, &delivery->event, error);
 }
 
 const kur_event_view *kur_delivery_event(kur_delivery *delivery)
 {
     if (delivery == NULL)
         return NULL;
-    read_event(delivery);
-    return delivery->broken.code == KUR_OK ? &delivery->event : NULL;
+    read_event(delivery, NULL);
+    return delivery->broken == KUR_OK ? &delivery->event : NULL;
 }
 
 const kur_record *kur_delivery_record(const kur_delivery *delivery)
@@ -165,6 +150,10 @@ kur_status kur_delivery_defer(kur_delivery *delivery, kur_ticket *ticket, kur_er
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is NULL", delivery == NULL ? "delivery" : "ticket");
     if (delivery->is_deferred)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the delivery was deferred before");
+    if (delivery->is_in_batch)
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE,
+                             "a record of a batch cannot be deferred: a listener with a batch handler needs each "
+                             "outcome when the handler returns");
     kur__work *work = delivery->work;
     /* Also of a copy: the handler may go on reading what it has, which goes when it has returned. */
     kur_record *copy = kur_record_copy(work->item, error);
@@ -250,47 +239,79 @@ static kur_outcome call_record_handler(kur_delivery *delivery, const struct kur_
     return handler->function(delivery, handler->user);
 }
 
+bool kur__delivery_decode(kur_delivery *delivery, const kur_type *type, void *event, kur_outcome *outcome)
+{
+    kur_error error = {0};
+    kur_status status = kur_event_decode(&delivery->event, type, delivery->worker->arena, event, &error);
+    if (status == KUR_ERROR_NO_MEMORY)
+        *outcome = kur_retry(delivery, "kurier.no_memory", "%s", error.message);
+    else if (status != KUR_OK)
+        *outcome = reject_with(delivery, "kurier.undecodable", &error);
+    return status == KUR_OK;
+}
+
 static kur_outcome call_typed(kur_delivery *delivery, const struct kur__handler *handler)
 {
-    kur_listener *listener = delivery->worker->listener;
-    kur_error error = {0};
-    if (delivery->event.data.data == NULL)
-        return listener->on_tombstone.function != NULL ? call_record_handler(delivery, &listener->on_tombstone)
-                                                       : count_unknown(delivery);
+    kur_outcome outcome;
     void *event = kur_arena_alloc(delivery->worker->arena, handler->type->size);
     if (event == NULL)
         return kur_retry(delivery, "kurier.no_memory", "out of memory: an event");
-    kur_status status = kur_event_decode(&delivery->event, handler->type, delivery->worker->arena, event, &error);
-    if (status == KUR_ERROR_NO_MEMORY)
-        return kur_retry(delivery, "kurier.no_memory", "%s", error.message);
-    if (status != KUR_OK)
-        return reject_with(delivery, "kurier.undecodable", &error);
+    if (!kur__delivery_decode(delivery, handler->type, event, &outcome))
+        return outcome;
     return handler->invoke(handler->function, delivery, event, handler->user);
 }
 
-static kur_outcome call_handler(kur_delivery *delivery)
+static bool has_handler(const struct kur__record_handler *handler)
+{
+    return handler->function != NULL || handler->batch != NULL;
+}
+
+int kur__delivery_route(kur_delivery *delivery, kur_outcome *outcome)
 {
     kur_listener *listener = delivery->worker->listener;
-    const struct kur__record_handler *any = &listener->on_record, *tombstone = &listener->on_tombstone;
-    if (listener->handler_count == 0 && any->function != NULL && tombstone->function == NULL)
-        return call_record_handler(delivery, any);
-    read_event(delivery);
-    if (delivery->broken.code == KUR_ERROR_NO_MEMORY)
-        return kur_retry(delivery, "kurier.no_memory", "%s", delivery->broken.message);
-    for (int i = 0; i < listener->handler_count && delivery->broken.code == KUR_OK; i++)
-        if (kur_event_is(&delivery->event, listener->handlers[i].type))
-            return call_typed(delivery, &listener->handlers[i]);
-    bool is_bare = delivery->broken.code == KUR_OK && delivery->event.type == NULL;
+    const struct kur__record_handler *tombstone = &listener->on_tombstone;
+    kur_error error = {0};
+    *outcome = KUR_NO_OUTCOME;
+    if (listener->handler_count == 0 && has_handler(&listener->on_record) && tombstone->function == NULL)
+        return KUR__FOR_RECORD;
+    read_event(delivery, &error);
+    if (delivery->broken == KUR_ERROR_NO_MEMORY) {
+        *outcome = kur_retry(delivery, "kurier.no_memory", "%s", error.message);
+        return KUR__FOR_NOBODY;
+    }
+    for (int i = 0; i < listener->handler_count && delivery->broken == KUR_OK; i++) {
+        if (!kur_event_is(&delivery->event, listener->handlers[i].type))
+            continue;
+        if (delivery->event.data.data != NULL)
+            return i;
+        if (tombstone->function != NULL)
+            return KUR__FOR_TOMBSTONE;
+        *outcome = count_unknown(delivery);
+        return KUR__FOR_NOBODY;
+    }
+    bool is_bare = delivery->broken == KUR_OK && delivery->event.type == NULL;
     if (is_bare && delivery->event.data.data == NULL && tombstone->function != NULL)
-        return call_record_handler(delivery, tombstone);
-    if (any->function != NULL)
-        return call_record_handler(delivery, any);
-    if (delivery->broken.code != KUR_OK)
-        return reject_with(delivery, "kurier.not_an_event", &delivery->broken);
-    if (listener->options.unknown == KUR_UNKNOWN_REJECT)
-        return kur_reject(delivery, "kurier.unknown_type", "nobody handles %s",
-                          delivery->event.type != NULL ? delivery->event.type : "a record without a type");
-    return count_unknown(delivery);
+        return KUR__FOR_TOMBSTONE;
+    if (has_handler(&listener->on_record))
+        return KUR__FOR_RECORD;
+    if (delivery->broken != KUR_OK)
+        *outcome = reject_with(delivery, "kurier.not_an_event", &error);
+    else if (listener->options.unknown == KUR_UNKNOWN_REJECT)
+        *outcome = kur_reject(delivery, "kurier.unknown_type", "nobody handles %s",
+                              delivery->event.type != NULL ? delivery->event.type : "a record without a type");
+    else
+        *outcome = count_unknown(delivery);
+    return KUR__FOR_NOBODY;
+}
+
+kur_outcome kur__delivery_call(kur_delivery *delivery, int handler)
+{
+    const kur_listener *listener = delivery->worker->listener;
+    if (handler == KUR__FOR_RECORD)
+        return call_record_handler(delivery, &listener->on_record);
+    if (handler == KUR__FOR_TOMBSTONE)
+        return call_record_handler(delivery, &listener->on_tombstone);
+    return call_typed(delivery, &listener->handlers[handler]);
 }
 
 /* ---- What it means ---- */
@@ -300,7 +321,7 @@ static int keeps(kur_outcome outcome)
     return outcome == KUR_DONE ? 1 : outcome == KUR_REJECT ? 2 : 3;
 }
 
-static void judge(kur_delivery *delivery, kur_outcome returned)
+void kur__delivery_judge(kur_delivery *delivery, kur_outcome returned)
 {
     kur__work *work = delivery->work;
     kur_outcome outcome =
@@ -323,25 +344,34 @@ static void judge(kur_delivery *delivery, kur_outcome returned)
                                    .delay_us = delivery->delay_us};
 }
 
+void kur__delivery_begin(kur_delivery *delivery, struct kur__worker *worker, kur__work *work)
+{
+    delivery->worker = worker;
+    delivery->work = work;
+    delivery->record = work->item;
+    delivery->has_read = false; /* only then there is something in `event` */
+    delivery->said = KUR_NO_OUTCOME;
+    delivery->attempt = work->attempts;
+    delivery->has_delay = delivery->is_deferred = delivery->is_in_batch = false;
+    delivery->delay_us = 0;
+    delivery->outcome = NULL;
+}
+
 bool kur__deliver(struct kur__worker *worker, kur__work *work)
 {
     kur_delivery delivery;
-    delivery.worker = worker;
-    delivery.work = work;
-    delivery.record = work->item;
-    delivery.has_read = false;
-    delivery.said = KUR_NO_OUTCOME;
-    delivery.attempt = work->attempts;
-    delivery.has_delay = delivery.is_deferred = false;
-    delivery.delay_us = 0;
-    kur_outcome returned = call_handler(&delivery);
+    kur_outcome returned = KUR_NO_OUTCOME;
+    kur__delivery_begin(&delivery, worker, work);
+    int handler = kur__delivery_route(&delivery, &returned);
+    if (handler != KUR__FOR_NOBODY)
+        returned = kur__delivery_call(&delivery, handler);
     if (delivery.is_deferred) {
         /* From here on the work may be finished by anybody, and is not looked at. */
         worker->done[worker->done_count++] = delivery.record;
         if (worker->done_count == sizeof worker->done / sizeof *worker->done)
             kur__worker_flush(worker);
     } else {
-        judge(&delivery, returned);
+        kur__delivery_judge(&delivery, returned);
     }
     if (delivery.has_read)
         kur_arena_reset(worker->arena);

@@ -1,9 +1,9 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Lanes: the unit of order. A lane is (partition, key), or the partition; one record of it runs at a time, the others
- * wait in the order of their offsets. Lanes live with the process and not with an assignment: what still runs for a
- * partition that went and came back keeps its lane until it returns.
+ * Lanes: the unit of order. A lane is (partition, key), or the partition; one record of it runs at a time, or some in
+ * one batch, the others wait in the order of their offsets. Lanes live with the process and not with an assignment:
+ * what still runs for a partition that went and came back keeps its lane until it returns.
  */
 #ifndef KURIER_PATTERNS_LISTENER_LANE_H
 #define KURIER_PATTERNS_LISTENER_LANE_H
@@ -16,9 +16,12 @@ struct kur__partition;
 typedef struct kur__lane {
     struct kur__lane *next; /* in its bucket */
     struct kur__partition *partition;
-    struct kur__work *current;      /* ready, parked for a retry, or running */
+    struct kur__work *current;      /* ready, parked for a retry, or running: the first of those that were taken */
     struct kur__work *first, *last; /* waiting behind it */
     uint64_t hash;
+    uint32_t taken;    /* together, and not through */
+    uint32_t out;      /* of these, not returned */
+    uint32_t rejected; /* nobody has taken them over yet: none of the lane runs */
     uint32_t key_size;
     unsigned char key[];
 } kur__lane;
@@ -31,6 +34,12 @@ typedef struct kur__lanes {
     size_t spares;
     uint64_t seed; /* of the hash, so that nobody outside can choose keys that collide */
 } kur__lanes;
+
+/* Whether nothing of it is on its way. */
+static inline bool kur__lane_is_idle(const kur__lane *lane)
+{
+    return lane->current == NULL && lane->rejected == 0;
+}
 
 /* The lane of a key, made when it is not there; NULL without memory. A key of no bytes is a key. */
 kur__lane *kur__lanes_get(kur__lanes *lanes, struct kur__partition *partition, kur_bytes key);

@@ -20,6 +20,7 @@
 
 enum {
     CONCURRENCY_MAX = 10000,
+    BATCH_MAX = 10000,
     AHEAD_SHARE = 64,
     AHEAD_MIN_KBYTES = 1024,
     FREE_MS = 5000, /* for what is left when nobody has stopped it before */
@@ -98,10 +99,15 @@ static kur_status check(kur_listener_options *options, kur_error *error)
         return wrong(error, ".dispatch is not a kur_dispatch");
     if (options->worker_stop != NULL && options->worker_start == NULL)
         return wrong(error, ".worker_stop needs .worker_start");
+    if (options->batch_records < 0 || options->batch_records > BATCH_MAX || options->batch_ms < 0)
+        return wrong(error, ".batch_records is not 1 to 10,000, or .batch_ms is negative");
     options->concurrency += options->concurrency == 0;
     options->deferred = options->deferred != 0 ? options->deferred : 1000;
     options->hold_records = options->hold_records != 0 ? options->hold_records : 10000;
     options->hold_kbytes = options->hold_kbytes != 0 ? options->hold_kbytes : 65536;
+    options->batch_records = options->batch_records != 0 ? options->batch_records : 500;
+    if (options->batch_records > options->hold_records)
+        options->batch_records = options->hold_records;
     options->commit_interval_ms = options->commit_interval_ms != 0 ? options->commit_interval_ms : 500;
     options->drain_ms = options->drain_ms == KUR_NONE ? 0 : options->drain_ms != 0 ? options->drain_ms : 5000;
     return KUR_OK;
@@ -238,52 +244,79 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *g
 
 /* ---- Handlers ---- */
 
-static kur_status refuse(kur_listener *listener, kur_status status, const char *what, kur_error *error)
+kur_status kur__listener_refuse(kur_listener *listener, kur_status status, const char *what)
 {
     if (listener->registration.code == KUR_OK)
         kur_error_set(&listener->registration, status, "%s", what);
-    return kur_error_set(error, status, "%s", what);
+    return status;
+}
+
+static kur_status register_typed(kur_listener *listener, const struct kur__handler *handler)
+{
+    if (listener == NULL)
+        return KUR_ERROR_INVALID_ARGUMENT;
+    bool is_whole = handler->type != NULL && handler->function != NULL &&
+                    (handler->invoke != NULL || handler->invoke_batch != NULL);
+    if (!is_whole)
+        return kur__listener_refuse(listener, KUR_ERROR_INVALID_ARGUMENT, "a handler is NULL");
+    if (listener->state != KUR__NEW)
+        return kur__listener_refuse(listener, KUR_ERROR_INVALID_STATE, "a handler was registered after the start");
+    if (listener->handler_count == KUR__HANDLERS)
+        return kur__listener_refuse(listener, KUR_ERROR_TOO_LARGE, "more than 64 handlers");
+    for (int i = 0; i < listener->handler_count; i++)
+        if (listener->handlers[i].type == handler->type)
+            return kur__listener_refuse(listener, KUR_ERROR_INVALID_STATE, "two handlers for one type");
+    listener->handlers[listener->handler_count++] = *handler;
+    listener->is_batched |= handler->invoke_batch != NULL;
+    return KUR_OK;
 }
 
 kur_status kur_listener_on(kur_listener *listener, const kur_type *type, kur_handler_invoke *invoke,
                            kur_function *handler, void *user)
 {
-    if (listener == NULL)
-        return KUR_ERROR_INVALID_ARGUMENT;
-    if (type == NULL || invoke == NULL || handler == NULL)
-        return refuse(listener, KUR_ERROR_INVALID_ARGUMENT, "a handler is NULL", NULL);
-    if (listener->state != KUR__NEW)
-        return refuse(listener, KUR_ERROR_INVALID_STATE, "a handler was registered after the start", NULL);
-    if (listener->handler_count == KUR__HANDLERS)
-        return refuse(listener, KUR_ERROR_TOO_LARGE, "more than 64 handlers", NULL);
-    for (int i = 0; i < listener->handler_count; i++)
-        if (listener->handlers[i].type == type)
-            return refuse(listener, KUR_ERROR_INVALID_STATE, "two handlers for one type", NULL);
-    listener->handlers[listener->handler_count++] = (struct kur__handler){type, invoke, handler, user};
-    return KUR_OK;
+    return register_typed(listener,
+                          &(struct kur__handler){.type = type, .invoke = invoke, .function = handler, .user = user});
 }
 
-static kur_status register_record(kur_listener *listener, struct kur__record_handler *to, kur_record_handler *handler,
-                                  void *user)
+kur_status kur_listener_on_type_batch(kur_listener *listener, const kur_type *type, kur_batch_invoke *invoke,
+                                      kur_function *handler, void *user)
 {
-    if (handler == NULL)
-        return refuse(listener, KUR_ERROR_INVALID_ARGUMENT, "a handler is NULL", NULL);
-    if (listener->state != KUR__NEW || to->function != NULL)
-        return refuse(listener, KUR_ERROR_INVALID_STATE, "a handler was registered twice, or after the start", NULL);
-    *to = (struct kur__record_handler){handler, user};
+    return register_typed(
+        listener, &(struct kur__handler){.type = type, .invoke_batch = invoke, .function = handler, .user = user});
+}
+
+static kur_status register_record(kur_listener *listener, struct kur__record_handler *to,
+                                  const struct kur__record_handler *handler)
+{
+    if (handler->function == NULL && handler->batch == NULL)
+        return kur__listener_refuse(listener, KUR_ERROR_INVALID_ARGUMENT, "a handler is NULL");
+    if (listener->state != KUR__NEW || to->function != NULL || to->batch != NULL)
+        return kur__listener_refuse(listener, KUR_ERROR_INVALID_STATE,
+                                    "a handler was registered twice, or after the start");
+    *to = *handler;
+    listener->is_batched |= handler->batch != NULL;
     return KUR_OK;
 }
 
 kur_status kur_listener_on_record(kur_listener *listener, kur_record_handler *handler, void *user)
 {
-    return listener != NULL ? register_record(listener, &listener->on_record, handler, user)
-                            : KUR_ERROR_INVALID_ARGUMENT;
+    return listener != NULL
+               ? register_record(listener, &listener->on_record, &(struct kur__record_handler){handler, NULL, user})
+               : KUR_ERROR_INVALID_ARGUMENT;
+}
+
+kur_status kur_listener_on_batch(kur_listener *listener, kur_batch_handler *handler, void *user)
+{
+    return listener != NULL
+               ? register_record(listener, &listener->on_record, &(struct kur__record_handler){NULL, handler, user})
+               : KUR_ERROR_INVALID_ARGUMENT;
 }
 
 kur_status kur_listener_on_tombstone(kur_listener *listener, kur_record_handler *handler, void *user)
 {
-    return listener != NULL ? register_record(listener, &listener->on_tombstone, handler, user)
-                            : KUR_ERROR_INVALID_ARGUMENT;
+    return listener != NULL
+               ? register_record(listener, &listener->on_tombstone, &(struct kur__record_handler){handler, NULL, user})
+               : KUR_ERROR_INVALID_ARGUMENT;
 }
 
 /* ---- Start ---- */
@@ -314,7 +347,7 @@ kur_status kur_listener_start(kur_listener *listener, kur_error *error)
     pthread_mutex_unlock(&listener->lock);
     if (!is_new)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the listener was started before");
-    if (listener->handler_count == 0 && listener->on_record.function == NULL)
+    if (listener->handler_count == 0 && listener->on_record.function == NULL && listener->on_record.batch == NULL)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the listener has no handler");
     kur_status status =
         listener->pattern != NULL

@@ -7,10 +7,6 @@
  * the one that is current there), among the parked, in the ready queue of its source, in the hands of a worker, or in
  * the queue of effects. All works of a source are linked as well, by offset, so that a source can end.
  *
- * A lane has one current record: ready, parked for a retry, or running. The lane goes on to the next when the handler's
- * work is done, not when its effect is durable: effects keep their order by themselves, in the producer, but for one
- * that has failed and comes again.
- *
  * When a source ends, what runs keeps its lane until it returns; everything else of it is gone at once. A work whose
  * source is dead is only there to be given back.
  *
@@ -111,65 +107,7 @@ void kur__work_release(kur__machine *machine, kur__work *work)
     kur__queue_push(&machine->released, work);
 }
 
-/* ---- Lanes ---- */
-
-static void make_ready(kur__machine *machine, kur__work *work)
-{
-    work->state = KUR__READY;
-    kur__queue_push(&work->source->ready, work);
-    kur__turn_push(machine, work->source);
-}
-
-/* The record at the head of a lane, or one that keeps no order. */
-static void start(kur__machine *machine, kur__work *work, int64_t now_us)
-{
-    if (work->due_us > now_us) {
-        work->state = KUR__PARKED;
-        kur__park(machine, work, work->due_us);
-    } else {
-        make_ready(machine, work);
-    }
-}
-
-static void put_lane(kur__machine *machine, kur__lane *lane)
-{
-    kur__partition *partition = lane->partition;
-    kur__lanes_put(&machine->lanes, lane);
-    kur__partition_put(machine, partition);
-}
-
-void kur__lane_leave(kur__machine *machine, kur__work *work, int64_t now_us)
-{
-    kur__lane *lane = work->lane;
-    work->lane = NULL;
-    if (lane == NULL)
-        return;
-    kur__work *next = lane->first;
-    lane->current = next;
-    if (next != NULL) {
-        lane->first = next->next;
-        start(machine, next, now_us);
-        return;
-    }
-    put_lane(machine, lane);
-}
-
-/* The lane that a record belongs to; `*lane` stays NULL when it keeps no order. */
-static bool find_lane(kur__machine *machine, kur__source *source, kur_bytes key, kur__lane **lane)
-{
-    if (machine->options.order == KUR_UNORDERED || (machine->options.order == KUR_ORDER_BY_KEY && key.data == NULL))
-        return true;
-    if (machine->options.order == KUR_ORDER_BY_PARTITION)
-        key = kur_bytes_of("", 0);
-    *lane = kur__lanes_get(&machine->lanes, source->partition, key);
-    if (*lane == NULL)
-        return false;
-    if ((*lane)->current == NULL)
-        source->partition->references++; /* a new lane */
-    return true;
-}
-
-/* ---- Admission and dispatch ---- */
+/* ---- Admission ---- */
 
 static void link_work(kur__machine *machine, kur__source *source, kur__work *work)
 {
@@ -196,15 +134,15 @@ kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, co
         return KUR__ADMITTED_NO_MEMORY;
     kur__lane *lane = NULL;
     kur__admission admission = KUR__ADMITTED_NO_MEMORY;
-    if (find_lane(machine, source, polled->key, &lane))
+    if (kur__lane_find(machine, source, polled->key, &lane))
         admission = kur__ledger_admit(&source->ledger, polled->offset);
     if (admission == KUR__ADMITTED_DONE) {
         source->is_dirty = true;
         machine->finished_since_commit++;
     }
     if (admission != KUR__ADMITTED) {
-        if (lane != NULL && lane->current == NULL)
-            put_lane(machine, lane);
+        if (lane != NULL && kur__lane_is_idle(lane))
+            kur__lane_put(machine, lane);
         work_free(machine, work);
         return admission;
     }
@@ -215,19 +153,7 @@ kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, co
                         .item = polled->item,
                         .bytes = polled->bytes};
     link_work(machine, source, work);
-    if (lane != NULL && lane->current != NULL) {
-        work->state = KUR__WAITING;
-        work->next = NULL;
-        if (lane->first == NULL)
-            lane->first = work;
-        else
-            lane->last->next = work;
-        lane->last = work;
-    } else {
-        if (lane != NULL)
-            lane->current = work;
-        start(machine, work, now_us);
-    }
+    kur__lane_enter(machine, work, now_us);
     kur__flow_update(machine, source);
     return KUR__ADMITTED;
 }
@@ -241,7 +167,7 @@ static void queue_effect(kur__machine *machine, kur__work *work)
 }
 
 /* Those whose time has come: to run, or for their effect to be tried again. */
-static void wake_parked(kur__machine *machine, int64_t now_us)
+void kur__wake_parked(kur__machine *machine, int64_t now_us)
 {
     while (machine->parked_count > 0 && machine->parked[0]->due_us <= now_us) {
         kur__work *work = machine->parked[0];
@@ -249,38 +175,11 @@ static void wake_parked(kur__machine *machine, int64_t now_us)
         if (work->state == KUR__SETTLING)
             queue_effect(machine, work);
         else
-            make_ready(machine, work);
+            kur__make_ready(machine, work);
     }
 }
 
-size_t kur__machine_take(kur__machine *machine, int64_t now_us, kur__work **works, size_t capacity)
-{
-    size_t count = 0;
-    if (machine->is_stopping)
-        return 0;
-    wake_parked(machine, now_us);
-    while (count < capacity && machine->first_turn != NULL) {
-        kur__source *source = machine->first_turn;
-        machine->first_turn = source->next_turn;
-        source->has_turn = false;
-        kur__work *work = source->state == KUR__ACTIVE ? kur__queue_pop(&source->ready) : NULL;
-        if (work == NULL)
-            continue;
-        kur__turn_push(machine, source);
-        work->state = KUR__RUNNING;
-        work->attempts++;
-        source->running++;
-        machine->running++;
-        works[count++] = work;
-    }
-    return count;
-}
-
-static void not_running(kur__machine *machine, kur__work *work)
-{
-    work->source->running--;
-    machine->running--;
-}
+/* ---- Outcomes ---- */
 
 /* A running record of an epoch that has ended has returned. */
 static void bury(kur__machine *machine, kur__work *work, int64_t now_us)
@@ -291,26 +190,6 @@ static void bury(kur__machine *machine, kur__work *work, int64_t now_us)
     kur__source_free_if_over(machine, source);
     kur__flow_update_sum(machine);
 }
-
-void kur__machine_untake(kur__machine *machine, kur__work *work)
-{
-    not_running(machine, work);
-    work->attempts--;
-    if (work->source->state == KUR__DEAD) {
-        bury(machine, work, INT64_MIN);
-        return;
-    }
-    /* In front: it was the first, and in its lane it still is. */
-    kur__queue *ready = &work->source->ready;
-    work->state = KUR__READY;
-    work->next = ready->first;
-    if (ready->first == NULL)
-        ready->last = work;
-    ready->first = work;
-    kur__turn_push(machine, work->source);
-}
-
-/* ---- Outcomes ---- */
 
 void kur__finish(kur__machine *machine, kur__work *work)
 {
@@ -333,7 +212,11 @@ void kur__finish(kur__machine *machine, kur__work *work)
 
 static void settle(kur__machine *machine, kur__work *work, kur__effect effect, int64_t now_us)
 {
+    kur__lane *lane = effect == KUR__EFFECT_REJECT ? work->lane : NULL;
+    if (lane != NULL)
+        lane->rejected++; /* which holds it until somebody has taken the record over */
     kur__lane_leave(machine, work, now_us);
+    work->lane = lane;
     work->state = KUR__SETTLING;
     work->effect = (uint8_t)effect;
     work->source->settling++;
@@ -358,14 +241,19 @@ static bool may_retry(kur__machine *machine, kur__work *work, const kur__verdict
     return options->timeout_us == 0 || *due_us - work->first_us <= options->timeout_us;
 }
 
-kur__consequence kur__machine_outcome(kur__machine *machine, kur__work *work, const kur__verdict *verdict,
-                                      int64_t now_us)
+kur__consequence kur__conclude(kur__machine *machine, kur__work *work, int64_t now_us)
 {
     int64_t due_us;
-    not_running(machine, work);
+    const kur__verdict *verdict = &work->verdict;
+    work->source->running--;
+    machine->running--;
     if (work->source->state == KUR__DEAD) {
         bury(machine, work, now_us);
         return KUR__STALE;
+    }
+    if (verdict->is_not_run) {
+        work->attempts--;
+        return KUR__AGAIN;
     }
     if (verdict->outcome == KUR_DONE && !verdict->has_emits && !machine->options.exactly_once) {
         kur__lane_leave(machine, work, now_us);
@@ -377,8 +265,8 @@ kur__consequence kur__machine_outcome(kur__machine *machine, kur__work *work, co
         return KUR__SETTLES;
     }
     if (verdict->outcome != KUR_REJECT && may_retry(machine, work, verdict, now_us, &due_us)) {
-        work->state = KUR__PARKED; /* and stays its lane's current one */
-        kur__park(machine, work, due_us);
+        work->due_us = due_us;
+        work->is_alone = !verdict->has_delay;
         return KUR__RETRIED;
     }
     settle(machine, work, KUR__EFFECT_REJECT, now_us);
@@ -387,7 +275,7 @@ kur__consequence kur__machine_outcome(kur__machine *machine, kur__work *work, co
 
 kur__work *kur__machine_next_effect(kur__machine *machine, int64_t now_us)
 {
-    wake_parked(machine, now_us);
+    kur__wake_parked(machine, now_us);
     for (;;) {
         kur__work *work = kur__queue_pop(&machine->effects);
         if (work == NULL)
@@ -404,6 +292,8 @@ void kur__machine_effect(kur__machine *machine, kur__work *work, bool is_durable
 {
     kur__source *source = work->source;
     work->issued = false;
+    if (is_durable || source->state == KUR__DEAD)
+        kur__lane_leave(machine, work, now_us); /* which one that was rejected has held */
     if (is_durable && source->state != KUR__DEAD && machine->options.exactly_once) {
         work->effect = KUR__EFFECT_TRANSACTION; /* it was rejected, and somebody has it */
         work->tries = 0;
@@ -443,13 +333,17 @@ kur_status kur__machine_init(kur__machine *machine, const kur__machine_options *
 
 void kur__machine_done(kur__machine *machine)
 {
+    for (kur__source *source = machine->oldest; source != NULL; source = source->newer)
+        for (kur__work *work = source->oldest; work != NULL; work = work->newer)
+            if (work->lane != NULL)
+                work->lane->first = NULL;
     while (machine->oldest != NULL) {
         kur__source *source = machine->oldest;
         source->in_commit = 0;
         while (source->oldest != NULL) {
             kur__work *work = source->oldest;
-            if (work->lane != NULL && work->state != KUR__WAITING)
-                put_lane(machine, work->lane);
+            if (work->state != KUR__WAITING)
+                kur__lane_leave(machine, work, INT64_MIN);
             kur__work_release(machine, work);
         }
         atomic_store(&source->state, KUR__DEAD);

@@ -55,12 +55,14 @@ typedef struct kur__verdict {
     bool has_emits;   /* with KUR_DONE: they have to be durable first */
     bool has_delay;   /* with KUR_RETRY: after delay_us, not as the policy says */
     bool is_hopeless; /* with KUR_RETRY: a cause that is not tried again */
+    bool is_not_run;  /* nobody has seen it: it comes again, and that was no attempt */
 } kur__verdict;
 
 /* A record in the machine's hands. */
 typedef struct kur__work {
     struct kur__work *next;          /* in the one queue that it stands in */
     struct kur__work *newer, *older; /* all of its source, by offset */
+    struct kur__work *mate;          /* the next of its batch, from take to outcome */
     struct kur__source *source;
     kur__lane *lane; /* NULL: it keeps no order */
     int64_t offset;
@@ -73,8 +75,10 @@ typedef struct kur__work {
     int32_t tries;    /* of its effect, failed */
     uint8_t state;
     uint8_t effect;
-    bool issued;      /* its effect is in the shell's hands */
-    bool is_left_out; /* the shell's: this transaction cannot be committed because of it */
+    uint8_t consequence; /* a kur__consequence: of what was said last */
+    bool issued;         /* its effect is in the shell's hands */
+    bool is_alone;       /* it has failed: a batch of its own */
+    bool is_left_out;    /* the shell's: this transaction cannot be committed because of it */
     /* The shell's: written by whoever has the work in hands while it runs or settles. */
     bool is_copy;
     bool is_deferred;
@@ -250,6 +254,15 @@ kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, co
 /* Records to run, in turns between sources and lanes: up to `capacity`. They are running from now on. */
 size_t kur__machine_take(kur__machine *machine, int64_t now_us, kur__work **works, size_t capacity);
 
+/*
+ * A batch: the first of up to `most` records, linked by `mate`; or NULL. Those of a lane come one after the other, in
+ * their order. One that has failed without a delay of its own is a batch alone.
+ */
+kur__work *kur__machine_take_batch(kur__machine *machine, int64_t now_us, size_t most);
+
+/* How many a batch could hold now, about; `most` also when waiting would bring no more. */
+size_t kur__machine_count_ready(kur__machine *machine, int64_t now_us, size_t most);
+
 /* What of a record is still the machine's concern: false when its epoch has ended. Any thread, while it runs. */
 static inline bool kur__work_is_current(const kur__work *work)
 {
@@ -257,7 +270,7 @@ static inline bool kur__work_is_current(const kur__work *work)
     return state == KUR__ACTIVE || state == KUR__REVOKING;
 }
 
-/* Gives a record back that was taken and not begun. */
+/* Gives a record back that was taken and not begun. Of a batch: all, the last first. */
 void kur__machine_untake(kur__machine *machine, kur__work *work);
 
 typedef enum kur__consequence {
@@ -265,10 +278,15 @@ typedef enum kur__consequence {
     KUR__RETRIED,
     KUR__SETTLES,
     KUR__REJECTS, /* settles by KUR__EFFECT_REJECT */
-    KUR__STALE    /* of an epoch that has ended: ignored */
+    KUR__STALE,   /* of an epoch that has ended: ignored */
+    KUR__HELD,    /* others of its lane are out: known when the last of them has returned */
+    KUR__AGAIN    /* ignored, for one before it in its lane comes again, or since it was not run */
 } kur__consequence;
 
-/* What a handler has said of a running record. */
+/*
+ * What a handler has said of a running record. Those of a lane that were taken together may return in any order; what
+ * becomes of all of them is known with the last, and stands in each work's `consequence` until it is given back.
+ */
 kur__consequence kur__machine_outcome(kur__machine *machine, kur__work *work, const kur__verdict *verdict,
                                       int64_t now_us);
 
@@ -363,8 +381,22 @@ void kur__queue_forget(kur__queue *queue, const kur__source *source);
 void kur__queue_push(kur__queue *queue, kur__work *work);
 kur__work *kur__queue_pop(kur__queue *queue);
 
-/* A record leaves its lane, and the next one in it starts. */
+/* What the outcome of a running record means; one that comes again is not put back yet. */
+kur__consequence kur__conclude(kur__machine *machine, kur__work *work, int64_t now_us);
+
+/* Those whose time has come: to run, or for their effect to be tried again. */
+void kur__wake_parked(kur__machine *machine, int64_t now_us);
+void kur__make_ready(kur__machine *machine, kur__work *work);
+
+/* The lane that a record belongs to; `*lane` stays NULL when it keeps no order. False: no memory. */
+bool kur__lane_find(kur__machine *machine, kur__source *source, kur_bytes key, kur__lane **lane);
+void kur__lane_enter(kur__machine *machine, kur__work *work, int64_t now_us);
+
+/* A record leaves its lane, and when it was the last that was on its way there, the next one starts. */
 void kur__lane_leave(kur__machine *machine, kur__work *work, int64_t now_us);
+
+/* One in which there is nothing. */
+void kur__lane_put(kur__machine *machine, kur__lane *lane);
 
 /* Out of its source, and the item back to the shell. Its lane and its queue have let it go before. */
 void kur__work_release(kur__machine *machine, kur__work *work);

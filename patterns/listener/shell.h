@@ -4,7 +4,7 @@
  * The listener around its decisions: one control thread, N workers, and what lies between them.
  *
  *     control thread (control.c)                        workers (worker.c), or the caller's thread
- *       polls, asks the machine, commits,     ring ───▶ claim a record each, one at a time
+ *       polls, asks the machine, commits,     ring ───▶ claim a record each, one at a time, or a batch
  *       serves the producer              ◀─── mailbox   push what was said of it
  *
  * The machine, the consumer and the producer belong to the control thread alone. A work belongs to a worker from the
@@ -49,15 +49,19 @@ struct kur__extra {
     char reason[KUR__REASON];
 };
 
+/* One of `invoke` and `invoke_batch`. */
 struct kur__handler {
     const kur_type *type;
     kur_handler_invoke *invoke;
+    kur_batch_invoke *invoke_batch;
     kur_function *function;
     void *user;
 };
 
+/* One of `function` and `batch`, or neither. */
 struct kur__record_handler {
     kur_record_handler *function;
+    kur_batch_handler *batch;
     void *user;
 };
 
@@ -68,6 +72,7 @@ struct kur__worker {
     _Atomic int64_t since_us;     /* in a handler since then; 0: in none */
     void *state;
     kur_arena *arena;
+    struct kur__batch *batch;   /* room for one, in a listener of batches */
     const kur_record *done[64]; /* to be freed together */
     size_t done_count;
 };
@@ -110,6 +115,7 @@ struct kur_listener {
     struct kur__handler handlers[KUR__HANDLERS];
     int handler_count;
     struct kur__record_handler on_record, on_tombstone;
+    bool is_batched;        /* what is handed over are batches */
     kur_error registration; /* the first that failed */
 
     /* Of the control thread alone. */
@@ -124,6 +130,8 @@ struct kur_listener {
     kur__source *seen_source; /* forgotten at each change of sources */
     _Atomic uint64_t depth;   /* how much is handed over ahead; workers read it */
     bool was_filled;          /* the ring, when something was handed over last */
+    int batches;              /* handed over, and not come back */
+    int64_t fill_by_us;       /* the next batch waits until then to become full; 0: none does */
     int poll_ms;              /* never longer without a poll */
     int64_t next_error_us;
     int64_t next_emit_warning_us;
@@ -162,6 +170,7 @@ struct kur_listener {
     struct kur__request *requests;
 
     atomic_int deferred;
+    _Atomic int64_t unclaimed; /* records of batches that no worker has claimed */
     _Atomic int64_t handled, finished, retried, rejected_count, unknown, gaps, stale, untold;
     _Atomic int64_t rebalances, lost;
     _Atomic int64_t held, held_bytes, assigned, running;
@@ -182,7 +191,11 @@ void kur__workers_stop(kur_listener *listener);
 void kur__worker_run(struct kur__worker *worker, kur__work *work);
 /* Gives the records back that were finished. */
 void kur__worker_flush(struct kur__worker *worker);
-/* Hands a work back to the control thread; any thread. `wakes`: at once. */
+/* Control thread: fills the ring with what may run. */
+void kur__hand_over(kur_listener *listener, int64_t now_us);
+/* A record is done for good: it is given back with others. */
+void kur__worker_keep_done(struct kur__worker *worker, kur__work *work);
+/* Hands a work, or a batch by its first, back to the control thread; any thread. `wakes`: at once. */
 void kur__mailbox_push(kur_listener *listener, kur__work *work, bool wakes);
 void kur__control_wake(kur_listener *listener);
 
@@ -197,6 +210,15 @@ void kur__extra_free(kur__work *work);
 /* What an attempt has emitted that came to nothing. */
 void kur__extra_drop_emits(struct kur__extra *extra);
 void kur__extra_say(struct kur__extra *extra, const char *cause, const char *reason);
+
+/* ---- batch.c ---- */
+
+struct kur__batch *kur__batch_new(size_t capacity);
+void kur__batch_free(struct kur__batch *batch);
+/* Runs the handlers for a batch, and fills in the verdict of each of its works. */
+void kur__deliver_batch(struct kur__worker *worker, kur__work *first);
+/* Control thread: hands as many over as there are workers for; how many records that were. */
+uint64_t kur__batch_hand_over(kur_listener *listener, int64_t now_us);
 
 /* ---- ticket.c ---- */
 
@@ -238,8 +260,6 @@ void kur__restart(kur_listener *listener, const char *topic, int32_t partition, 
 void kur__commit_round(kur_listener *listener, kur__source *only, int timeout_ms, int64_t now_us);
 /* What the control thread does between two polls: results, effects, releases. */
 void kur__control_serve(kur_listener *listener, int64_t now_us);
-/* Fills the ring with what may run. */
-void kur__control_hand_over(kur_listener *listener, int64_t now_us);
 /* Takes back what no worker has claimed. */
 void kur__control_untake(kur_listener *listener, int64_t now_us);
 /* Waits for a result, or for the time. */
@@ -263,6 +283,9 @@ void kur__broadcast_done(kur_listener *listener);
 void kur__requests_free(struct kur__request *request);
 
 /* ---- listener.c ---- */
+
+/* Keeps what is wrong with a registration, and returns its status. */
+kur_status kur__listener_refuse(kur_listener *listener, kur_status status, const char *what);
 
 /* kur_listeners_run looks again. Any thread, and signal handlers. */
 void kur__listener_wake_run(kur_listener *listener);

@@ -221,9 +221,9 @@ static void clear(kur__machine *machine, kur__source *source)
         if (work->state == KUR__SETTLING) {
             source->settling--;
             machine->settling--;
-        } else if (work->state != KUR__WAITING) {
-            kur__lane_leave(machine, work, INT64_MIN);
         }
+        if (work->state != KUR__WAITING)
+            kur__lane_leave(machine, work, INT64_MIN);
         kur__work_release(machine, work);
     }
 }

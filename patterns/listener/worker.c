@@ -81,6 +81,47 @@ void kur__workers_wake(kur_listener *listener, uint64_t count)
     pthread_mutex_unlock(&listener->idle_lock);
 }
 
+/* Fills the ring up to `depth`. */
+static uint64_t hand_over_singles(kur_listener *listener, int64_t now_us)
+{
+    kur__work *works[256];
+    uint64_t least = listener->options.dispatch == KUR_DISPATCH_THREAD ? (uint64_t)listener->options.concurrency : 64;
+    uint64_t size = kur__ring_size(&listener->ring), put = 0;
+    uint64_t deferred = (uint64_t)atomic_load_explicit(&listener->deferred, memory_order_relaxed);
+    uint64_t bound = (uint64_t)listener->options.deferred; /* each that is handed over may be deferred too */
+    if (deferred + size >= bound)
+        return 0;
+    if (size == 0 && listener->was_filled && listener->depth < KUR__RING / 2)
+        listener->depth *= 2;
+    else if (size > listener->depth / 2 && listener->depth > least)
+        listener->depth /= 2;
+    if (listener->depth < least)
+        listener->depth = least < KUR__RING ? least : KUR__RING;
+    listener->was_filled = false;
+    uint64_t depth = listener->depth < bound - deferred ? listener->depth : bound - deferred;
+    while (size + put < depth) {
+        size_t room = (size_t)(depth - size - put), most = sizeof works / sizeof *works;
+        size_t count = kur__machine_take(&listener->machine, now_us, works, room < most ? room : most);
+        for (size_t i = 0; i < count; i++)
+            if (!kur__ring_put(&listener->ring, works[i]))
+                kur__machine_untake(&listener->machine, works[i]);
+        put += count;
+        listener->was_filled = size + put >= listener->depth;
+        if (count < room && count < most)
+            break;
+    }
+    return put;
+}
+
+void kur__hand_over(kur_listener *listener, int64_t now_us)
+{
+    if (listener->machine.is_stopping)
+        return;
+    uint64_t put = listener->is_batched ? kur__batch_hand_over(listener, now_us) : hand_over_singles(listener, now_us);
+    if (put > 0)
+        kur__workers_wake(listener, put);
+}
+
 /* ---- Mailbox ---- */
 
 void kur__control_wake(kur_listener *listener)
@@ -113,6 +154,14 @@ void kur__worker_flush(struct kur__worker *worker)
     worker->done_count = 0;
 }
 
+void kur__worker_keep_done(struct kur__worker *worker, kur__work *work)
+{
+    worker->done[worker->done_count++] = work->item;
+    work->item = NULL;
+    if (worker->done_count == sizeof worker->done / sizeof *worker->done)
+        kur__worker_flush(worker);
+}
+
 void kur__worker_run(struct kur__worker *worker, kur__work *work)
 {
     kur_listener *listener = worker->listener;
@@ -120,21 +169,19 @@ void kur__worker_run(struct kur__worker *worker, kur__work *work)
     atomic_store_explicit(&worker->since_us, begin_us, memory_order_relaxed);
     if (work->state == KUR__SETTLING) {
         kur__deliver_rejected(worker, work);
+    } else if (listener->is_batched) {
+        kur__deliver_batch(worker, work);
     } else {
         work->since_us = begin_us;
         if (!kur__deliver(worker, work)) { /* deferred: whoever has the ticket hands it back */
             atomic_store_explicit(&worker->since_us, 0, memory_order_relaxed);
             return;
         }
-        if (work->verdict.outcome == KUR_DONE && !work->verdict.has_emits) {
-            worker->done[worker->done_count++] = work->item;
-            work->item = NULL;
-            if (worker->done_count == sizeof worker->done / sizeof *worker->done)
-                kur__worker_flush(worker);
-        }
+        if (work->verdict.outcome == KUR_DONE && !work->verdict.has_emits)
+            kur__worker_keep_done(worker, work);
     }
     atomic_store_explicit(&worker->since_us, 0, memory_order_relaxed);
-    bool is_slow = kur_clock_monotonic_us() - begin_us >= SLOW_US;
+    bool is_slow = listener->is_batched || kur_clock_monotonic_us() - begin_us >= SLOW_US;
     bool runs_low = kur__ring_size(&listener->ring) <= listener->depth / 4;
     KUR__CRASH_POINT("handled");
     kur__mailbox_push(listener, work, is_slow || runs_low);
@@ -212,7 +259,8 @@ kur_status kur__workers_start(kur_listener *listener, kur_error *error)
         struct kur__worker *worker = &listener->workers[i];
         worker->listener = listener;
         worker->arena = kur_arena_new();
-        if (worker->arena == NULL) {
+        worker->batch = listener->is_batched ? kur__batch_new((size_t)listener->options.batch_records) : NULL;
+        if (worker->arena == NULL || (listener->is_batched && worker->batch == NULL)) {
             status = kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: workers");
         } else if (has_threads) {
             int failed = kur_thread_start(&worker->thread, run_worker, worker);
@@ -239,6 +287,7 @@ void kur__workers_stop(kur_listener *listener)
         else if (listener->options.dispatch == KUR_DISPATCH_CALLER)
             stop_worker(worker);
         kur_arena_free(worker->arena);
+        kur__batch_free(worker->batch);
     }
     kur_free(listener->workers);
     listener->workers = NULL;

@@ -312,7 +312,7 @@ START_TEST(test_listener_handlers__handlers_run_in_the_callers_loop)
     kur_client *client = support_client();
     const char *topic = support_topic(2), *group = support_name("loop");
     for (int i = 0; i < 2000; i++)
-        send_text(client, topic, i % 2, "k", i == 1500 ? "reject" : "x");
+        send_text(client, topic, i % 2, i == 1500 ? "bad" : "k", i == 1500 ? "reject" : "x");
     flush(client);
     kur_listener *listener =
         listen(client, &KUR_LISTENER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER, .on_rejected = refuse_rejected), topic,

@@ -26,7 +26,29 @@ bool checker_same_lane(const struct checker *checker, const struct entry *a, con
     return checker->order == 1 || (checker->order == 0 && a->key >= 0 && a->key == b->key);
 }
 
-void checker_start(struct checker *checker, struct log *log, int partition, int64_t offset, bool is_owner,
+/* Those in front of a record in its lane have returned for good, or stand in its batch. */
+static void check_order(struct checker *checker, const struct log *log, int partition, int64_t offset, int batch,
+                        const char *what)
+{
+    const struct entry *entry = &log->entries[offset];
+    for (int64_t before = log->start; before < offset && checker->order != 2; before++) {
+        const struct entry *other = &log->entries[before];
+        if (!other->exists || !checker_same_lane(checker, entry, other))
+            continue;
+        checker->looked[RULE_ORDER]++;
+        if (!other->returned && (batch == 0 || other->batch != batch))
+            checker_fail(checker, RULE_ORDER, "%d@%ld %s before %ld has returned", partition, (long)offset, what,
+                         (long)before);
+    }
+}
+
+void checker_return(struct checker *checker, struct log *log, int partition, int64_t offset)
+{
+    check_order(checker, log, partition, offset, 0, "counts");
+    log->entries[offset].returned = true;
+}
+
+void checker_start(struct checker *checker, struct log *log, int partition, int64_t offset, int batch, bool is_owner,
                    bool is_first, int64_t early_us)
 {
     struct entry *entry = &log->entries[offset];
@@ -37,15 +59,8 @@ void checker_start(struct checker *checker, struct log *log, int partition, int6
         checker_fail(checker, RULE_ORDER, "%d@%ld starts and does not exist", partition, (long)offset);
     if (early_us > 0)
         checker_fail(checker, RULE_EARLY, "%d@%ld starts %ld µs early", partition, (long)offset, (long)early_us);
-    for (int64_t before = log->start; before < offset && checker->order != 2; before++) {
-        const struct entry *other = &log->entries[before];
-        if (!other->exists || !checker_same_lane(checker, entry, other))
-            continue;
-        checker->looked[RULE_ORDER]++;
-        if (!other->returned)
-            checker_fail(checker, RULE_ORDER, "%d@%ld starts before %ld has returned", partition, (long)offset,
-                         (long)before);
-    }
+    check_order(checker, log, partition, offset, batch, "starts");
+    entry->batch = batch;
     entry->starts++;
     if (entry->durable && is_first) {
         checker->duplicates++;

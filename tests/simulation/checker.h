@@ -6,17 +6,14 @@
  *
  *     lost        at the end each record that the log holds has had its effect
  *     commit      what lies below a committed offset, or is called finished by its text, has had its effect
- *     order       a record does not start before those in front of it in its lane have returned for good
- *     twice       of a lane one record runs at a time in a process
- *     zombie      a record starts, and a commit is made, only where the partition is owned
- *     early       no record starts before it is due
- *     duplicate   no more records start again than crashes and rebalances explain
- *     memory      what is held stays within the bound
- *     backwards   the commits of an epoch only go up
- *     liveness    when faults stop, everything is finished and committed
- *     attempts    no record is tried more often than the policy says
- *     release     each record that was taken in is given back once, and not while it is in use
- *     exactly     exactly-once, the outcome of a record is in one committed transaction
+ *     order       a record does not start before those in front of it in its lane have returned for good, or were
+ * started in the same batch; and what is said of it does not count before twice       of a lane one record runs at a
+ * time in a process zombie      a record starts, and a commit is made, only where the partition is owned early       no
+ * record starts before it is due duplicate   no more records start again than crashes and rebalances explain memory
+ * what is held stays within the bound backwards   the commits of an epoch only go up liveness    when faults stop,
+ * everything is finished and committed attempts    no record is tried more often than the policy says release     each
+ * record that was taken in is given back once, and not while it is in use exactly     exactly-once, the outcome of a
+ * record is in one committed transaction
  */
 #ifndef KURIER_TESTS_SIMULATION_CHECKER_H
 #define KURIER_TESTS_SIMULATION_CHECKER_H
@@ -40,6 +37,7 @@ struct entry {
     bool durable;    /* its effect is */
     int effects;     /* committed transactions that hold its outcome */
     int excused;     /* how many more than one of them are explained: a seek, a log that was cut */
+    int batch;       /* in which it was started last */
     int64_t version; /* no two records have the same, also at one offset after each other */
 };
 
@@ -86,9 +84,15 @@ void checker_fail(struct checker *checker, enum rule rule, const char *format, .
 /* Whether two records are in the same lane. */
 bool checker_same_lane(const struct checker *checker, const struct entry *a, const struct entry *b);
 
-/* A handler begins (for the first time in its epoch, or again), `early_us` before it is due; 0: it is due. */
-void checker_start(struct checker *checker, struct log *log, int partition, int64_t offset, bool is_owner,
+/*
+ * A handler begins (for the first time in its epoch, or again), `early_us` before it is due; 0: it is due. `batch` is
+ * the number of its batch; 0: it has none.
+ */
+void checker_start(struct checker *checker, struct log *log, int partition, int64_t offset, int batch, bool is_owner,
                    bool is_first, int64_t early_us);
+
+/* What was said of a record counts for good. */
+void checker_return(struct checker *checker, struct log *log, int partition, int64_t offset);
 
 /*
  * The broker has taken a commit over. What is at or above `known_to` has been cut off and written anew since the member

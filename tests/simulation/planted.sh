@@ -41,7 +41,7 @@ sanitize=(-fsanitize=address,undefined -fno-sanitize-recover=undefined)
 compile() { # file, object, further flags…
     gcc "${flags[@]}" "${sanitize[@]}" "${@:3}" -c "$1" -o "$2"
 }
-for file in "$root"/patterns/listener/{machine,source,transaction,flow,commit,park,lane,ledger,ledger_text}.c "$here"/{checker,world,transactions,main}.c "$root"/src/base/{error,memory,bytes,base64,utf8}.c; do
+for file in "$root"/patterns/listener/{machine,order,source,transaction,flow,commit,park,lane,ledger,ledger_text}.c "$here"/{checker,world,transactions,main}.c "$root"/src/base/{error,memory,bytes,base64,utf8}.c; do
     compile "$file" "$work/$(basename "$file" .c).o" "-I$root/patterns" &
     [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
 done

@@ -129,49 +129,88 @@ static void release_all(struct world *world, struct member *member)
     }
 }
 
+/* One of a batch, or one by itself: `batch` is 0. */
+static void start_handler(struct world *world, int index, kur__work *work, int batch, int64_t takes_us)
+{
+    struct member *member = &world->members[index];
+    struct item *item = work->item;
+    struct log *log = &world->logs[item->partition];
+    say(world, "%c starts %d@%ld%s", 'A' + index, item->partition, (long)item->offset,
+        is_there(log, item) && log->entries[item->offset].durable ? ", again" : "");
+    world->checker.looked[RULE_EARLY] += item->due_us > 0;
+    for (int j = 0; j < world->items_count; j++) {
+        const struct item *other = &world->items[j];
+        if (!other->is_running || other->serial != item->serial || other->partition != item->partition ||
+            !is_there(log, other) || !is_there(log, item))
+            continue;
+        world->checker.looked[RULE_TWICE]++;
+        if (checker_same_lane(&world->checker, &log->entries[other->offset], &log->entries[item->offset]) &&
+            (batch == 0 || log->entries[other->offset].batch != batch))
+            checker_fail(&world->checker, RULE_TWICE, "%d@%ld starts while %ld runs", item->partition,
+                         (long)item->offset, (long)other->offset);
+    }
+    if (is_there(log, item))
+        checker_start(&world->checker, log, item->partition, item->offset, batch, member->owns[item->partition],
+                      work->attempts == 1, item->due_us - world->now_us);
+    item->is_running = true;
+    world->checker.looked[RULE_ATTEMPTS] += item->starts > 0;
+    if (++item->starts > world->options.attempts && world->options.attempts > 0)
+        checker_fail(&world->checker, RULE_ATTEMPTS, "%d@%ld starts for the %dth time", item->partition,
+                     (long)item->offset, item->starts);
+    struct event *event = schedule(world, EVENT_RETURN, takes_us);
+    event->member = index;
+    event->serial = member->serial;
+    event->work = work;
+    event->item = item;
+}
+
+static int64_t draw_time(struct world *world)
+{
+    return (int64_t)draw(world, chance(world, 5) && !world->calm ? 5000000 : 20000);
+}
+
+static void start_batch(struct world *world, int index, int room)
+{
+    struct member *member = &world->members[index];
+    kur__work *works[64];
+    int count = 0, most = 1 + (int)draw(world, (uint64_t)(room < world->together ? room : world->together));
+    kur__work *first = kur__machine_take_batch(&member->machine, world->now_us, (size_t)most);
+    for (kur__work *work = first; work != NULL && count < 64; work = work->mate)
+        works[count++] = work;
+    if (count > most)
+        checker_fail(&world->checker, RULE_MEMORY, "a batch of %d instead of %d", count, most);
+    world->commands[0] += count;
+    if (chance(world, 3)) { /* handed over and taken back */
+        while (count > 0)
+            kur__machine_untake(&member->machine, works[--count]);
+        return;
+    }
+    /* All of it returns at once, or, which is harder, one by one. */
+    bool at_once = chance(world, 50);
+    int64_t takes_us = draw_time(world);
+    world->batches += count > 0;
+    for (int i = 0; i < count; i++)
+        start_handler(world, index, works[i], world->batches, at_once ? takes_us : draw_time(world));
+}
+
 static void start_handlers(struct world *world, int index)
 {
     struct member *member = &world->members[index];
     int room = world->concurrency - (int)member->machine.running;
     if (room <= 0)
         return;
+    if (world->together > 0) {
+        start_batch(world, index, room);
+        return;
+    }
     kur__work *works[64];
     size_t count = kur__machine_take(&member->machine, world->now_us, works, (size_t)(1 + draw(world, (uint64_t)room)));
     for (size_t i = 0; i < count; i++) {
-        struct item *item = works[i]->item;
-        struct log *log = &world->logs[item->partition];
         world->commands[0]++;
-        if (chance(world, 3)) { /* handed over and taken back */
+        if (chance(world, 3)) /* handed over and taken back */
             kur__machine_untake(&member->machine, works[i]);
-            continue;
-        }
-        say(world, "%c starts %d@%ld%s", 'A' + index, item->partition, (long)item->offset,
-            is_there(log, item) && log->entries[item->offset].durable ? ", again" : "");
-        world->checker.looked[RULE_EARLY] += item->due_us > 0;
-        if (is_there(log, item))
-            checker_start(&world->checker, log, item->partition, item->offset, member->owns[item->partition],
-                          works[i]->attempts == 1, item->due_us - world->now_us);
-        for (int j = 0; j < world->items_count; j++) {
-            const struct item *other = &world->items[j];
-            if (!other->is_running || other->serial != item->serial || other->partition != item->partition ||
-                !is_there(log, other) || !is_there(log, item))
-                continue;
-            world->checker.looked[RULE_TWICE]++;
-            if (checker_same_lane(&world->checker, &log->entries[other->offset], &log->entries[item->offset]))
-                checker_fail(&world->checker, RULE_TWICE, "%d@%ld starts while %ld runs", item->partition,
-                             (long)item->offset, (long)other->offset);
-        }
-        item->is_running = true;
-        world->checker.looked[RULE_ATTEMPTS] += item->starts > 0;
-        if (++item->starts > world->options.attempts && world->options.attempts > 0)
-            checker_fail(&world->checker, RULE_ATTEMPTS, "%d@%ld starts for the %dth time", item->partition,
-                         (long)item->offset, item->starts);
-        struct event *event =
-            schedule(world, EVENT_RETURN, (int64_t)draw(world, chance(world, 5) && !world->calm ? 5000000 : 20000));
-        event->member = index;
-        event->serial = member->serial;
-        event->work = works[i];
-        event->item = item;
+        else
+            start_handler(world, index, works[i], 0, draw_time(world));
     }
 }
 
@@ -229,6 +268,14 @@ void world_commit(struct world *world, const struct event *event)
     apply_commit(world, event);
 }
 
+/* The last that fail, when nothing comes behind them that would be committed anyway. */
+static bool fails_late(struct world *world)
+{
+    bool fails = world->calm && world->late_failures > 0 && (world->settings.without >> FAULT_COMMIT_FAILS & 1) == 0;
+    world->late_failures -= fails;
+    return fails && chance(world, 50);
+}
+
 /* Sends what is to be committed; synchronously at a revoke. */
 static void commit(struct world *world, int index, kur__source *only, bool waits)
 {
@@ -253,7 +300,8 @@ static void commit(struct world *world, int index, kur__source *only, bool waits
                               .offset = made.offset,
                               .generation = member->generation,
                               .good = true};
-        bool fails = strikes(world, FAULT_COMMIT_FAILS, 10), lost = strikes(world, FAULT_COMMIT_ANSWER_LOST, 5);
+        bool fails = strikes(world, FAULT_COMMIT_FAILS, 10) || fails_late(world),
+             lost = strikes(world, FAULT_COMMIT_ANSWER_LOST, 5);
         event.applied = !fails;
         event.good = !fails && !lost;
         event.text = strdup(made.text);
@@ -294,16 +342,68 @@ static void pump(struct world *world, int index)
 
 /* ---- Handlers and answers ---- */
 
+/* What has become of what was said of a record. */
+static void take_consequence(struct world *world, struct member *member, struct item *item)
+{
+    struct log *log = &world->logs[item->partition];
+    kur__work *work = item->said;
+    const kur__verdict *verdict = &work->verdict;
+    kur__consequence what = (kur__consequence)work->consequence;
+    item->said = NULL;
+    item->is_running = false;
+    item->due_us = what == KUR__RETRIED ? work->due_us : 0;
+    say(world, "%d@%ld: outcome %d, consequence %d", item->partition, (long)item->offset, (int)verdict->outcome,
+        (int)what);
+    if (what == KUR__AGAIN)
+        item->starts--; /* that was no attempt */
+    if (!is_there(log, item))
+        return;
+    if (what == KUR__AGAIN) {
+        world->checker.allowed += log->entries[item->offset].durable; /* by another epoch */
+        return;
+    }
+    if (verdict->is_not_run && what != KUR__STALE)
+        checker_fail(&world->checker, RULE_ORDER, "%d@%ld was not run, and that counts", item->partition,
+                     (long)item->offset);
+    /* Also of an epoch that has ended: the handler has done it. */
+    bool is_late = what == KUR__STALE, is_said = verdict->outcome == KUR_DONE || verdict->outcome == KUR_REJECT;
+    if (is_late && is_said)
+        log->entries[item->offset].returned = true;
+    else if (is_said || what == KUR__REJECTS)
+        checker_return(&world->checker, log, item->partition, item->offset);
+    if (verdict->outcome == KUR_DONE && !verdict->has_emits && !world->exactly_once) {
+        log->entries[item->offset].durable = true;
+        member->finished_since_commit++;
+    }
+    if (what == KUR__RETRIED && verdict->has_delay && work->due_us < world->now_us + verdict->delay_us)
+        checker_fail(&world->checker, RULE_EARLY, "%d@%ld is due too early", item->partition, (long)item->offset);
+}
+
+/* Those of which it is known by now, those in front first. */
+static void take_consequences(struct world *world, struct member *member)
+{
+    struct item *next;
+    do {
+        next = NULL;
+        for (int i = 0; i < world->items_count; i++) {
+            struct item *item = &world->items[i];
+            if (item->said != NULL && item->serial == member->serial && item->said->consequence != KUR__HELD &&
+                (next == NULL || item->offset < next->offset))
+                next = item;
+        }
+        if (next != NULL)
+            take_consequence(world, member, next);
+    } while (next != NULL);
+}
+
 static void take_return(struct world *world, const struct event *event)
 {
     struct member *member = &world->members[event->member];
     struct item *item = event->item;
-    struct log *log = &world->logs[item->partition];
-    struct entry *entry = &log->entries[item->offset];
-    item->is_running = false;
-    if (!member->alive || member->serial != event->serial)
+    if (!member->alive || member->serial != event->serial) {
+        item->is_running = false;
         return;
-    bool there = is_there(log, item);
+    }
     kur__verdict verdict = {.outcome = KUR_DONE, .has_emits = chance(world, 25)};
     if (strikes(world, FAULT_REJECT, 5))
         verdict = (kur__verdict){.outcome = KUR_REJECT};
@@ -311,22 +411,12 @@ static void take_return(struct world *world, const struct event *event)
         verdict = (kur__verdict){.outcome = chance(world, 20) ? KUR_NO_OUTCOME : KUR_RETRY,
                                  .has_delay = chance(world, 40),
                                  .delay_us = (int64_t)draw(world, 3000000),
-                                 .is_hopeless = chance(world, 10)};
-    kur__work *work = event->work;
-    kur__consequence what = kur__machine_outcome(&member->machine, work, &verdict, world->now_us);
-    say(world, "%c returns %d@%ld: outcome %d, consequence %d", 'A' + event->member, item->partition,
-        (long)item->offset, (int)verdict.outcome, (int)what);
-    item->due_us = what == KUR__RETRIED ? work->due_us : 0;
-    if (!there)
-        return;
-    if (verdict.outcome == KUR_DONE || verdict.outcome == KUR_REJECT || what == KUR__REJECTS)
-        entry->returned = true;
-    if (verdict.outcome == KUR_DONE && !verdict.has_emits && !world->exactly_once) {
-        entry->durable = true;
-        member->finished_since_commit++;
-    }
-    if (what == KUR__RETRIED && verdict.has_delay && work->due_us < world->now_us + verdict.delay_us)
-        checker_fail(&world->checker, RULE_EARLY, "%d@%ld is due too early", item->partition, (long)item->offset);
+                                 .is_hopeless = chance(world, 10),
+                                 .is_not_run = world->together > 0 && chance(world, 20)};
+    item->said = event->work;
+    kur__machine_outcome(&member->machine, event->work, &verdict, world->now_us);
+    say(world, "%c returns %d@%ld", 'A' + event->member, item->partition, (long)item->offset);
+    take_consequences(world, member);
 }
 
 static void take_effect(struct world *world, const struct event *event)
@@ -569,7 +659,7 @@ static void crash(struct world *world, int index)
     }
     for (int i = 0; i < world->items_count; i++)
         if (world->items[i].serial == member->serial)
-            world->items[i].is_held = world->items[i].is_running = false;
+            world->items[i].is_held = world->items[i].is_running = false, world->items[i].said = NULL;
     while (kur__machine_next_release(&member->machine, &released))
         continue;
     kur__machine_done(&member->machine);
@@ -744,8 +834,8 @@ static void change_log(struct world *world)
         int64_t to = log->start + (int64_t)draw(world, (uint64_t)(log->end - log->start) / 4 + 1);
         log->start = to;
         say(world, "%d: the log starts at %ld", p, (long)to);
-    } else if (log->epoch + 1 < EPOCHS_MAX && strikes(world, FAULT_TRUNCATE, 20)) {
-        int64_t cut = (int64_t)draw(world, chance(world, 50) ? 10 : 60);
+    } else if (log->epoch + 1 < EPOCHS_MAX && strikes(world, FAULT_TRUNCATE, 30)) {
+        int64_t cut = (int64_t)draw(world, chance(world, 50) ? 10 : 90);
         log->end = log->end - cut > log->start ? log->end - cut : log->start;
         log->cuts[++log->epoch] = log->end;
         say(world, "%d: cut at %ld", p, (long)log->end);
@@ -790,6 +880,7 @@ static void set_up(struct world *world)
     world->concurrency = 1 + (int)draw(world, 12);
     world->keys = 2 + (int)draw(world, 30);
     world->batch = 4 + (int)draw(world, 20);
+    world->together = world->settings.seed % 5 == 0 ? 2 + (int)draw(world, 12) : 0;
     world->next_serial = 1;
     world->items = calloc(ITEMS_MAX, sizeof *world->items);
     bool is_tight = chance(world, 30); /* the sum is what stops, and not a share */
@@ -813,7 +904,7 @@ static void set_up(struct world *world)
     if (world->exactly_once) {
         world->options.commit_interval_us = 100000;
         world->options.text_limit = world->settings.seed % 3 == 0 ? 4096 : world->settings.seed % 3 == 1 ? 64 : 52;
-        world->batch += 40; /* so much at once that a pause comes too late for the text */
+        world->batch += 90; /* so much at once that a pause comes too late for the text */
     }
     for (int p = 0; p < PARTITIONS_MAX; p++)
         world->committed[p] = world->owners[p] = -1;
@@ -858,6 +949,7 @@ static void step(struct world *world)
 static void settle(struct world *world)
 {
     world->calm = true;
+    world->late_failures = 8;
     for (int i = 0; i < world->members_count; i++)
         if (!world->members[i].alive)
             boot(world, i);

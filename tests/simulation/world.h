@@ -59,6 +59,8 @@ struct item {
     int serial;     /* of the process */
     int starts;
     bool is_held, is_running;
+    /* What its handler has said, until the listener has made up its mind. */
+    kur__work *said;
 };
 
 struct member {
@@ -117,12 +119,15 @@ struct world {
     struct member members[INSTANCES_MAX];
     kur__machine_options options;
     int concurrency, keys, batch;
+    int together; /* records in a handler's batch, at most; 0: they are handled one by one */
+    int batches;  /* handed to handlers */
     struct item *items;
     int items_count;
     struct event events[EVENTS_MAX]; /* in no order: the next is looked for */
     int events_count;
     int64_t next_event, next_version;
-    bool calm; /* no faults any more */
+    bool calm;         /* no faults any more, but for */
+    int late_failures; /* commits that may fail */
     bool exactly_once;
     struct transaction *transactions; /* all of the run */
     /* What the run held. */

@@ -71,9 +71,24 @@ START_TEST(test_machine__of_a_lane_one_runs_at_a_time)
     ck_assert_int_eq(say(works[0], &done), KUR__FINISHED);
     kur__work *second = take_offset(1);
     ck_assert_ptr_null(take_one());
-    /* An outcome whose effect is still to come lets the next one start. */
-    ck_assert_int_eq(say(second, &reject), KUR__REJECTS);
-    finish(2);
+    /* An outcome whose events are still to come lets the next one start; */
+    ck_assert_int_eq(say(second, &done_with_emits), KUR__SETTLES);
+    kur__work *third = take_offset(2);
+    /* but one that is rejected holds its lane until it is taken over. */
+    admit(source, 7, "a");
+    admit(source, 8, "c");
+    ck_assert_int_eq(say(third, &reject), KUR__REJECTS);
+    finish(8);
+    ck_assert_ptr_null(take_one());
+    ck_assert_ptr_eq(kur__machine_next_effect(&machine, now_us), second);
+    ck_assert_ptr_eq(kur__machine_next_effect(&machine, now_us), third);
+    kur__machine_effect(&machine, second, true, now_us);
+    kur__machine_effect(&machine, third, false, now_us);
+    ck_assert_ptr_null(take_one());
+    now_us += SECOND;
+    ck_assert_ptr_eq(kur__machine_next_effect(&machine, now_us), third);
+    kur__machine_effect(&machine, third, true, now_us);
+    finish(7);
     end();
 
     kur__machine_options by_partition = usual, unordered = usual;
