@@ -199,6 +199,29 @@ START_TEST(test_broadcast__is_told_when_the_state_is_handled)
 }
 END_TEST
 
+START_TEST(test_broadcast__goes_on_elsewhere_and_pauses_as_any_listener)
+{
+    struct seen seen = {0};
+    kur_error error = {0};
+    kur_client *client = support_client();
+    const char *topic = support_topic(2);
+    send_many(client, topic, 0, 30);
+    send_many(client, topic, 1, 20);
+    kur_listener *listener = broadcast(client, &KUR_LISTENER_OPTIONS(), topic, &seen);
+    ck_assert(support_wait(&seen.told, 1));
+    ck_ok(kur_listener_seek(listener, topic, 0, 10, &error), error);
+    ck_assert(support_wait(&seen.records, 70));
+    ck_ok(kur_listener_pause(listener, &error), error);
+    ck_ok(kur_listener_seek(listener, topic, 1, KUR_OFFSET_BEGINNING, &error), error);
+    ck_ok(kur_listener_resume(listener, &error), error);
+    ck_assert(support_wait(&seen.records, 90));
+    end(listener);
+    ck_assert_int_eq(seen.records, 90);
+    ck_assert_int_eq(seen.told, 1);
+    kur_client_unref(client);
+}
+END_TEST
+
 START_TEST(test_broadcast__from_the_end)
 {
     struct seen seen = {0};
@@ -668,6 +691,7 @@ int main(void)
         test_broadcast__everyone_gets_everything,
         test_broadcast__no_group_appears,
         test_broadcast__is_told_when_the_state_is_handled,
+        test_broadcast__goes_on_elsewhere_and_pauses_as_any_listener,
         test_broadcast__from_the_end,
         test_broadcast__from_a_time,
         test_broadcast__an_empty_topic_is_caught_up_with,
