@@ -6,8 +6,19 @@
 #include "base/error.h"
 #include "kafka/connection.h"
 
+/* Of KIP-848; librdkafka 2.0.2 has no names for them. */
+enum {
+    FENCED_MEMBER_EPOCH = 110,
+    UNRELEASED_INSTANCE_ID = 111, /* the name of a static member that another one has */
+    STALE_MEMBER_EPOCH = 113
+};
+
 kur_status kur__status_of_kafka(rd_kafka_resp_err_t code)
 {
+    if ((int)code == UNRELEASED_INSTANCE_ID)
+        return KUR_ERROR_FENCED;
+    if ((int)code == FENCED_MEMBER_EPOCH || (int)code == STALE_MEMBER_EPOCH)
+        return KUR_ERROR_NOT_COMMITTED;
     switch (code) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
         return KUR_OK;

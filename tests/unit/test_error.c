@@ -87,7 +87,9 @@ START_TEST(test_error__of_kafka)
     ck_assert_str_eq(error.message, "t: Broker: Unknown topic or partition");
     ck_assert(!error.retriable);
     kur__error_of_kafka(&error, RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH, "offsets of t [0]");
-    ck_assert(error.retriable); /* a topic that was just made */
+    ck_assert(error.retriable);                                          /* a topic that was just made */
+    ck_assert_int_eq(kur_status_of_kafka(111), KUR_ERROR_FENCED);        /* UNRELEASED_INSTANCE_ID */
+    ck_assert_int_eq(kur_status_of_kafka(113), KUR_ERROR_NOT_COMMITTED); /* STALE_MEMBER_EPOCH */
 }
 END_TEST
 
