@@ -4,6 +4,7 @@
 #include <check.h>
 #include <dirent.h>
 #include <kurier/sys/clock.h>
+#include <librdkafka/rdkafka.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -95,6 +96,16 @@ kur_client *support_client(void)
         &error);
     ck_assert_msg(client != NULL, "%s", error.message);
     return client;
+}
+
+int support_rdkafka_version(void)
+{
+    return rd_kafka_version();
+}
+
+int support_rdkafka_headers(void)
+{
+    return RD_KAFKA_VERSION;
 }
 
 bool support_wait(const atomic_int *counter, int value)

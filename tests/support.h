@@ -29,6 +29,11 @@ const char *support_name(const char *prefix);
 /* A client of the broker with source /tests, logging to standard error from warnings on. */
 kur_client *support_client(void);
 
+/* librdkafka's, as it runs: 0x020a00ff is 2.10.0. */
+int support_rdkafka_version(void);
+/* And as it was when this was built. */
+int support_rdkafka_headers(void);
+
 /* Where nobody listens. */
 #define SUPPORT_NOBODY "127.0.0.1:1"
 

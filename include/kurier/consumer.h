@@ -167,7 +167,10 @@ typedef struct kur_consumer_options {
     kur_rebalance_callback *on_rebalance;
     void *user; /**< handed to the callbacks */
     kur_gap_callback *on_gap;
-    /** Static membership: a name of this member that stays over restarts; a second one with it fences the first. */
+    /**
+     * Static membership: a name of this member that stays over restarts, so that one within its session causes no
+     * rebalance. Of two that have it at once the first ends with KUR_ERROR_FENCED, with KUR_GROUP_CONSUMER the second.
+     */
     const char *group_instance_id;
     kur_assignor assignor;
     kur_group_protocol protocol;
@@ -352,6 +355,20 @@ KUR_API uint64_t kur_consumer_generation(const kur_consumer *consumer);
  * nothing of the kind. Any thread.
  */
 KUR_API int64_t kur_consumer_group_generation(const kur_consumer *consumer);
+
+/**
+ * The id of the cluster, borrowed from the consumer; NULL while no broker has answered. On the polling thread, also in
+ * callbacks; does not wait.
+ */
+KUR_API const char *kur_consumer_cluster_id(kur_consumer *consumer);
+
+/**
+ * The id of an assigned partition's topic, as it was when the partition was assigned: a topic that is made anew has
+ * another one. False when it is not known: after KUR_OFFSET_… starts of kur_consumer_assign, after a gap, with brokers
+ * before 2.8, and always where the library was built with librdkafka before 2.3. On the polling thread, also in
+ * callbacks; does not wait.
+ */
+KUR_API bool kur_consumer_topic_id(const kur_consumer *consumer, const char *topic, int32_t partition, kur_uuid *id);
 
 /**
  * Leaves the group: KUR_REVOKED is told, commits under way are answered, nothing is polled any more. A member with

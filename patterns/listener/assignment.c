@@ -124,6 +124,19 @@ void kur__commit_round(kur_listener *listener, kur__source *only, int timeout_ms
 
 /* ---- Sources ---- */
 
+/* As far as it is known. The epoch is that of what is committed: what is read later tells when it has risen. */
+static kur__ledger_log log_of(kur_listener *listener, const kur_position *position)
+{
+    kur__ledger_log log = {.epoch = position->leader_epoch};
+    const char *cluster = kur_consumer_cluster_id(listener->consumer);
+    kur_uuid topic;
+    if (cluster != NULL)
+        log.cluster = kur__ledger_hash(cluster, strlen(cluster));
+    if (kur_consumer_topic_id(listener->consumer, position->topic, position->partition, &topic))
+        log.topic = kur__ledger_hash(topic.bytes, sizeof topic.bytes);
+    return log;
+}
+
 static kur__source *open_source(kur_listener *listener, const kur_position *position)
 {
     kur_error warning = {0}, error = {0};
@@ -134,7 +147,7 @@ static kur__source *open_source(kur_listener *listener, const kur_position *posi
                                   .start = position->offset,
                                   .is_committed = position->is_committed,
                                   .text = position->metadata,
-                                  .log = {.epoch = position->leader_epoch},
+                                  .log = log_of(listener, position),
                                   .generation = kur_consumer_group_generation(listener->consumer)};
     listener->seen_topic = NULL;
     if (kur__machine_assign(&listener->machine, &assignment, &source, &start, kur_clock_monotonic_us(), &warning,

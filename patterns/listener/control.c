@@ -242,6 +242,9 @@ static bool admit(kur_listener *listener, kur_record *record, int64_t now_us)
             kur_consumer_free_records(listener->consumer, &record, 1);
             return true;
         }
+    int32_t epoch = kur_record_leader_epoch(record);
+    if (epoch > listener->seen_source->log.epoch)
+        kur__machine_new_epoch(&listener->machine, listener->seen_source, epoch);
     kur_bytes key = kur_record_key(record), value = kur_record_value(record);
     kur__polled polled = {.offset = kur_record_offset(record),
                           .key = key,

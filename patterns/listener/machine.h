@@ -214,8 +214,9 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
 kur__source *kur__machine_find(const kur__machine *machine, const char *topic, int32_t partition);
 
 /*
- * The partition has a new leader epoch, and records from where it was read are still there: what a former owner has
- * told of offsets not yet read is not believed any more, for they may have been cut off and written anew.
+ * A record of a higher leader epoch comes next: what a former owner has told of it and of those behind it is not
+ * believed any more, for it had read none of that epoch: they were cut off and written anew. Called before it is
+ * admitted. Where no epoch was known before, that says nothing.
  */
 void kur__machine_new_epoch(kur__machine *machine, kur__source *source, int32_t epoch);
 

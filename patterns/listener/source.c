@@ -185,7 +185,11 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
 void kur__machine_new_epoch(kur__machine *machine, kur__source *source, int32_t epoch)
 {
     (void)machine;
+    bool was_known = source->log.epoch != 0; /* else it may be the one in which all of that was told */
     source->log.epoch = epoch;
+    source->is_dirty = true;
+    if (!was_known)
+        return;
     source->ledger.done_head = source->ledger.done_count;
     if (source->finished_to > source->ledger.last + 1)
         source->finished_to = source->ledger.last + 1;

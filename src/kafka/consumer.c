@@ -232,6 +232,7 @@ static void release(kur_consumer *consumer, size_t references)
     if (consumer->rk != NULL) {
         for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
             kur__queue_close(at);
+        rd_kafka_mem_free(consumer->rk, consumer->cluster_id);
         rd_kafka_queue_cb_event_enable(consumer->answers, NULL, NULL);
         rd_kafka_queue_destroy(consumer->answers);
         rd_kafka_queue_destroy(consumer->queue);

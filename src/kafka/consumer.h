@@ -4,8 +4,8 @@
  * The consumer's insides. consumer.c: life; consumer_poll.c: polling; consumer_table.c: the partitions; rebalance.c:
  * what the group says; consumer_start.c: where partitions start; consumer_flow.c: pause, resume, seek, and the
  * assignment that librdkafka is given; consumer_queues.c: a queue for each partition; consumer_ask.c: the thread that
- * asks what blocks; consumer_gap.c: gaps; consumer_subscribe.c: subscriptions and patterns; offsets.c, commit.c:
- * offsets.
+ * asks what blocks; consumer_gap.c: gaps; consumer_log.c: which log it is; consumer_subscribe.c: subscriptions and
+ * patterns; offsets.c, commit.c: offsets.
  */
 #ifndef KURIER_KAFKA_CONSUMER_H
 #define KURIER_KAFKA_CONSUMER_H
@@ -69,6 +69,9 @@ typedef struct kur__partition {
     int64_t target_time_ms;
     atomic_bool is_seek_due; /* `next` is a place that librdkafka must be sent to */
     uint64_t ask;            /* the question under way about it, 0 for none */
+    uint64_t id_ask;         /* the same about its topic's id */
+    bool has_topic_id;
+    kur_uuid topic_id;
     _Atomic int64_t next;
     _Atomic int64_t noted; /* librdkafka's position when `next` was set */
     int64_t guard;         /* commits below are backwards; -1 for none */
@@ -102,6 +105,7 @@ struct kur_consumer {
     rd_kafka_queue_t *answers; /* of commits and of committed offsets */
     kur_audience audience;
     kur_start start;
+    char *cluster_id;        /* librdkafka's memory; NULL: not known yet */
     int64_t start_ms;        /* of KUR_START_TIME */
     bool requires_stable;    /* reads what is committed only */
     int refresh_ms;          /* of metadata */
@@ -198,6 +202,13 @@ void kur__start_ask(kur_consumer *consumer);
 void kur__start_take_committed(kur_consumer *consumer, rd_kafka_event_t *event);
 /* The answer to one about offsets by time or at the ends, from the asker. */
 void kur__start_take_offsets(kur_consumer *consumer, const kur__ask *ask);
+
+/* ---- consumer_log.c ---- */
+
+/* Asks for the ids of the topics of these partitions, where librdkafka can; sorts the list. */
+void kur__log_ask(kur_consumer *consumer, rd_kafka_topic_partition_list_t *partitions, uint64_t number);
+/* The answer, from the queue of answers. */
+void kur__log_take(kur_consumer *consumer, rd_kafka_event_t *event);
 
 /* ---- consumer_flow.c ---- */
 

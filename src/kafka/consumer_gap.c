@@ -21,6 +21,7 @@ static void begin(kur_consumer *consumer, kur__partition *partition, kur_status 
     partition->gap_offset = offset;
     partition->gap_low = partition->gap_high = -1;
     partition->is_stopped = true;
+    partition->has_topic_id &= code != KUR_ERROR_GAP; /* it may be another one by now */
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_t *ends = rd_kafka_topic_partition_list_new(1);
     kur__partition_add(partition, list)->offset = KUR_OFFSET_BEGINNING;

@@ -71,7 +71,8 @@ static void take_answers(kur_consumer *consumer)
         case RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT:
             kur__start_take_committed(consumer, event);
             break;
-        default:
+        default: /* there is only one other question */
+            kur__log_take(consumer, event);
             break;
         }
         rd_kafka_event_destroy(event);

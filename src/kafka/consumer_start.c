@@ -83,8 +83,10 @@ void kur__start_ask(kur_consumer *consumer)
             kur__partition_add(at, offsets)->offset = at->target == KUR__TARGET_TIME ? at->target_time_ms : at->target;
         }
     }
-    if (committed->cnt > 0)
+    if (committed->cnt > 0) {
         ask_committed(consumer, committed, number);
+        kur__log_ask(consumer, committed, number);
+    }
     rd_kafka_topic_partition_list_destroy(committed);
     if (offsets->cnt == 0) {
         rd_kafka_topic_partition_list_destroy(offsets);

@@ -80,7 +80,7 @@ void kur__partition_clear(kur__partition *partition)
     partition->is_stopped = false;
     partition->is_seek_due = false;
     partition->gap_code = KUR_OK;
-    partition->ask = 0;
+    partition->ask = partition->id_ask = 0;
 }
 
 void kur__partition_forget(kur__partition *partition)
@@ -154,7 +154,7 @@ void kur__partition_begin(kur_consumer *consumer, kur__partition *partition, int
     pthread_mutex_lock(&consumer->lock);
     partition->stage = KUR__STARTING;
     kur__partition_clear(partition);
-    partition->is_committed = partition->is_slow = false;
+    partition->is_committed = partition->is_slow = partition->has_topic_id = false;
     partition->target = target;
     partition->guard = partition->asked = -1;
     partition->commits = 0;

@@ -69,10 +69,10 @@ void kur__rebalance_tell_found(kur_consumer *consumer)
     size_t count = 0;
     /* All together, for with whole assignments each time costs what was fetched ahead; but not for want of a few. */
     for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
-        if (at->stage == KUR__STARTING && !at->is_slow)
+        if ((at->stage == KUR__STARTING || (at->stage == KUR__FOUND && at->id_ask != 0)) && !at->is_slow)
             return;
     for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
-        if (at->stage == KUR__FOUND) {
+        if (at->stage == KUR__FOUND && at->id_ask == 0) {
             at->stage = KUR__ASSIGNED;
             add_told(consumer, at, &count);
         }

@@ -121,6 +121,37 @@ START_TEST(test_machine_life__a_new_epoch_waits_for_what_still_runs_of_the_old)
 }
 END_TEST
 
+/* What was told is believed up to the first record of an epoch that its writer had not read; if it knew of epochs. */
+START_TEST(test_machine_life__a_record_of_a_new_leader_epoch_ends_what_was_told)
+{
+    char text[KUR__LEDGER_TEXT_MAX + 1];
+    for (int32_t epoch = 0; epoch <= 3; epoch += 3) {
+        kur__ledger told;
+        kur__ledger_init(&told, 0);
+        for (int64_t i = 0; i < 5; i++)
+            ck_assert_int_eq(kur__ledger_admit(&told, i), KUR__ADMITTED);
+        for (int64_t i = 1; i < 5; i++)
+            ck_assert(kur__ledger_finish(&told, i));
+        kur__ledger_write(&told, &(kur__ledger_log){.epoch = epoch}, KUR__LEDGER_TEXT_MAX, text);
+        kur__ledger_done(&told);
+
+        begin(&usual);
+        int64_t position;
+        kur_error warning, error = {0};
+        kur__source *source;
+        kur__assignment assignment = {.topic = "t", .is_committed = true, .text = text, .log = {.epoch = epoch}};
+        ck_ok(kur__machine_assign(&machine, &assignment, &source, &position, now_us, &warning, &error), error);
+        ck_assert_int_eq(warning.code, KUR_OK);
+        admit(source, 0, NULL);
+        ck_assert_int_eq(admit_due(source, 1, NULL, 0), KUR__ADMITTED_DONE);
+        kur__machine_new_epoch(&machine, source, 4);
+        ck_assert_int_eq(source->log.epoch, 4);
+        ck_assert_int_eq(admit_due(source, 2, NULL, 0), epoch == 0 ? KUR__ADMITTED_DONE : KUR__ADMITTED);
+        end();
+    }
+}
+END_TEST
+
 /* What an ended source still holds counts in the sum; when it is given back, those who waited for that go on. */
 START_TEST(test_machine_life__others_go_on_when_what_is_left_of_an_ended_source_is_over)
 {
@@ -390,6 +421,7 @@ int main(void)
     const TTest *const tests[] = {
         test_machine_life__what_goes_and_comes_back_goes_on,
         test_machine_life__a_new_epoch_waits_for_what_still_runs_of_the_old,
+        test_machine_life__a_record_of_a_new_leader_epoch_ends_what_was_told,
         test_machine_life__others_go_on_when_what_is_left_of_an_ended_source_is_over,
         test_machine_life__effects_are_tried_again_until_they_are_durable,
         test_machine_life__commits_in_rounds,
