@@ -6,10 +6,6 @@
  * the consumer, the producer and the workers, until the machine's next moment, and never longer than a second or a
  * third of max.poll.interval.ms: only polling keeps the membership.
  *
- * How much is handed over ahead (`depth`) follows the handlers: it is doubled when the ring has run empty although it
- * had been filled, and halved when much is left: for slow handlers it is no more than there are workers, so that the
- * turns between keys and partitions are kept to the last moment.
- *
  * End: a stop takes back what was not claimed and waits for what runs, until shortly before its time is over. The
  * consumer's close tells that the partitions are revoked, and that commits. Then the thread only hears those handlers
  * that run on, so that a further stop can wait for them, until kur_listener_free takes in what is left.
@@ -31,6 +27,7 @@ enum {
     OVERHEAD_BYTES = 200, /* of a record, about */
     LOOK_MS = 20,         /* while something runs, its result may have come without a word */
     FETCH_AHEAD = 6,      /* records */
+    FED_US = 10 * 1000,   /* never longer without a poll because the workers have enough */
     ERROR_LOG_US = 10 * 1000 * 1000
 };
 
@@ -107,8 +104,11 @@ static void take_result(kur_listener *listener, kur__work *first, int64_t now_us
 
 static void take_results(kur_listener *listener, int64_t now_us)
 {
-    kur__work *work = atomic_exchange_explicit(&listener->mailbox, NULL, memory_order_acquire);
-    kur__work *in_order = NULL;
+    kur__work *work, *in_order = NULL;
+    for (int i = 0; i < listener->worker_count && listener->workers[i].outbox != NULL; i++)
+        while ((work = kur__outbox_take(listener->workers[i].outbox)) != NULL)
+            take_result(listener, work, now_us);
+    work = atomic_exchange_explicit(&listener->mailbox, NULL, memory_order_acquire);
     while (work != NULL) {
         kur__work *next = work->next;
         work->next = in_order;
@@ -301,6 +301,8 @@ static bool poll_records(kur_listener *listener, int64_t now_us)
         kur_record **at = &listener->polled[listener->polled_next];
         if (listener->polled_next + FETCH_AHEAD < listener->polled_count)
             __builtin_prefetch(at[FETCH_AHEAD]);
+        if (listener->polled_next + FETCH_AHEAD / 2 < listener->polled_count)
+            __builtin_prefetch(kur_record_key(at[FETCH_AHEAD / 2]).data);
         if (*at == NULL)
             ; /* its partition went on elsewhere */
         else if (listener->is_leaving)
@@ -353,7 +355,7 @@ void kur__control_wait(kur_listener *listener, int timeout_ms)
     atomic_store(&listener->control_sleeps, true);
     atomic_thread_fence(memory_order_seq_cst);
     bool runs_low = listener->is_batched || kur__ring_size(&listener->ring) <= listener->depth / 4;
-    if (runs_low && atomic_load(&listener->mailbox) != NULL)
+    if (runs_low && kur__results_wait(listener))
         timeout_ms = 0;
     /* What the consumer has must not wake a thread that does not poll it now. */
     struct pollfd without[] = {{.fd = listener->wake_fd, .events = POLLIN},
@@ -417,13 +419,21 @@ static void run(kur_listener *listener)
         set_pauses(listener);
         if (kur__machine_commit_is_due(&listener->machine, now_us))
             kur__commit_round(listener, NULL, 0, now_us);
-        bool had = poll_records(listener, now_us);
-        if (listener->has_away)
-            kur__drop_absent(listener);
-        kur__hand_over(listener, now_us);
+        kur__adapt_depth(listener);
+        /* A batch is rather made of what comes with the poll, too. */
+        bool is_fed = !listener->is_batched && kur__hand_over(listener, now_us), had = false;
+        if (!is_fed || now_us - listener->polled_us >= FED_US) {
+            listener->polled_us = now_us;
+            had = poll_records(listener, now_us);
+            if (listener->has_away)
+                kur__drop_absent(listener);
+            is_fed = kur__hand_over(listener, now_us);
+        }
         tell_health(listener);
         kur__broadcast_look(listener);
-        kur__control_wait(listener, had ? 0 : sleep_ms(listener, now_us));
+        listener->is_apart = is_fed;
+        kur__control_wait(listener, had && !is_fed ? 0 : sleep_ms(listener, now_us));
+        listener->is_apart = false;
     }
 }
 

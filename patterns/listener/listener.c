@@ -21,7 +21,7 @@
 enum {
     CONCURRENCY_MAX = 10000,
     BATCH_MAX = 10000,
-    AHEAD_SHARE = 64,
+    AHEAD_SHARE = 16,
     AHEAD_MIN_KBYTES = 1024,
     FREE_MS = 5000, /* for what is left when nobody has stopped it before */
     POLLED = 1024

@@ -20,7 +20,8 @@
 #include "listener/machine.h"
 
 enum {
-    KUR__RING = 1024,   /* works handed over and not claimed, at most; a power of two */
+    KUR__RING = 2048,   /* works handed over and not claimed, at most; a power of two */
+    KUR__OUTBOX = 512,  /* a power of two; what has no room goes to the mailbox */
     KUR__HANDLERS = 64, /* typed handlers of a listener, at most */
     KUR__EMITS = 64,    /* events emitted for one record, at most */
     KUR__CAUSE = 64,
@@ -65,12 +66,23 @@ struct kur__record_handler {
     void *user;
 };
 
+/* What a worker has finished, for the control thread: one writer and one reader. */
+struct kur__outbox {
+    _Atomic uint32_t tail; /* the worker's: put in up to here */
+    char apart[60];
+    _Atomic uint32_t head; /* the control thread's: taken up to here */
+    char apart_too[60];
+    _Atomic(kur__work *) works[KUR__OUTBOX];
+};
+
 struct kur__worker {
     kur_listener *listener;
     pthread_t thread;
     bool has_thread, has_started; /* .worker_start has made the state */
     _Atomic int64_t since_us;     /* in a handler since then; 0: in none */
+    int64_t now_us;               /* when the handler before returned; 0: it is to be looked up */
     void *state;
+    struct kur__outbox *outbox; /* NULL: it pushes to the mailbox */
     kur_arena *arena;
     struct kur__batch *batch;   /* room for one, in a listener of batches */
     const kur_record *done[64]; /* to be freed together */
@@ -129,10 +141,11 @@ struct kur_listener {
     int32_t seen_partition;
     kur__source *seen_source; /* forgotten at each change of sources */
     _Atomic uint64_t depth;   /* how much is handed over ahead; workers read it */
-    bool was_filled;          /* the ring, when something was handed over last */
+    bool was_filled;          /* the ring, in the last round */
     int batches;              /* handed over, and not come back */
     int64_t fill_by_us;       /* the next batch waits until then to become full; 0: none does */
     int poll_ms;              /* never longer without a poll */
+    int64_t polled_us;        /* when it was polled last */
     int64_t next_error_us;
     int64_t next_emit_warning_us;
     bool is_paused; /* by the user */
@@ -181,6 +194,8 @@ struct kur_listener {
 kur__work *kur__ring_claim(struct kur__ring *ring);
 /* Control thread: false when it is full. */
 bool kur__ring_put(struct kur__ring *ring, kur__work *work);
+/* How many of them had room. */
+size_t kur__ring_put_all(struct kur__ring *ring, kur__work *const *works, size_t count);
 uint64_t kur__ring_size(const struct kur__ring *ring);
 /* After putting: wakes as many workers as there is work for. */
 void kur__workers_wake(kur_listener *listener, uint64_t count);
@@ -191,10 +206,16 @@ void kur__workers_stop(kur_listener *listener);
 void kur__worker_run(struct kur__worker *worker, kur__work *work);
 /* Gives the records back that were finished. */
 void kur__worker_flush(struct kur__worker *worker);
-/* Control thread: fills the ring with what may run. */
-void kur__hand_over(kur_listener *listener, int64_t now_us);
+/* Control thread: how much is handed over ahead, by how the ring was found. */
+void kur__adapt_depth(kur_listener *listener);
+/* Control thread: fills the ring with what may run; whether fast workers have enough for now. */
+bool kur__hand_over(kur_listener *listener, int64_t now_us);
 /* A record is done for good: it is given back with others. */
 void kur__worker_keep_done(struct kur__worker *worker, kur__work *work);
+/* The next result in the outbox of a worker, for the control thread; NULL: there is none. */
+kur__work *kur__outbox_take(struct kur__outbox *outbox);
+/* Whether results wait, wherever. */
+bool kur__results_wait(const kur_listener *listener);
 /* Hands a work, or a batch by its first, back to the control thread; any thread. `wakes`: at once. */
 void kur__mailbox_push(kur_listener *listener, kur__work *work, bool wakes);
 void kur__control_wake(kur_listener *listener);

@@ -7,10 +7,18 @@
  * waits behind a slow one in somebody's batch. The control thread puts many in before it moves `tail` once, and keeps
  * the ring full enough that fast handlers meet no empty one.
  *
- * The mailbox is a stack of works, linked by the member that they need nowhere else meanwhile; the control thread takes
- * all of it at once. Pushing costs one atomic exchange. It wakes the control thread only when that sleeps and there is
- * a reason: the ring runs low, or the handler was slow, so that no other result comes soon. The control thread looks by
- * itself every few milliseconds while something runs.
+ * How much is handed over ahead (`depth`) follows the handlers: it is doubled when the ring has run empty although it
+ * had been filled, and halved when much is left: for slow handlers it is no more than there are workers, so that the
+ * turns between keys and partitions are kept to the last moment. Where they are so fast that the depth is large,
+ * nothing more is polled while the ring is full: what is in hands then stays in the processor's caches, and nobody
+ * waits longer for it than a few milliseconds.
+ *
+ * Results go back through an outbox of each worker, which costs a store, and whose reader can fetch ahead what another
+ * processor has written. What has no room there, deferred results, and all of them where there are many workers go to
+ * the mailbox: a stack of works, linked by the member that they need nowhere else meanwhile; the control thread takes
+ * all of it at once. A result wakes the control thread only when that sleeps and there is a reason: the ring runs low,
+ * or the handler was slow, so that no other result comes soon. The control thread looks by itself every few
+ * milliseconds while something runs.
  *
  * Records of finished works are freed by the workers, many together, which is most of what a record costs after its
  * handler.
@@ -25,7 +33,10 @@
 #include "listener/shell.h"
 
 enum {
-    SLOW_US = 50 /* a handler that took longer tells at once */
+    DEPTH_FAST = 256,
+    SLOW_US = 50,   /* a handler that took longer tells at once */
+    OUTBOXES = 64,  /* all of them are looked at each time */
+    FETCH_AHEAD = 4 /* works */
 };
 
 /* ---- Ring ---- */
@@ -52,6 +63,17 @@ bool kur__ring_put(struct kur__ring *ring, kur__work *work)
     atomic_store_explicit(&ring->works[tail & (KUR__RING - 1)], work, memory_order_relaxed);
     atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
     return true;
+}
+
+size_t kur__ring_put_all(struct kur__ring *ring, kur__work *const *works, size_t count)
+{
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    uint64_t room = KUR__RING - (tail - atomic_load_explicit(&ring->head, memory_order_acquire));
+    count = count < room ? count : (size_t)room;
+    for (size_t i = 0; i < count; i++)
+        atomic_store_explicit(&ring->works[(tail + i) & (KUR__RING - 1)], works[i], memory_order_relaxed);
+    atomic_store_explicit(&ring->tail, tail + count, memory_order_release);
+    return count;
 }
 
 uint64_t kur__ring_size(const struct kur__ring *ring)
@@ -81,16 +103,10 @@ void kur__workers_wake(kur_listener *listener, uint64_t count)
     pthread_mutex_unlock(&listener->idle_lock);
 }
 
-/* Fills the ring up to `depth`. */
-static uint64_t hand_over_singles(kur_listener *listener, int64_t now_us)
+void kur__adapt_depth(kur_listener *listener)
 {
-    kur__work *works[256];
     uint64_t least = listener->options.dispatch == KUR_DISPATCH_THREAD ? (uint64_t)listener->options.concurrency : 64;
-    uint64_t size = kur__ring_size(&listener->ring), put = 0;
-    uint64_t deferred = (uint64_t)atomic_load_explicit(&listener->deferred, memory_order_relaxed);
-    uint64_t bound = (uint64_t)listener->options.deferred; /* each that is handed over may be deferred too */
-    if (deferred + size >= bound)
-        return 0;
+    uint64_t size = kur__ring_size(&listener->ring);
     if (size == 0 && listener->was_filled && listener->depth < KUR__RING / 2)
         listener->depth *= 2;
     else if (size > listener->depth / 2 && listener->depth > least)
@@ -98,28 +114,44 @@ static uint64_t hand_over_singles(kur_listener *listener, int64_t now_us)
     if (listener->depth < least)
         listener->depth = least < KUR__RING ? least : KUR__RING;
     listener->was_filled = false;
+}
+
+/* Fills the ring up to `depth`. */
+static bool hand_over_singles(kur_listener *listener, int64_t now_us)
+{
+    kur__work *works[256];
+    uint64_t size = kur__ring_size(&listener->ring), put = 0;
+    uint64_t deferred = (uint64_t)atomic_load_explicit(&listener->deferred, memory_order_relaxed);
+    uint64_t bound = (uint64_t)listener->options.deferred; /* each that is handed over may be deferred too */
+    if (deferred + size >= bound)
+        return false;
     uint64_t depth = listener->depth < bound - deferred ? listener->depth : bound - deferred;
     while (size + put < depth) {
         size_t room = (size_t)(depth - size - put), most = sizeof works / sizeof *works;
         size_t count = kur__machine_take(&listener->machine, now_us, works, room < most ? room : most);
-        for (size_t i = 0; i < count; i++)
-            if (!kur__ring_put(&listener->ring, works[i]))
-                kur__machine_untake(&listener->machine, works[i]);
-        put += count;
-        listener->was_filled = size + put >= listener->depth;
-        if (count < room && count < most)
+        size_t placed = kur__ring_put_all(&listener->ring, works, count);
+        for (size_t i = count; i > placed; i--)
+            kur__machine_untake(&listener->machine, works[i - 1]);
+        put += placed;
+        if (placed < room && placed < most)
             break;
     }
-    return put;
-}
-
-void kur__hand_over(kur_listener *listener, int64_t now_us)
-{
-    if (listener->machine.is_stopping)
-        return;
-    uint64_t put = listener->is_batched ? kur__batch_hand_over(listener, now_us) : hand_over_singles(listener, now_us);
+    listener->was_filled |= size + put >= depth;
     if (put > 0)
         kur__workers_wake(listener, put);
+    return depth >= DEPTH_FAST && size + put >= depth;
+}
+
+bool kur__hand_over(kur_listener *listener, int64_t now_us)
+{
+    if (listener->machine.is_stopping)
+        return false;
+    if (!listener->is_batched)
+        return hand_over_singles(listener, now_us);
+    uint64_t put = kur__batch_hand_over(listener, now_us);
+    if (put > 0)
+        kur__workers_wake(listener, put);
+    return false;
 }
 
 /* ---- Mailbox ---- */
@@ -131,6 +163,14 @@ void kur__control_wake(kur_listener *listener)
     (void)written;
 }
 
+static void wake_sleeping_control(kur_listener *listener)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&listener->control_sleeps, memory_order_relaxed) &&
+        atomic_exchange(&listener->control_sleeps, false))
+        kur__control_wake(listener);
+}
+
 void kur__mailbox_push(kur_listener *listener, kur__work *work, bool wakes)
 {
     kur__work *top = atomic_load_explicit(&listener->mailbox, memory_order_relaxed);
@@ -138,10 +178,60 @@ void kur__mailbox_push(kur_listener *listener, kur__work *work, bool wakes)
         work->next = top;
     while (!atomic_compare_exchange_weak_explicit(&listener->mailbox, &top, work, memory_order_acq_rel,
                                                   memory_order_relaxed));
-    atomic_thread_fence(memory_order_seq_cst);
-    if (wakes && atomic_load_explicit(&listener->control_sleeps, memory_order_relaxed) &&
-        atomic_exchange(&listener->control_sleeps, false))
-        kur__control_wake(listener);
+    if (wakes)
+        wake_sleeping_control(listener);
+}
+
+/* ---- Outboxes ---- */
+
+static bool outbox_put(struct kur__outbox *outbox, kur__work *work)
+{
+    uint32_t tail = atomic_load_explicit(&outbox->tail, memory_order_relaxed);
+    if (tail - atomic_load_explicit(&outbox->head, memory_order_acquire) >= KUR__OUTBOX)
+        return false;
+    atomic_store_explicit(&outbox->works[tail & (KUR__OUTBOX - 1)], work, memory_order_relaxed);
+    atomic_store_explicit(&outbox->tail, tail + 1, memory_order_release);
+    return true;
+}
+
+static uint32_t outbox_size(const struct kur__outbox *outbox)
+{
+    return atomic_load_explicit(&outbox->tail, memory_order_acquire) -
+           atomic_load_explicit(&outbox->head, memory_order_relaxed);
+}
+
+kur__work *kur__outbox_take(struct kur__outbox *outbox)
+{
+    uint32_t head = atomic_load_explicit(&outbox->head, memory_order_relaxed), size = outbox_size(outbox);
+    if (size == 0)
+        return NULL;
+    kur__work *work = atomic_load_explicit(&outbox->works[head & (KUR__OUTBOX - 1)], memory_order_relaxed);
+    if (size > FETCH_AHEAD) {
+        const kur__work *soon =
+            atomic_load_explicit(&outbox->works[(head + FETCH_AHEAD) & (KUR__OUTBOX - 1)], memory_order_relaxed);
+        for (size_t i = 0; i < sizeof *soon; i += 64)
+            __builtin_prefetch((const char *)soon + i, 1);
+    }
+    atomic_store_explicit(&outbox->head, head + 1, memory_order_release);
+    return work;
+}
+
+bool kur__results_wait(const kur_listener *listener)
+{
+    if (atomic_load(&listener->mailbox) != NULL)
+        return true;
+    for (int i = 0; i < listener->worker_count && listener->workers[i].outbox != NULL; i++)
+        if (outbox_size(listener->workers[i].outbox) > 0)
+            return true;
+    return false;
+}
+
+static void give_back(struct kur__worker *worker, kur__work *work, bool wakes)
+{
+    if (worker->outbox == NULL || !outbox_put(worker->outbox, work))
+        kur__mailbox_push(worker->listener, work, wakes);
+    else if (wakes)
+        wake_sleeping_control(worker->listener);
 }
 
 /* ---- Workers ---- */
@@ -165,7 +255,8 @@ void kur__worker_keep_done(struct kur__worker *worker, kur__work *work)
 void kur__worker_run(struct kur__worker *worker, kur__work *work)
 {
     kur_listener *listener = worker->listener;
-    int64_t begin_us = kur_clock_monotonic_us();
+    int64_t begin_us = worker->now_us != 0 ? worker->now_us : kur_clock_monotonic_us();
+    worker->now_us = 0;
     atomic_store_explicit(&worker->since_us, begin_us, memory_order_relaxed);
     if (work->state == KUR__SETTLING) {
         kur__deliver_rejected(worker, work);
@@ -181,10 +272,11 @@ void kur__worker_run(struct kur__worker *worker, kur__work *work)
             kur__worker_keep_done(worker, work);
     }
     atomic_store_explicit(&worker->since_us, 0, memory_order_relaxed);
-    bool is_slow = listener->is_batched || kur_clock_monotonic_us() - begin_us >= SLOW_US;
+    worker->now_us = kur_clock_monotonic_us();
+    bool is_slow = listener->is_batched || worker->now_us - begin_us >= SLOW_US;
     bool runs_low = kur__ring_size(&listener->ring) <= listener->depth / 4;
     KUR__CRASH_POINT("handled");
-    kur__mailbox_push(listener, work, is_slow || runs_low);
+    give_back(worker, work, is_slow || runs_low);
 }
 
 /* Sleeps until there is something to claim, and claims it; NULL at the end. */
@@ -237,6 +329,7 @@ static void *run_worker(void *user)
         if (work == NULL) {
             kur__worker_flush(worker);
             work = wait_for_work(listener);
+            worker->now_us = 0;
         }
         if (work == NULL)
             break;
@@ -260,7 +353,9 @@ kur_status kur__workers_start(kur_listener *listener, kur_error *error)
         worker->listener = listener;
         worker->arena = kur_arena_new();
         worker->batch = listener->is_batched ? kur__batch_new((size_t)listener->options.batch_records) : NULL;
-        if (worker->arena == NULL || (listener->is_batched && worker->batch == NULL)) {
+        worker->outbox = count <= OUTBOXES ? kur_calloc(1, sizeof *worker->outbox) : NULL;
+        if (worker->arena == NULL || (count <= OUTBOXES && worker->outbox == NULL) ||
+            (listener->is_batched && worker->batch == NULL)) {
             status = kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: workers");
         } else if (has_threads) {
             int failed = kur_thread_start(&worker->thread, run_worker, worker);
@@ -288,6 +383,9 @@ void kur__workers_stop(kur_listener *listener)
             stop_worker(worker);
         kur_arena_free(worker->arena);
         kur__batch_free(worker->batch);
+        for (kur__work *work; worker->outbox != NULL && (work = kur__outbox_take(worker->outbox)) != NULL;)
+            kur__mailbox_push(listener, work, false); /* for kur__control_clear */
+        kur_free(worker->outbox);
     }
     kur_free(listener->workers);
     listener->workers = NULL;

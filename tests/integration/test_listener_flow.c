@@ -23,7 +23,8 @@ struct gate {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     const char *stops_at;
-    bool is_inside, is_open;
+    atomic_bool is_inside;
+    bool is_open;
     atomic_int handled;
     int nap_us;
 };
