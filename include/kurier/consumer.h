@@ -258,8 +258,8 @@ KUR_API kur_status kur_consumer_resume(kur_consumer *consumer, const char *topic
  * KUR_ERROR_GAP and KUR_ERROR_SYNTAX as in kur_gap, when there is no .on_gap (message: topic, partition, offset, and
  * the log's range; that partition stands still until kur_consumer_seek), KUR_ERROR_UNKNOWN_TOPIC,
  * KUR_ERROR_AUTHORIZATION, KUR_ERROR_AUTHENTICATION (within 5 s when the log-in is refused, and every 5 s while it is),
- * KUR_ERROR_FENCED, KUR_ERROR_FATAL. What librdkafka gets over by itself is logged and not returned. A rebalance takes
- * no longer than the callback.
+ * KUR_ERROR_FENCED, KUR_ERROR_FATAL, KUR_ERROR_CONFIG for a session timeout that the broker does not take. What
+ * librdkafka gets over by itself is logged and not returned. A rebalance takes no longer than the callback.
  */
 KUR_API kur_status kur_consumer_poll(kur_consumer *consumer, int timeout_ms, kur_record **record, kur_error *error);
 

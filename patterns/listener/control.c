@@ -269,7 +269,7 @@ static bool admit(kur_listener *listener, kur_record *record, int64_t now_us)
 static bool is_for_good(kur_status status)
 {
     return status == KUR_ERROR_FENCED || status == KUR_ERROR_FATAL || status == KUR_ERROR_AUTHENTICATION ||
-           status == KUR_ERROR_AUTHORIZATION;
+           status == KUR_ERROR_AUTHORIZATION || status == KUR_ERROR_CONFIG;
 }
 
 static void take_error(kur_listener *listener, const kur_error *error, int64_t now_us)

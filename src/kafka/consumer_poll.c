@@ -148,6 +148,7 @@ static bool is_for_the_caller(kur_status status)
     case KUR_ERROR_AUTHENTICATION:
     case KUR_ERROR_FENCED:
     case KUR_ERROR_FATAL:
+    case KUR_ERROR_CONFIG:
         return true;
     default:
         return false;
@@ -200,7 +201,12 @@ void kur__consumer_take_error(kur_consumer *consumer, const rd_kafka_message_t *
                            rd_kafka_message_errstr(message));
         return;
     }
-    if (topic != NULL)
+    if (code == RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT)
+        kur__error_of_kafka(&error, code,
+                            "group %s: .session_timeout_ms is not what the broker takes, which stands in its settings "
+                            "group.min.session.timeout.ms and group.max.session.timeout.ms",
+                            consumer->group);
+    else if (topic != NULL)
         kur__error_of_kafka(&error, code, "group %s: %s [%" PRId32 "]: %s", consumer->group, topic, message->partition,
                             rd_kafka_message_errstr(message));
     else

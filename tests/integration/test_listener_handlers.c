@@ -417,6 +417,81 @@ START_TEST(test_listener_handlers__a_worker_that_cannot_start_ends_the_listener)
 }
 END_TEST
 
+static bool has_ended(const kur_listener_health *health, int64_t wanted)
+{
+    (void)wanted;
+    return !health->is_running;
+}
+
+START_TEST(test_listener_handlers__a_session_timeout_that_the_broker_refuses_ends_the_listener)
+{
+    skip_unless(support_is_real(), "the embedded broker takes any session timeout");
+    kur_error error = {0};
+    kur_client *client = support_client();
+    const char *topic = support_topic(1);
+    kur_listener *listener =
+        listen(client, &KUR_LISTENER_OPTIONS(.session_timeout_ms = 1900000, .max_poll_interval_ms = 2000000), topic,
+               support_name("session"), never, NULL);
+    ck_assert(wait_for(listener, has_ended, 0));
+    ck_status(kur_listener_stop(listener, WAIT_MS, &error), KUR_ERROR_CONFIG, error);
+    ck_says(error, ".session_timeout_ms");
+    ck_says(error, "group.max.session.timeout.ms");
+    kur_listener_free(listener);
+    kur_client_unref(client);
+}
+END_TEST
+
+/* ---- Rejected, then the next ---- */
+
+static atomic_int behind, beside, taken_over, may_take_over;
+
+static kur_outcome count_behind(kur_delivery *delivery, void *user)
+{
+    (void)user;
+    kur_bytes key = kur_record_key(kur_delivery_record(delivery));
+    bool is_first = kur_record_offset(kur_delivery_record(delivery)) == 0;
+    if (is_first)
+        return kur_reject(delivery, "test.first", "the first of its key");
+    if (key.size == 1 && memcmp(key.data, "a", 1) == 0) {
+        ck_assert_int_eq(taken_over, 1);
+        behind++;
+    } else {
+        beside++;
+    }
+    return KUR_DONE;
+}
+
+static kur_status take_over_slowly(kur_delivery *delivery, const char *cause, const char *reason, void *user)
+{
+    (void)delivery, (void)cause, (void)reason, (void)user;
+    for (int64_t until_ms = now_ms() + WAIT_MS; !may_take_over && now_ms() < until_ms;)
+        nap(2);
+    taken_over++;
+    return KUR_OK;
+}
+
+START_TEST(test_listener_handlers__what_is_rejected_is_taken_over_before_the_next_of_its_key_runs)
+{
+    kur_error error = {0};
+    behind = beside = taken_over = may_take_over = 0;
+    kur_client *client = support_client();
+    const char *topic = support_topic(1);
+    for (int i = 0; i < 100; i++)
+        send_text(client, topic, 0, i % 2 == 0 ? "a" : "b", "x");
+    flush(client);
+    kur_listener *listener = listen(client, &KUR_LISTENER_OPTIONS(.concurrency = 3, .on_rejected = take_over_slowly),
+                                    topic, support_name("taken-over"), count_behind, NULL);
+    ck_assert(support_wait(&beside, 50)); /* others go on meanwhile */
+    ck_assert_int_eq(behind, 0);
+    may_take_over = 1;
+    ck_assert(wait_for(listener, has_finished, 100));
+    ck_assert_int_eq(behind, 49);
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
+    kur_listener_free(listener);
+    kur_client_unref(client);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -427,6 +502,8 @@ int main(void)
         test_listener_handlers__handlers_run_in_the_callers_loop,
         test_listener_handlers__pauses_and_goes_on_elsewhere,
         test_listener_handlers__a_worker_that_cannot_start_ends_the_listener,
+        test_listener_handlers__a_session_timeout_that_the_broker_refuses_ends_the_listener,
+        test_listener_handlers__what_is_rejected_is_taken_over_before_the_next_of_its_key_runs,
         NULL,
     };
     return check_main("listener_handlers", tests);
