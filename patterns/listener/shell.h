@@ -5,7 +5,7 @@
  *
  *     control thread (control.c)                        workers (worker.c), or the caller's thread
  *       polls, asks the machine, commits,     ring ───▶ claim a record each, one at a time, or a batch
- *       serves the producer              ◀─── mailbox   push what was said of it
+ *       serves the producer              ◀─── outboxes  push what was said of it (and a mailbox, for the rest)
  *
  * The machine, the consumer and the producer belong to the control thread alone. A work belongs to a worker from the
  * claim to the push.
