@@ -39,6 +39,7 @@ void proxy_free(struct proxy *proxy);
 
 enum {
     PROXY_API_PRODUCE = 0,
+    PROXY_API_OFFSET_COMMIT = 8,
     PROXY_API_END_TXN = 26,
     PROXY_API_TXN_OFFSET_COMMIT = 28
 };

@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "kafka/embedded_broker.h"
+
 static kur_embedded_broker *embedded;
 
 bool support_is_real(void)
@@ -106,6 +108,12 @@ int support_rdkafka_version(void)
 int support_rdkafka_headers(void)
 {
     return RD_KAFKA_VERSION;
+}
+
+void support_refuse(int api_key, int error)
+{
+    rd_kafka_mock_push_request_errors(kur__embedded_broker_cluster(embedded), (int16_t)api_key, 1,
+                                      (rd_kafka_resp_err_t)error);
 }
 
 bool support_wait(const atomic_int *counter, int value)

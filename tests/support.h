@@ -34,6 +34,9 @@ int support_rdkafka_version(void);
 /* And as it was when this was built. */
 int support_rdkafka_headers(void);
 
+/* The embedded broker answers the next request with that API key with an error, as the protocol numbers both. */
+void support_refuse(int api_key, int error);
+
 /* Where nobody listens. */
 #define SUPPORT_NOBODY "127.0.0.1:1"
 

@@ -1,8 +1,7 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
-#include <kurier/embedded_broker.h>
+#include "kafka/embedded_broker.h"
+
 #include <kurier/sys/memory.h>
-#include <librdkafka/rdkafka.h>
-#include <librdkafka/rdkafka_mock.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -69,6 +68,11 @@ kur_embedded_broker *kur_embedded_broker_new(const kur_embedded_broker_options *
 const char *kur_embedded_broker_bootstrap_servers(const kur_embedded_broker *broker)
 {
     return broker != NULL ? rd_kafka_mock_cluster_bootstraps(broker->cluster) : NULL;
+}
+
+rd_kafka_mock_cluster_t *kur__embedded_broker_cluster(const kur_embedded_broker *broker)
+{
+    return broker->cluster;
 }
 
 static kur_status add_topic(kur_embedded_broker *broker, const char *name, int partitions, kur_error *error)

@@ -1,0 +1,15 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * For tests: what the embedded broker is made of, which can be told to refuse requests.
+ */
+#ifndef KURIER_KAFKA_EMBEDDED_BROKER_H
+#define KURIER_KAFKA_EMBEDDED_BROKER_H
+
+#include <kurier/embedded_broker.h>
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+rd_kafka_mock_cluster_t *kur__embedded_broker_cluster(const kur_embedded_broker *broker);
+
+#endif
