@@ -8,8 +8,8 @@
  *     one in two    every other one, which makes as many runs as there can be
  *     apart         none within 64 of the next: a word for each
  *
- * Memory is what the allocator has given out, rounding and spare capacity with it. What the machine keeps of a record
- * beside the ledger is shown for orientation; it is bounded by what a listener may hold.
+ * Memory is what the allocator has given out, rounding and spare capacity with it. Times are CPU time. What the machine
+ * keeps of a record beside the ledger is shown for orientation; it is bounded by what a listener may hold.
  */
 #include "listener/ledger.h"
 
@@ -99,7 +99,7 @@ static void measure_marking(const bench_options *options, const struct layout *l
         for (int i = 0; i < count; i++)
             if (!kur__ledger_finish(&ledger, order[i] * layout->step))
                 bench_fail("was not unfinished");
-        one.values[run] = bench_since(start).seconds / count * 1e9;
+        one.values[run] = bench_since(start).cpu_seconds / count * 1e9;
         kur__ledger_done(&ledger);
     }
     report(options, &one, count == MANY ? "mark in 10⁶" : "mark in 10⁴", layout->name);
@@ -118,7 +118,7 @@ static void measure_encoding(const bench_options *options, const struct layout *
         for (int i = 0; i < ENCODINGS; i++)
             if (kur__ledger_write(&ledger, &log, KUR__LEDGER_TEXT_MAX, text) < 0)
                 bench_fail("nothing is told");
-        one.values[run] = bench_since(start).seconds / ENCODINGS * 1e6;
+        one.values[run] = bench_since(start).cpu_seconds / ENCODINGS * 1e6;
     }
     kur__ledger_done(&ledger);
     report(options, &one, "encode 10⁴", layout->name);
@@ -175,7 +175,7 @@ static void measure_machine(const bench_options *options, int key_count, const c
             kur__machine_outcome(&machine, works[i], &(kur__verdict){.outcome = KUR_DONE}, 0);
         done += release_all(&machine);
     }
-    time.values[0] = bench_since(start).seconds / MANY * 1e9;
+    time.values[0] = bench_since(start).cpu_seconds / MANY * 1e9;
     kur__machine_drop(&machine, source);
     kur__machine_done(&machine);
     report(options, &bytes, "machine, a record", name);

@@ -18,7 +18,8 @@
 
 enum {
     WORD = 64,
-    WORDS_MIN = 16
+    WORDS_MIN = 16,
+    NEAR = 16 /* words, to both sides */
 };
 
 void kur__ledger_init(kur__ledger *ledger, int64_t start)
@@ -43,6 +44,28 @@ static uint64_t bit_of(int64_t offset)
     return UINT64_C(1) << (offset & (WORD - 1));
 }
 
+/* Around where it is if the words lie evenly, so that a large ledger is not touched all over. */
+static void narrow(const kur__ledger *ledger, int64_t base, size_t *low, size_t *high)
+{
+    __extension__ typedef unsigned __int128 wide;
+    const struct kur__ledger_word *words = ledger->words;
+    int64_t first = words[*low].base, last = words[*high - 1].base;
+    if (base < first || base > last)
+        return;
+    size_t guess = *low + (size_t)((wide)(base - first) * (*high - 1 - *low) / (uint64_t)(last - first));
+    size_t from = guess > *low + NEAR ? guess - NEAR : *low, to = guess + NEAR < *high - 1 ? guess + NEAR : *high - 1;
+    if (words[from].base <= base)
+        *low = from;
+    else
+        *high = from;
+    if (to >= *high)
+        return;
+    if (words[to].base >= base)
+        *high = to;
+    else
+        *low = to;
+}
+
 /* The word that holds an offset, or NULL. The first and the last are looked at first: most calls mean them. */
 static struct kur__ledger_word *find(const kur__ledger *ledger, int64_t offset)
 {
@@ -54,6 +77,8 @@ static struct kur__ledger_word *find(const kur__ledger *ledger, int64_t offset)
         return &ledger->words[low];
     if (ledger->words[high - 1].base == base)
         return &ledger->words[high - 1];
+    if (high - low > 4 * (size_t)NEAR)
+        narrow(ledger, base, &low, &high);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (ledger->words[middle].base < base)

@@ -21,6 +21,7 @@
  * are estimated by the lengths' bits, and looked for exactly only when the text has no room for everything otherwise.
  * Offsets that are not told are unfinished.
  */
+#include <endian.h>
 #include <kurier/sys/base64.h>
 #include <kurier/sys/memory.h>
 #include <string.h>
@@ -74,7 +75,7 @@ struct walk {
 };
 
 /* Unfinished by its bits, in one word. */
-static bool next_in_words(struct walk *walk, int64_t *from, int64_t *to)
+static inline bool next_in_words(struct walk *walk, int64_t *from, int64_t *to)
 {
     const kur__ledger *ledger = walk->ledger;
     while (walk->bits == 0) {
@@ -137,8 +138,15 @@ static bool walk_pair(struct walk *walk, int64_t *unfinished, int64_t *finished)
     if (walk->next < 0)
         return false;
     int64_t from = walk->next, to = walk->next_to;
-    walk->next = -1;
     int64_t next, next_to;
+    /* Another run of the same word has a gap before it. */
+    if (walk->bits != 0 && walk->ledger->words[walk->word].base <= walk->end - 64) {
+        next_in_words(walk, &walk->next, &walk->next_to);
+        *unfinished = to - from;
+        *finished = walk->next - to;
+        return true;
+    }
+    walk->next = -1;
     while (next_piece(walk, &next, &next_to)) {
         if (next > to) {
             walk->next = next;
@@ -192,17 +200,16 @@ struct bits {
     size_t size, capacity; /* in bits */
 };
 
+/* At most 57 bits, of a value that has no others; writes eight bytes, behind the end too. */
 static void put_bits(struct bits *to, uint64_t value, int count)
 {
-    while (count > 0) {
-        int room = 8 - (int)(to->size & 7), take = count < room ? count : room;
-        uint8_t part = (uint8_t)(value >> (count - take) & ((1u << take) - 1));
-        if (room == 8)
-            to->bytes[to->size >> 3] = 0;
-        to->bytes[to->size >> 3] |= (uint8_t)(part << (room - take));
-        to->size += (size_t)take;
-        count -= take;
-    }
+    uint8_t *at = to->bytes + (to->size >> 3);
+    int begun = (int)(to->size & 7);
+    if (count == 0)
+        return;
+    uint64_t bits = htobe64(value << (64 - begun - count) | (begun > 0 ? (uint64_t)*at << 56 : 0));
+    memcpy(at, &bits, sizeof bits);
+    to->size += (size_t)count;
 }
 
 static size_t size_of_run(int64_t run, int k)
@@ -220,10 +227,12 @@ static bool put_run(struct bits *to, int64_t run, int k)
         return false;
     if (is_wide) {
         put_bits(to, UINT32_MAX, ONES_MAX);
-        put_bits(to, value, WIDE_BITS);
+        put_bits(to, value >> 31, WIDE_BITS - 31);
+        put_bits(to, value & INT32_MAX, 31);
     } else {
         put_bits(to, (UINT64_C(2) << ones) - 2, (int)ones + 1);
-        put_bits(to, value & ((UINT64_C(1) << k) - 1), k);
+        put_bits(to, value >> 31 & ((UINT64_C(1) << (k > 31 ? k - 31 : 0)) - 1), k > 31 ? k - 31 : 0);
+        put_bits(to, value & ((UINT64_C(1) << (k < 31 ? k : 31)) - 1), k < 31 ? k : 31);
     }
     return true;
 }
@@ -324,7 +333,7 @@ static bool put_pairs(struct draft *draft, uint8_t *bytes, size_t capacity)
 int64_t kur__ledger_write_below(const kur__ledger *ledger, const kur__ledger_log *log, int64_t end, size_t limit,
                                 char *text)
 {
-    uint8_t raw[RAW_MAX];
+    uint8_t raw[RAW_MAX + sizeof(uint64_t)];
     int64_t known = kur__ledger_end(ledger);
     struct draft draft = {.ledger = ledger, .end = end < known ? end : known};
     text[0] = '\0';

@@ -105,7 +105,8 @@ static void finish_a_thousand(int bound, bool at_once)
     for (int i = 0; i < FINISHERS; i++)
         pthread_join(threads[i], NULL);
     ck_assert_int_eq(all.finished, DEFERRED);
-    ck_assert_int_le(all.most_open, bound + 4);
+    /* Who has finished one counts it a moment later, when another may have begun. */
+    ck_assert_int_le(all.most_open, bound + 4 + FINISHERS);
     if (at_once)
         ck_assert_int_eq(all.most_open, DEFERRED);
     ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
