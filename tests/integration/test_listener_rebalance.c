@@ -13,6 +13,7 @@
 
 #include "../check_main.h"
 #include "../listening.h"
+#include "../proxy.h"
 #include "../support.h"
 
 /* The embedded broker takes a second less for a rebalance, and three for the first one. */
@@ -164,6 +165,55 @@ START_TEST(test_listener_rebalance__what_comes_back_goes_on)
     ck_assert_int_ge(health.stale, 1);
     end(second);
     end(first);
+    kur_client_unref(client);
+}
+END_TEST
+
+/* ---- Lost ---- */
+
+static bool has_lost(const kur_listener_health *health, int64_t wanted)
+{
+    return health->lost >= wanted;
+}
+
+/*
+ * A member that is cut off for longer than its session: nothing more is committed, what still runs counts no more, and
+ * its key waits for it all the same when the partition is read again from where the group was.
+ */
+START_TEST(test_listener_rebalance__what_is_lost_begins_anew)
+{
+    static struct way way;
+    static struct member member;
+    memset(&way, 0, sizeof way);
+    member = (struct member){.way = &way, .blocks = true};
+    struct proxy *proxy = proxy_new(support_bootstrap());
+    kur_client *client = support_client();
+    const char *topic = support_topic(1), *group = support_name("lost");
+    send_text(client, topic, 0, "a", "go");
+    for (int i = 0; i < FREE; i++)
+        send_text(client, topic, 0, NULL, "free");
+    flush(client);
+    kur_listener_options options =
+        KUR_LISTENER_OPTIONS(.concurrency = 2, .commit_interval_ms = 600000, .session_timeout_ms = 3000);
+    kur_listener *listener = listen(client, &options, topic, group, on_way, &member);
+    ck_assert(wait_for(listener, has_finished, FREE));
+    ck_assert_int_eq(way.blocked, 1);
+    proxy_set(proxy, PROXY_HOLD);
+    ck_assert(wait_for(listener, has_lost, 1));
+    ck_assert_int_eq(health_of(listener).assigned, 0);
+    proxy_set(proxy, PROXY_PASS);
+    ck_assert(wait_for(listener, has_finished, 2 * FREE));
+    ck_assert_int_eq(way.blocked, 1);
+    way.go = 1;
+    ck_assert(wait_for(listener, has_finished, 2 * FREE + 1));
+    ck_assert_int_eq(way.current[0], 1); /* of the second one, which does not wait; the first one's was 2 */
+    for (int i = 0; i <= FREE; i++)
+        ck_assert_int_eq(way.handled[0][i], 2);
+    kur_listener_health health = health_of(listener);
+    ck_assert_int_eq(health.stale, 1);
+    ck_assert_int_eq(health.rebalances, 1);
+    end(listener);
+    proxy_free(proxy);
     kur_client_unref(client);
 }
 END_TEST
@@ -357,7 +407,7 @@ START_TEST(test_listener_rebalance__neither_idleness_nor_a_long_handler_costs_th
 {
     static struct slow slow, idle;
     const char *asked = getenv("KURIER_IDLE");
-    int idle_ms = asked != NULL ? atoi(asked) * 1000 : 6500, interval_ms = asked != NULL ? 7000 : 3000;
+    int idle_ms = asked != NULL ? atoi(asked) * 1000 : 5000, interval_ms = asked != NULL ? 7000 : 3000;
     memset(&slow, 0, sizeof slow);
     memset(&idle, 0, sizeof idle);
     kur_client *client = support_client();
@@ -398,6 +448,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         test_listener_rebalance__what_comes_back_goes_on,
+        test_listener_rebalance__what_is_lost_begins_anew,
         test_listener_rebalance__members_come_and_go_every_two_seconds,
         test_listener_rebalance__neither_idleness_nor_a_long_handler_costs_the_membership,
         NULL,
