@@ -561,7 +561,7 @@ START_TEST(test_listener_batch__what_is_emitted_goes_with_its_own_record)
     kur_client *client = support_client();
     const char *topic = support_topic(1);
     snprintf(rows_topic, sizeof rows_topic, "%s", support_topic(1));
-    send_numbers(client, topic, 1, 10, 300);
+    send_numbers(client, topic, 1, 7, 300); /* so that behind those that come again there are others */
     kur_listener *listener =
         listen_batch(client, &KUR_LISTENER_OPTIONS(.retry = &KUR_RETRY_POLICY(.delay_ms = 1)), topic, emit_rows);
     kur_listener *rows =
