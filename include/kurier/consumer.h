@@ -195,7 +195,7 @@ KUR_API kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_op
 
 /**
  * Replaces the subscription; `topics` ends with NULL. A topic need not be there yet: it is found within 10 s of its
- * making (topic.metadata.refresh.interval.ms), and a poll may say KUR_ERROR_UNKNOWN_TOPIC until then.
+ * making (topic.metadata.refresh.interval.ms); until then a poll says KUR_ERROR_UNKNOWN_TOPIC now and then.
  * KUR_ERROR_INVALID_ARGUMENT names the wrong one, KUR_ERROR_INVALID_STATE after kur_consumer_assign, and with
  * KUR_BROADCAST when there is a subscription already. Does not wait.
  */
@@ -322,8 +322,8 @@ KUR_API kur_status kur_consumer_committed(kur_consumer *consumer, kur_position *
 
 /**
  * The offset of the next record that a poll will give, or a later one where records in between are only marks of
- * transactions; -1 while the start is not known. KUR_ERROR_UNKNOWN_TOPIC when it is not assigned. Any thread; does not
- * wait.
+ * transactions; -1 while the start, or the place of a seek, is not known. KUR_ERROR_UNKNOWN_TOPIC when it is not
+ * assigned. Any thread; does not wait.
  */
 KUR_API kur_status kur_consumer_position(kur_consumer *consumer, const char *topic, int32_t partition, int64_t *offset,
                                          kur_error *error);
@@ -378,8 +378,16 @@ KUR_API bool kur_consumer_topic_id(const kur_consumer *consumer, const char *top
 KUR_API kur_status kur_consumer_close(kur_consumer *consumer, kur_error *error);
 
 /**
+ * The same within a time of the caller's: what a broker has not answered by then is given up, and the group finds out
+ * by itself that the member has gone. A question about starts that is under way may take four seconds more.
+ */
+KUR_API kur_status kur_consumer_close_within(kur_consumer *consumer, int timeout_ms, kur_error *error);
+
+/**
  * Closes and frees. Records still held stay valid; the last one freed frees the rest, so that this never waits for
- * them. NULL does nothing. Not from callbacks.
+ * them. When a broker was silent until closing gave up, librdkafka's threads wait on for it, a minute at most by
+ * default, and end by themselves: nothing of the client's is called by then, and the library must not be unloaded
+ * before. NULL does nothing. Not from callbacks.
  */
 KUR_API void kur_consumer_free(kur_consumer *consumer);
 

@@ -14,6 +14,7 @@
 #include <kurier/sys/clock.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "kafka/certificate.h"
@@ -25,10 +26,31 @@ enum {
     TELL_INTERVAL_US = 5 * 1000 * 1000
 };
 
+bool kur__connection_enter(kur__connection *connection)
+{
+    atomic_fetch_add(&connection->calls, 1);
+    if (!atomic_load(&connection->is_abandoned))
+        return true;
+    kur__connection_leave(connection);
+    return false;
+}
+
+void kur__connection_leave(kur__connection *connection)
+{
+    atomic_fetch_sub(&connection->calls, 1);
+}
+
+void kur__connection_abandon(kur__connection *connection)
+{
+    atomic_store(&connection->is_abandoned, true);
+    while (atomic_load(&connection->calls) > 0)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     kur__connection *connection = rd_kafka_opaque(rk);
-    if (connection == NULL)
+    if (connection == NULL || !kur__connection_enter(connection))
         return;
     kur_log_level mapped = level <= 3 ? KUR_LOG_ERROR : level == 4 ? KUR_LOG_WARNING : KUR_LOG_DEBUG;
     /* Failing connections come to on_error as well; properties of the other role are the client's, not mistakes; that
@@ -37,6 +59,7 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
         strcmp(facility, "SSLCERTVRFY") == 0 || strcmp(facility, "AUTOCREATE") == 0)
         mapped = KUR_LOG_DEBUG;
     kur__log_print(connection->log, mapped, "librdkafka: %s: %s", facility, text);
+    kur__connection_leave(connection);
 }
 
 /* Returns whether it is another reason than before. */

@@ -19,7 +19,9 @@ typedef struct kur__connection {
     const kur__log *log;
     kur__security *security; /* NULL: nobody logs in */
     kur__login login;
-    bool verifies;        /* brokers' certificates */
+    bool verifies; /* brokers' certificates */
+    atomic_bool is_abandoned;
+    atomic_int calls;     /* of the log and of the token callback, under way */
     atomic_bool is_down;  /* all brokers have gone, and none is known to have come back */
     pthread_mutex_t lock; /* guards what stands below */
     char reason[480];     /* host and reason of the last failure; empty while there was none */
@@ -40,6 +42,14 @@ typedef struct kur__connection {
  */
 rd_kafka_t *kur__connection_open(kur__connection *connection, const kur__log *log, kur__security *security,
                                  rd_kafka_type_t type, rd_kafka_conf_t *conf, kur_error *error);
+
+/*
+ * The client may go before the handle does: from now on nothing of the client's is called, and nothing is being called.
+ */
+void kur__connection_abandon(kur__connection *connection);
+/* Around what is called of the client's on librdkafka's threads; not to be called when the first says false. */
+bool kur__connection_enter(kur__connection *connection);
+void kur__connection_leave(kur__connection *connection);
 
 /* After the handle has been destroyed. */
 void kur__connection_done(kur__connection *connection);

@@ -7,9 +7,13 @@
  * messages outside never ends its destruction: kur_consumer_free closes, and whoever gives the last reference back
  * destroys.
  *
+ * A handle that was not closed in time waits in its destruction for requests that a silent broker has not answered:
+ * a minute and more (socket.timeout.ms, session.timeout.ms), and nothing can make it give them up. It is destroyed on a
+ * thread of its own then, after which nothing of the client's is called any more.
+ *
  * Closing goes in this order: the thread that asks is told to end; the group is left through librdkafka's close queue,
  * while rebalance callbacks and the answers of commits are served; that thread is waited for; commits that are not
- * answered yet are given up. Nothing in it waits longer than CLOSE_MS.
+ * answered yet are given up. Nothing in it waits longer than it was told to.
  */
 #include <inttypes.h>
 #include <kurier/librdkafka.h>
@@ -25,6 +29,7 @@
 #include "kafka/consumer.h"
 #include "kafka/record.h"
 #include <kurier/sys/options.h>
+#include <kurier/sys/thread.h>
 
 enum {
     FETCH_AHEAD_KBYTES = 65536,
@@ -223,22 +228,25 @@ static kur_status open_handle(kur_consumer *consumer, const kur_consumer_options
     return KUR_OK;
 }
 
-static void release(kur_consumer *consumer, size_t references)
+static void destroy_handle(kur_consumer *consumer)
 {
-    if (atomic_fetch_sub(&consumer->references, references) != references)
-        return;
+    for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
+        kur__queue_close(at);
+    rd_kafka_mem_free(consumer->rk, consumer->cluster_id);
+    rd_kafka_queue_cb_event_enable(consumer->answers, NULL, NULL);
+    rd_kafka_queue_destroy(consumer->answers);
+    rd_kafka_queue_destroy(consumer->queue);
+    rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    kur__connection_done(&consumer->connection);
+}
+
+static void *destroy_consumer(void *user)
+{
+    kur_consumer *consumer = user;
+    if (consumer->rk != NULL)
+        destroy_handle(consumer);
     if (consumer->incoming != NULL)
         rd_kafka_topic_partition_list_destroy(consumer->incoming);
-    if (consumer->rk != NULL) {
-        for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
-            kur__queue_close(at);
-        rd_kafka_mem_free(consumer->rk, consumer->cluster_id);
-        rd_kafka_queue_cb_event_enable(consumer->answers, NULL, NULL);
-        rd_kafka_queue_destroy(consumer->answers);
-        rd_kafka_queue_destroy(consumer->queue);
-        rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-        kur__connection_done(&consumer->connection);
-    }
     if (consumer->fd >= 0)
         close(consumer->fd);
     kur__table_done(consumer);
@@ -246,6 +254,31 @@ static void release(kur_consumer *consumer, size_t references)
     kur_client_unref(consumer->client);
     kur_free(consumer->group);
     kur_free(consumer);
+    return NULL;
+}
+
+/* Whether it is destroyed elsewhere: false when there is no thread for it. The client need not last so long. */
+static bool destroy_apart(kur_consumer *consumer)
+{
+    pthread_t thread;
+    kur_client *client = consumer->client;
+    kur__connection_abandon(&consumer->connection);
+    consumer->client = NULL;
+    if (kur_thread_start(&thread, destroy_consumer, consumer) != 0) {
+        consumer->client = client;
+        return false;
+    }
+    pthread_detach(thread);
+    kur_client_unref(client);
+    return true;
+}
+
+static void release(kur_consumer *consumer, size_t references)
+{
+    if (atomic_fetch_sub(&consumer->references, references) != references)
+        return;
+    if (!consumer->is_given_up || !destroy_apart(consumer))
+        destroy_consumer(consumer);
 }
 
 kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_options *given, kur_error *error)
@@ -293,9 +326,9 @@ static void serve_close(kur_consumer *consumer)
     kur__consumer_serve(consumer);
 }
 
-static kur_status leave(kur_consumer *consumer, kur_error *error)
+static kur_status leave(kur_consumer *consumer, int timeout_ms, kur_error *error)
 {
-    struct timespec deadline = kur_deadline_after(CLOSE_MS);
+    struct timespec deadline = kur_deadline_after(timeout_ms);
     rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(consumer->rk, consumer->queue);
     if (failed != NULL) {
         kur_status status = kur__error_of_kafka(error, rd_kafka_error_code(failed), "close");
@@ -306,22 +339,31 @@ static kur_status leave(kur_consumer *consumer, kur_error *error)
         serve_close(consumer);
     if (rd_kafka_consumer_closed(consumer->rk))
         return KUR_OK;
+    consumer->is_given_up = true;
     return kur__connection_timeout(&consumer->connection, error, "close: the group was not left in time");
 }
 
 kur_status kur_consumer_close(kur_consumer *consumer, kur_error *error)
 {
+    return kur_consumer_close_within(consumer, CLOSE_MS, error);
+}
+
+kur_status kur_consumer_close_within(kur_consumer *consumer, int timeout_ms, kur_error *error)
+{
     if (consumer == NULL)
         return kur_error_null(error, "consumer");
+    if (timeout_ms < 0)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative");
     if (consumer->closed)
         return KUR_OK;
     consumer->closed = true;
     consumer->is_taking = true; /* what is taken from the queue now is given to nobody */
     kur__asker_stop(consumer);
-    kur_status status = leave(consumer, error);
+    kur_status status = leave(consumer, timeout_ms, error);
     kur__asker_join(consumer);
     kur__pattern_free(consumer->pattern);
     consumer->pattern = NULL;
+    kur__missing_clear(consumer);
     kur__commit_give_up(consumer);
     return status;
 }

@@ -5,7 +5,7 @@
  * what the group says; consumer_start.c: where partitions start; consumer_flow.c: pause, resume, seek, and the
  * assignment that librdkafka is given; consumer_queues.c: a queue for each partition; consumer_ask.c: the thread that
  * asks what blocks; consumer_gap.c: gaps; consumer_log.c: which log it is; consumer_subscribe.c: subscriptions and
- * patterns; offsets.c, commit.c: offsets.
+ * patterns; consumer_missing.c: topics that do not exist; offsets.c, commit.c: offsets.
  */
 #ifndef KURIER_KAFKA_CONSUMER_H
 #define KURIER_KAFKA_CONSUMER_H
@@ -138,11 +138,14 @@ struct kur_consumer {
     bool has_told_all;    /* KUR_ALL_ASSIGNED */
     bool is_telling_lost; /* commits are refused */
     atomic_bool closed;
+    bool is_given_up; /* the broker did not answer in time when it was closed */
     kur_error waiting_error; /* told by the next poll */
 
     kur__asker *asker; /* made when it is needed first */
     kur__pattern *pattern;
-    kur__commit *commits; /* under way */
+    rd_kafka_topic_partition_list_t *missing; /* topics that are subscribed to and do not exist; NULL: none */
+    uint64_t missing_ask;                     /* the question under way about them, 0 for none */
+    kur__commit *commits;                     /* under way */
 };
 
 /* ---- consumer_poll.c ---- */
@@ -296,6 +299,14 @@ kur_status kur__error_no_group(kur_error *error);
 
 /* The group's generation as librdkafka knows it now; -1: none, or it does not say. */
 int32_t kur__consumer_ask_generation(const kur_consumer *consumer);
+
+/* ---- consumer_missing.c ---- */
+
+/* librdkafka says that a topic does not exist. */
+void kur__missing_add(kur_consumer *consumer, const char *topic);
+void kur__missing_take_topics(kur_consumer *consumer, const kur__ask *ask);
+/* Another subscription, or the end. */
+void kur__missing_clear(kur_consumer *consumer);
 
 /* ---- offsets.c, commit.c ---- */
 

@@ -104,7 +104,7 @@ static void answer(const kur_consumer *consumer, kur__ask *ask)
     case KUR__ASK_OFFSETS:
     case KUR__ASK_RANGE:
         ask->code = ask_offsets(consumer, ask->list);
-        if (ask->code == RD_KAFKA_RESP_ERR_NO_ERROR && ask->ends != NULL)
+        if (ask->code == RD_KAFKA_RESP_ERR_NO_ERROR && ask->ends != NULL && !is_stopping(consumer->asker))
             ask->code = ask_offsets(consumer, ask->ends);
         break;
     case KUR__ASK_TOPICS:

@@ -79,12 +79,14 @@ static void take_answers(kur_consumer *consumer)
     }
     kur__ask *ask;
     while ((ask = kur__ask_next(consumer)) != NULL) {
-        if (ask->kind == KUR__ASK_RANGE)
+        if (ask->kind == KUR__ASK_RANGE) {
             kur__gap_take_range(consumer, ask);
-        else if (ask->kind == KUR__ASK_TOPICS)
+        } else if (ask->kind == KUR__ASK_TOPICS) {
             kur__pattern_take_topics(consumer, ask);
-        else
+            kur__missing_take_topics(consumer, ask);
+        } else {
             kur__start_take_offsets(consumer, ask);
+        }
         kur__ask_free(ask);
     }
 }
@@ -211,6 +213,8 @@ void kur__consumer_take_error(kur_consumer *consumer, const rd_kafka_message_t *
                             rd_kafka_message_errstr(message));
     else
         kur__error_of_kafka(&error, code, "group %s: %s", consumer->group, rd_kafka_message_errstr(message));
+    if (error.code == KUR_ERROR_UNKNOWN_TOPIC && topic != NULL)
+        kur__missing_add(consumer, topic);
     if (is_for_the_caller(error.code))
         kur__consumer_fail(consumer, &error);
     else

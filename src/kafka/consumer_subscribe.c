@@ -7,6 +7,7 @@
  */
 #include <inttypes.h>
 #include <kurier/sys/memory.h>
+#include <kurier/sys/topic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,7 @@ kur_status kur_consumer_subscribe(kur_consumer *consumer, const char *const *top
     status = subscribe_list(consumer, list, error);
     rd_kafka_topic_partition_list_destroy(list);
     if (status == KUR_OK) {
+        kur__missing_clear(consumer);
         kur__pattern_free(consumer->pattern);
         consumer->pattern = NULL;
     }
@@ -107,6 +109,17 @@ static kur_status compile(regex_t *regex, const char *text, const char *name, ku
         return kur__error_no_memory(error);
     regerror(code, regex, why, sizeof why);
     return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s: %s", name, why);
+}
+
+kur_status kur_topic_pattern_check(const char *pattern, const char *name, kur_error *error)
+{
+    regex_t regex;
+    if (pattern == NULL || name == NULL)
+        return kur_error_null(error, pattern == NULL ? "pattern" : "name");
+    kur_status status = compile(&regex, pattern, name, error);
+    if (status == KUR_OK)
+        regfree(&regex);
+    return status;
 }
 
 static bool matches_whole(const regex_t *regex, const char *name)
@@ -252,6 +265,7 @@ kur_status kur_consumer_unsubscribe(kur_consumer *consumer, kur_error *error)
         return status;
     kur__pattern_free(consumer->pattern);
     consumer->pattern = NULL;
+    kur__missing_clear(consumer);
     if (consumer->is_manual)
         leave_all(consumer);
     else

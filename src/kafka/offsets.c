@@ -81,8 +81,10 @@ static kur_status find_position(kur_consumer *consumer, const char *topic, int32
     pthread_mutex_lock(&consumer->lock);
     const kur__partition *entry = kur__table_find(consumer, topic, partition);
     bool is_there = entry != NULL && entry->stage != KUR__AWAY;
-    if (is_there)
-        *offset = kur__partition_position(consumer, entry);
+    if (is_there) {
+        bool is_looked_for = entry->is_seek_new || entry->target != KUR__TARGET_NONE;
+        *offset = is_looked_for ? -1 : kur__partition_position(consumer, entry);
+    }
     pthread_mutex_unlock(&consumer->lock);
     if (is_there)
         return KUR_OK;

@@ -200,13 +200,10 @@ kur_status kur_token_give(kur_token_request *request, const kur_token *given, ku
     return KUR_OK;
 }
 
-static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
+static void ask_for_token(rd_kafka_t *rk, kur__security *security)
 {
-    const kur__connection *connection = opaque;
-    kur__security *security = connection->security;
     kur_token_request request = {rk, &security->secrets, false};
     kur_error error = {0};
-    (void)config;
     kur_status status = security->token(&request, security->token_user, &error);
     if (status == KUR_OK && request.is_given)
         return;
@@ -214,6 +211,16 @@ static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
         kur_error_set(&error, status, "the token callback returned %s", kur_status_name(status));
     /* Comes back as an error of the connection, which is logged and remembered. */
     rd_kafka_oauthbearer_set_token_failure(rk, status == KUR_OK ? "the token callback gave no token" : error.message);
+}
+
+static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
+{
+    kur__connection *connection = opaque;
+    (void)config;
+    if (!kur__connection_enter(connection))
+        return;
+    ask_for_token(rk, connection->security);
+    kur__connection_leave(connection);
 }
 
 void kur__security_prepare(const kur__security *security, rd_kafka_conf_t *conf)

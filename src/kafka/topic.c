@@ -9,6 +9,7 @@
 #include "kafka/topic.h"
 
 #include <kurier/sys/memory.h>
+#include <kurier/sys/topic.h>
 
 #include "base/error.h"
 #include "kafka/connection.h"
@@ -16,6 +17,11 @@
 enum {
     TOPICS_MAX = 16
 };
+
+bool kur_topic_is_valid(const char *name)
+{
+    return kur__topic_is_valid(name);
+}
 
 struct kur__topic {
     struct kur__topic *next;
