@@ -380,6 +380,7 @@ KUR_API kur_status kur_consumer_close(kur_consumer *consumer, kur_error *error);
 /**
  * The same within a time of the caller's: what a broker has not answered by then is given up, and the group finds out
  * by itself that the member has gone. A question about starts that is under way may take four seconds more.
+ * KUR_ERROR_TIMEOUT, KUR_ERROR_INVALID_ARGUMENT.
  */
 KUR_API kur_status kur_consumer_close_within(kur_consumer *consumer, int timeout_ms, kur_error *error);
 

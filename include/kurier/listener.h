@@ -17,6 +17,7 @@
 #ifndef KURIER_LISTENER_H
 #define KURIER_LISTENER_H
 
+#include <kurier/arena.h>
 #include <kurier/client.h>
 #include <kurier/consumer.h>
 #include <kurier/delivery.h>
@@ -49,6 +50,13 @@ typedef enum kur_gap_policy {
     KUR_GAP_CONTINUE = 0, /**< told, then it goes on with the first record that is there */
     KUR_GAP_STOP          /**< told, then the listener ends with KUR_ERROR_GAP */
 } kur_gap_policy;
+
+/** What becomes of a topic of .topics that does not exist. */
+typedef enum kur_missing {
+    KUR_MISSING_WAIT = 0, /**< it is waited for, and a warning names it once in a while; when it comes, it is read from
+                               its beginning on, within topic.metadata.refresh.interval.ms, 10 s */
+    KUR_MISSING_STOP      /**< the listener ends with KUR_ERROR_UNKNOWN_TOPIC; also when it is deleted later */
+} kur_missing;
 
 /**
  * How a record that failed is tried again: in place, so that those behind it in its order wait and all others go on.
@@ -130,6 +138,7 @@ typedef struct kur_listener_options {
     kur_caught_up_callback *on_caught_up; /**< with KUR_BROADCAST */
     int batch_records; /**< in a batch, at most; default 500, or `.hold_records` when that is less; up to 10,000 */
     int batch_ms;      /**< how long a batch that is not full waits for more; default: not at all */
+    kur_missing missing;
 } kur_listener_options;
 
 #define KUR_LISTENER_OPTIONS(...) KUR__OPTIONS(kur_listener_options, __VA_ARGS__)
@@ -181,8 +190,9 @@ KUR_API kur_status kur_listener_run(kur_listener *listener, kur_error *error);
 
 /**
  * Takes nothing more, lets running handlers finish, commits, leaves the group. KUR_OK, KUR_ERROR_TIMEOUT with the
- * number of handlers that still run and with everything else done, or the error that ended the listener before. By its
- * deadline also with all brokers down. Again is allowed, and waits on.
+ * number of handlers that still run and with everything else done, or when brokers have not answered, or the error that
+ * ended the listener before. By its deadline also with all brokers down or silent. Again is allowed, and waits on. In a
+ * handler or callback of the listener: KUR_ERROR_INVALID_STATE, for it would wait for itself.
  */
 KUR_API kur_status kur_listener_stop(kur_listener *listener, int timeout_ms, kur_error *error);
 
@@ -202,7 +212,9 @@ KUR_API void kur_listener_request_stop(kur_listener *listener);
 
 /**
  * Stops without waiting for deferred records, whose tickets become stale, blocks until the last handler has returned,
- * and frees. NULL does nothing.
+ * and frees. Brokers that are silent are waited for 5 s at most, after a kur_listener_stop not at all, and 4 s more
+ * while it is asked where a partition starts. NULL does nothing. In a handler or callback of the listener it only
+ * requests the stop, and logs an error.
  */
 KUR_API void kur_listener_free(kur_listener *listener);
 
@@ -214,14 +226,25 @@ KUR_API kur_status kur_listener_pause(kur_listener *listener, kur_error *error);
 /** Goes on with reading, as kur_listener_pause. */
 KUR_API kur_status kur_listener_resume(kur_listener *listener, kur_error *error);
 
+/** In place of a partition's number: all of the topic's that this member has. */
+#define KUR_ALL_PARTITIONS (-1)
+
 /**
  * Goes on with a partition elsewhere: an offset, KUR_OFFSET_BEGINNING or KUR_OFFSET_END. What is held of it is given
- * up, late results of its handlers are ignored, and the target is committed, so that a restart does not end a replay.
- * Any thread, handlers too; carried out soon, and not at all when the partition is not assigned then.
- * KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY.
+ * up, and late results of its handlers are ignored. The target is committed as soon as it is known, which a stop waits
+ * for: a restart neither ends a replay nor brings back what was passed over. Any thread, handlers too; carried out
+ * soon, and not at all when the partition is not assigned then; a warning says when it went before the broker had
+ * answered where its beginning or end is. KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY.
  */
 KUR_API kur_status kur_listener_seek(kur_listener *listener, const char *topic, int32_t partition, int64_t offset,
                                      kur_error *error);
+
+/**
+ * The same to the first record at or after a time, in microseconds since 1970; to the end when there is none (the
+ * embedded broker never finds one). KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY.
+ */
+KUR_API kur_status kur_listener_seek_time(kur_listener *listener, const char *topic, int32_t partition,
+                                          int64_t timestamp_us, kur_error *error);
 
 /** How a listener is; what is counted begins with its start. */
 typedef struct kur_listener_health {
@@ -245,12 +268,43 @@ typedef struct kur_listener_health {
     int64_t rebalances; /**< how often the group has taken partitions away */
     int64_t lost; /**< partitions that were gone before they could be given back: the group had missed this member,
                      and what was not committed yet is repeated */
+    int64_t stalled_ms; /**< how long some partition has had records held and none of them finished, the longest of
+                             all, to half a second; 0: none has. Slow handlers and retries look like this as well */
 } kur_listener_health;
 
 #define KUR_LISTENER_HEALTH(...) KUR__OPTIONS(kur_listener_health, __VA_ARGS__)
 
 /** How it is. Set `.size`. Any thread, handlers too. KUR_ERROR_INVALID_ARGUMENT, for a size that is not set too. */
 KUR_API kur_status kur_listener_health_get(kur_listener *listener, kur_listener_health *health, kur_error *error);
+
+/** How a listener is with a partition that it has. */
+typedef struct kur_listener_position {
+    size_t size;
+    const char *topic;
+    int32_t partition;
+    int64_t position;   /**< the offset behind the last record that was taken; -1: its start is being looked for */
+    int64_t unfinished; /**< the first offset that is not finished, what is to be committed; -1 likewise */
+    int64_t committed;  /**< -1: nothing yet since the assignment or the last seek */
+    int64_t lag;        /**< how many offsets `unfinished` is behind the end of the log; -1: not known yet */
+    int64_t held;       /**< records taken and not finished */
+    int running;        /**< of those: with a handler, or handed over to one */
+    bool is_paused;     /**< by the user, or since too much is held */
+    int64_t stalled_ms; /**< as in kur_listener_health, of this one */
+} kur_listener_position;
+
+/** By the order of their assignment. */
+typedef struct kur_listener_position_list {
+    size_t count;
+    const kur_listener_position *const *items;
+} kur_listener_position_list;
+
+/**
+ * The partitions that this member has, as they were half a second ago, or a second when nothing happens; none before
+ * the start and after the end. Views in `arena`. Any thread, handlers too; does not wait. KUR_ERROR_INVALID_ARGUMENT,
+ * KUR_ERROR_NO_MEMORY.
+ */
+KUR_API kur_status kur_listener_positions(kur_listener *listener, kur_arena *arena,
+                                          kur_listener_position_list *positions, kur_error *error);
 
 /* ---- In the caller's own loop: .dispatch = KUR_DISPATCH_CALLER ---- */
 
@@ -260,8 +314,8 @@ KUR_API int kur_listener_fd(const kur_listener *listener);
 
 /**
  * Runs handlers for what waits, `most` at most, for which a batch counts as one; returns how many ran in `count` when
- * it is not NULL. Does not wait. One thread at a time. KUR_ERROR_INVALID_STATE with KUR_DISPATCH_THREAD or before
- * start, or what has ended the listener.
+ * it is not NULL. Does not wait. One thread at a time, and not from a handler. KUR_ERROR_INVALID_STATE with
+ * KUR_DISPATCH_THREAD or before start, or what has ended the listener.
  */
 KUR_API kur_status kur_listener_dispatch(kur_listener *listener, int most, int *count, kur_error *error);
 

@@ -25,7 +25,9 @@
 
 enum {
     COMMITS_AT_ONCE = 64,
-    COMMIT_MS = 5000
+    COMMIT_MS = 5000,
+    CLOSE_MS = 10000,
+    CLOSE_LEAST_MS = 200 /* for a broker that is there, when all other time was used up */
 };
 
 static int least(int64_t a, int64_t b)
@@ -39,6 +41,12 @@ static int64_t left_ms(const kur_listener *listener)
     int64_t by_us = atomic_load(&listener->stop_by_us);
     int64_t left_us = by_us == INT64_MAX ? INT64_MAX : by_us - kur_clock_monotonic_us();
     return left_us > 0 ? left_us / 1000 : 0;
+}
+
+int kur__close_ms(const kur_listener *listener)
+{
+    int64_t ms = left_ms(listener);
+    return least(ms > CLOSE_LEAST_MS ? ms : CLOSE_LEAST_MS, CLOSE_MS);
 }
 
 /* ---- Commits ---- */
@@ -137,7 +145,7 @@ static kur__ledger_log log_of(kur_listener *listener, const kur_position *positi
     return log;
 }
 
-static kur__source *open_source(kur_listener *listener, const kur_position *position)
+kur__source *kur__source_open(kur_listener *listener, const kur_position *position)
 {
     kur_error warning = {0}, error = {0};
     kur__source *source = NULL;
@@ -166,35 +174,6 @@ static kur__source *open_source(kur_listener *listener, const kur_position *posi
     return source;
 }
 
-/* What was polled from where it was before; there is some only when memory was short, or in the midst of it. */
-static void drop_polled(kur_listener *listener, const char *topic, int32_t partition)
-{
-    for (size_t i = listener->polled_next + 1; i < listener->polled_count; i++) {
-        kur_record *record = listener->polled[i];
-        if (record != NULL && kur_record_partition(record) == partition &&
-            strcmp(kur_record_topic(record), topic) == 0) {
-            kur_consumer_free_records(listener->consumer, &record, 1);
-            listener->polled[i] = NULL;
-        }
-    }
-}
-
-void kur__restart(kur_listener *listener, const char *topic, int32_t partition, int64_t offset)
-{
-    kur__source *source = kur__machine_source(&listener->machine, topic, partition);
-    listener->seen_topic = NULL;
-    if (kur_consumer_seek(listener->consumer, topic, partition, offset, NULL) != KUR_OK)
-        return; /* it is not ours any more */
-    kur__control_untake(listener, kur_clock_monotonic_us());
-    if (source != NULL)
-        kur__machine_drop(&listener->machine, source);
-    drop_polled(listener, topic, partition);
-    (listener->is_paused ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, topic, partition, NULL);
-    /* A place that is no number yet becomes one with the first record. */
-    if (offset >= 0)
-        open_source(listener, &KUR_POSITION(.topic = topic, .partition = partition, .offset = offset));
-}
-
 kur__source *kur__source_for(kur_listener *listener, const kur_record *record)
 {
     const char *topic = kur_record_topic(record);
@@ -203,7 +182,7 @@ kur__source *kur__source_for(kur_listener *listener, const kur_record *record)
     kur__source *source = kur__machine_find(&listener->machine, topic, partition);
     if (source == NULL && !listener->is_leaving &&
         kur_consumer_position(listener->consumer, topic, partition, &position, NULL) == KUR_OK)
-        source = open_source(
+        source = kur__source_open(
             listener, &KUR_POSITION(.topic = topic, .partition = partition, .offset = kur_record_offset(record)));
     if (source != NULL) {
         listener->seen_topic = topic;
@@ -223,7 +202,7 @@ static void assigned(kur_listener *listener, const kur_position *positions, size
         (listener->is_paused ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, position->topic,
                                                                          position->partition, NULL);
         if (position->offset >= 0)
-            open_source(listener, position);
+            kur__source_open(listener, position);
         kur__broadcast_aim(listener, position);
     }
 }
@@ -272,6 +251,14 @@ static void for_each(kur_listener *listener, const kur_position *positions, size
 static void suspend(kur_listener *listener, kur__source *source)
 {
     kur__machine_suspend(&listener->machine, source);
+}
+
+static void forget_seeks(kur_listener *listener, const kur_position *positions, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const kur_position *position = kur_options_at(positions, i);
+        kur__seek_forget(listener, position->topic, position->partition);
+    }
 }
 
 static void commit_last(kur_listener *listener, kur__source *source)
@@ -341,6 +328,8 @@ void kur__on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_pos
     if (what != KUR_ASSIGNED && !listener->is_closing)
         atomic_fetch_add_explicit(&listener->rebalances, 1, memory_order_relaxed);
     KUR__CRASH_POINT(what == KUR_ASSIGNED ? "assigned" : what == KUR_REVOKED ? "revoked" : "lost");
+    if (what != KUR_ASSIGNED)
+        forget_seeks(listener, partitions, count);
     if (what == KUR_ASSIGNED)
         assigned(listener, partitions, count);
     else if (what == KUR_REVOKED)

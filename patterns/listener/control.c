@@ -203,11 +203,8 @@ static void set_pauses(kur_listener *listener)
             if (source->state == KUR__ACTIVE)
                 (wants ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, source->partition->topic,
                                                                    source->partition->number, NULL);
-    }
-    for (struct kur__request *one; !wants && (one = listener->sought) != NULL;) {
-        kur_consumer_resume(listener->consumer, one->topic, one->partition, NULL);
-        listener->sought = one->next;
-        kur_free(one);
+        for (const struct kur__request *one = listener->sought; one != NULL; one = one->next)
+            (wants ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, one->topic, one->partition, NULL);
     }
     /* What is full is not read: the consumer asks for the room. */
     while (kur__machine_next_pause(&listener->machine, false, &source, &paused))
@@ -274,7 +271,8 @@ static bool is_for_good(kur_status status)
 
 static void take_error(kur_listener *listener, const kur_error *error, int64_t now_us)
 {
-    if (is_for_good(error->code)) {
+    bool is_missing = error->code == KUR_ERROR_UNKNOWN_TOPIC && listener->options.missing == KUR_MISSING_STOP;
+    if (is_for_good(error->code) || is_missing) {
         kur__listener_fail(listener, error);
     } else if (now_us >= listener->next_error_us) {
         listener->next_error_us = now_us + ERROR_LOG_US;
@@ -314,39 +312,7 @@ static bool poll_records(kur_listener *listener, int64_t now_us)
     return count > 0;
 }
 
-/* ---- Requests, health, sleep ---- */
-
-static void take_requests(kur_listener *listener)
-{
-    pthread_mutex_lock(&listener->lock);
-    struct kur__request *request = listener->requests;
-    listener->requests = NULL;
-    pthread_mutex_unlock(&listener->lock);
-    while (request != NULL) {
-        struct kur__request *next = request->next;
-        kur__restart(listener, request->topic, request->partition, request->offset);
-        if (listener->is_paused && request->offset < 0) {
-            request->next = listener->sought;
-            listener->sought = request;
-        } else {
-            kur_free(request);
-        }
-        request = next;
-    }
-}
-
-static void tell_health(kur_listener *listener)
-{
-    const kur__machine *machine = &listener->machine;
-    atomic_store_explicit(&listener->held, (int64_t)machine->held, memory_order_relaxed);
-    atomic_store_explicit(&listener->held_bytes, machine->held_bytes, memory_order_relaxed);
-    int64_t waiting = listener->is_batched ? atomic_load_explicit(&listener->unclaimed, memory_order_relaxed)
-                                           : (int64_t)kur__ring_size(&listener->ring);
-    int64_t running = (int64_t)machine->running - waiting;
-    /* What was rejected stands in the ring too, and does not run. */
-    atomic_store_explicit(&listener->running, running > 0 ? running : 0, memory_order_relaxed);
-    atomic_store_explicit(&listener->finished, machine->finished, memory_order_relaxed);
-}
+/* ---- Sleep ---- */
 
 void kur__control_wait(kur_listener *listener, int timeout_ms)
 {
@@ -401,10 +367,12 @@ static bool is_over(kur_listener *listener, int64_t now_us)
         listener->is_leaving = true;
         kur__machine_stop(&listener->machine);
         kur__control_untake(listener, now_us);
+        kur__seek_take_requests(listener); /* those of before the stop */
     }
     int64_t by_us = atomic_load(&listener->stop_by_us);
     int64_t margin_us = by_us == INT64_MAX ? 0 : 500 * 1000;
-    return kur__machine_is_drained(&listener->machine) || now_us >= by_us - margin_us ||
+    bool is_drained = kur__machine_is_drained(&listener->machine) && listener->sought == NULL;
+    return is_drained || now_us >= by_us - margin_us ||
            (atomic_load(&listener->has_failed) && listener->machine.running == 0) || is_only_deferred(listener);
 }
 
@@ -412,7 +380,7 @@ static void run(kur_listener *listener)
 {
     for (;;) {
         int64_t now_us = kur_clock_monotonic_us();
-        take_requests(listener);
+        kur__seek_take_requests(listener);
         kur__control_serve(listener, now_us);
         if (is_over(listener, now_us))
             return;
@@ -425,11 +393,13 @@ static void run(kur_listener *listener)
         if (!is_fed || now_us - listener->polled_us >= FED_US) {
             listener->polled_us = now_us;
             had = poll_records(listener, now_us);
+            if (listener->sought != NULL)
+                kur__seek_begin_found(listener, now_us);
             if (listener->has_away)
                 kur__drop_absent(listener);
             is_fed = kur__hand_over(listener, now_us);
         }
-        tell_health(listener);
+        kur__health_tell(listener, now_us);
         kur__broadcast_look(listener);
         listener->is_apart = is_fed;
         kur__control_wait(listener, had && !is_fed ? 0 : sleep_ms(listener, now_us));
@@ -439,7 +409,7 @@ static void run(kur_listener *listener)
 
 static void tell_end(kur_listener *listener)
 {
-    tell_health(listener);
+    kur__health_tell(listener, INT64_MAX);
     pthread_mutex_lock(&listener->lock);
     listener->state = KUR__ENDED;
     pthread_cond_broadcast(&listener->changed);
@@ -449,9 +419,10 @@ static void tell_end(kur_listener *listener)
 void *kur__control_run(void *user)
 {
     kur_listener *listener = user;
+    kur__thread_enter(listener);
     run(listener);
     listener->is_leaving = listener->is_closing = true;
-    kur_consumer_close(listener->consumer, NULL);
+    kur_consumer_close_within(listener->consumer, kur__close_ms(listener), NULL);
     while (kur__machine_drop_one(&listener->machine))
         continue;
     release_all(listener);

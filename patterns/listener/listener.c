@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <kurier/sys/clock.h>
 #include <kurier/sys/error.h>
+#include <kurier/sys/log.h>
 #include <kurier/sys/memory.h>
 #include <kurier/sys/options.h>
 #include <kurier/sys/thread.h>
@@ -19,99 +20,13 @@
 #include "listener/shell.h"
 
 enum {
-    CONCURRENCY_MAX = 10000,
-    BATCH_MAX = 10000,
     AHEAD_SHARE = 16,
     AHEAD_MIN_KBYTES = 1024,
     FREE_MS = 5000, /* for what is left when nobody has stopped it before */
     POLLED = 1024
 };
 
-/* ---- Options ---- */
-
-static kur_status wrong(kur_error *error, const char *what)
-{
-    return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s", what);
-}
-
-static kur_status take_policy(kur_listener *listener, const kur_retry_policy *given, kur_error *error)
-{
-    kur_retry_policy policy;
-    kur__machine_options *to = &listener->decisions;
-    kur_status status = kur_options_take(&policy, sizeof policy, given, "kur_retry_policy", error);
-    if (status != KUR_OK)
-        return status;
-    if (policy.attempts < KUR_NONE || policy.delay_ms < 0 || policy.delay_max_ms < 0 || policy.timeout_ms < 0)
-        return wrong(error, ".retry: .attempts, .delay_ms, .delay_max_ms or .timeout_ms is negative");
-    if (policy.multiplier != 0 && !(policy.multiplier >= 1 && policy.multiplier <= 1000))
-        return wrong(error, ".retry: .multiplier is not 1 to 1,000");
-    if (!(policy.jitter == KUR_NONE || (policy.jitter >= 0 && policy.jitter <= 1)))
-        return wrong(error, ".retry: .jitter is not 0 to 1");
-    to->attempts = policy.attempts == 0 ? 5 : policy.attempts == KUR_NONE ? 0 : policy.attempts;
-    to->delay_us = (policy.delay_ms != 0 ? policy.delay_ms : 1000) * INT64_C(1000);
-    to->delay_max_us = (policy.delay_max_ms != 0 ? policy.delay_max_ms : 60000) * INT64_C(1000);
-    to->multiplier = policy.multiplier != 0 ? policy.multiplier : 2;
-    to->jitter = policy.jitter == KUR_NONE ? 0 : policy.jitter != 0 ? policy.jitter : 0.2;
-    to->timeout_us = policy.timeout_ms * INT64_C(1000);
-    if (to->delay_max_us < to->delay_us)
-        return wrong(error, ".retry: .delay_max_ms is below .delay_ms");
-    return KUR_OK;
-}
-
-static kur_status check_audience(const kur_listener_options *options, kur_error *error)
-{
-    if (options->audience != KUR_AUDIENCE_GROUP && options->audience != KUR_BROADCAST)
-        return wrong(error, ".audience is not a kur_audience");
-    bool is_broadcast = options->audience == KUR_BROADCAST;
-    if (!is_broadcast && (options->group == NULL || options->group[0] == '\0'))
-        return wrong(error, ".group is missing");
-    if (!is_broadcast && options->on_caught_up != NULL)
-        return wrong(error, ".on_caught_up needs .audience = KUR_BROADCAST");
-    if (is_broadcast && options->group != NULL)
-        return wrong(error, ".group: KUR_BROADCAST has none");
-    if (is_broadcast && options->commit_interval_ms != 0)
-        return wrong(error, ".commit_interval_ms: KUR_BROADCAST commits nothing");
-    return KUR_OK;
-}
-
-static kur_status check(kur_listener_options *options, kur_error *error)
-{
-    kur_status status = check_audience(options, error);
-    if (status != KUR_OK)
-        return status;
-    if ((options->topics == NULL || options->topics[0] == NULL) == (options->pattern == NULL))
-        return wrong(error, "either .topics or .pattern says what is read");
-    if (options->exclude != NULL && options->pattern == NULL)
-        return wrong(error, ".exclude needs .pattern");
-    if (options->order != KUR_ORDER_BY_KEY && options->order != KUR_ORDER_BY_PARTITION &&
-        options->order != KUR_UNORDERED)
-        return wrong(error, ".order is not a kur_order");
-    if (options->concurrency < 0 || options->concurrency > CONCURRENCY_MAX)
-        return wrong(error, ".concurrency is not 1 to 10,000");
-    if (options->deferred < 0 || options->hold_records < 0 || options->hold_kbytes < 0 ||
-        options->commit_interval_ms < 0 || options->drain_ms < KUR_NONE)
-        return wrong(error, ".deferred, .hold_records, .hold_kbytes, .commit_interval_ms or .drain_ms is negative");
-    if (options->unknown != KUR_UNKNOWN_FINISH && options->unknown != KUR_UNKNOWN_REJECT)
-        return wrong(error, ".unknown is not a kur_unknown");
-    if (options->gap != KUR_GAP_CONTINUE && options->gap != KUR_GAP_STOP)
-        return wrong(error, ".gap is not a kur_gap_policy");
-    if (options->dispatch != KUR_DISPATCH_THREAD && options->dispatch != KUR_DISPATCH_CALLER)
-        return wrong(error, ".dispatch is not a kur_dispatch");
-    if (options->worker_stop != NULL && options->worker_start == NULL)
-        return wrong(error, ".worker_stop needs .worker_start");
-    if (options->batch_records < 0 || options->batch_records > BATCH_MAX || options->batch_ms < 0)
-        return wrong(error, ".batch_records is not 1 to 10,000, or .batch_ms is negative");
-    options->concurrency += options->concurrency == 0;
-    options->deferred = options->deferred != 0 ? options->deferred : 1000;
-    options->hold_records = options->hold_records != 0 ? options->hold_records : 10000;
-    options->hold_kbytes = options->hold_kbytes != 0 ? options->hold_kbytes : 65536;
-    options->batch_records = options->batch_records != 0 ? options->batch_records : 500;
-    if (options->batch_records > options->hold_records)
-        options->batch_records = options->hold_records;
-    options->commit_interval_ms = options->commit_interval_ms != 0 ? options->commit_interval_ms : 500;
-    options->drain_ms = options->drain_ms == KUR_NONE ? 0 : options->drain_ms != 0 ? options->drain_ms : 5000;
-    return KUR_OK;
-}
+/* ---- Made ---- */
 
 static bool copy_text(char **to, const char *from)
 {
@@ -205,11 +120,11 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *g
         return NULL;
     }
     if (given == NULL) {
-        wrong(error, "options is NULL: .group and .topics are needed");
+        kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "options is NULL: .group and .topics are needed");
         return NULL;
     }
     if (kur_options_take(&options, sizeof options, given, "kur_listener_options", error) != KUR_OK ||
-        check(&options, error) != KUR_OK)
+        kur__listener_options_check(&options, error) != KUR_OK)
         return NULL;
     kur_listener *listener = kur_calloc(1, sizeof *listener);
     if (listener == NULL) {
@@ -224,7 +139,7 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *g
     pthread_mutex_init(&listener->idle_lock, NULL);
     pthread_cond_init(&listener->idle, NULL);
     kur_condition_init(&listener->changed);
-    kur_status status = take_policy(listener, options.retry, error);
+    kur_status status = kur__listener_take_policy(&listener->decisions, options.retry, error);
     if (status == KUR_OK)
         status = copy_texts(listener, &options, error);
     if (status == KUR_OK)
@@ -343,7 +258,8 @@ kur_status kur_listener_start(kur_listener *listener, kur_error *error)
     }
     pthread_mutex_lock(&listener->lock);
     bool is_new = listener->state == KUR__NEW;
-    listener->state = KUR__STARTED;
+    if (is_new)
+        listener->state = KUR__STARTED;
     pthread_mutex_unlock(&listener->lock);
     if (!is_new)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the listener was started before");
@@ -384,6 +300,14 @@ void kur_listener_free(kur_listener *listener)
 {
     if (listener == NULL)
         return;
+    if (kur__thread_is_of(listener)) { /* it would wait for itself, and its caller goes on in what is freed */
+        kur_client_log(
+            listener->client, KUR_LOG_ERROR,
+            "group %s: kur_listener_free in a handler or callback of the listener: it stops, and is not freed",
+            listener->group);
+        kur_listener_request_stop(listener);
+        return;
+    }
     if (listener->has_control) {
         bool is_stopped = atomic_load(&listener->stop_by_us) != INT64_MAX;
         atomic_store(&listener->stop_by_us, kur_clock_monotonic_us() + (is_stopped ? 0 : FREE_MS * INT64_C(1000)));
@@ -403,6 +327,7 @@ void kur_listener_free(kur_listener *listener)
     kur__requests_free(listener->requests);
     kur__requests_free(listener->sought);
     kur__broadcast_done(listener);
+    kur_free(listener->look);
     const int descriptors[] = {listener->wake_fd, listener->run_fd, listener->ready_fd, listener->epoll_fd};
     for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
         if (descriptors[i] >= 0)

@@ -134,6 +134,8 @@ typedef struct kur__source {
     int in_commit;  /* answers awaited */
     bool has_turn, is_pausing;
     bool is_paused, wants_pause;
+    /* The shell's, for the health that it tells. */
+    int64_t seen_finished, moved_us; /* how much was finished at the last look, and when that had changed last */
     _Atomic kur__source_state state;
 } kur__source;
 

@@ -76,6 +76,11 @@ kur_status kur_listeners_stop(kur_listener *const *listeners, size_t count, int 
         return status;
     if (timeout_ms < 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative");
+    for (size_t i = 0; i < count; i++)
+        if (kur__thread_is_of(listeners[i]))
+            return kur_error_set(error, KUR_ERROR_INVALID_STATE,
+                                 "a handler or callback of the listener would wait for itself: "
+                                 "kur_listener_request_stop");
     struct timespec until = kur_deadline_after(timeout_ms);
     kur_error first = {0};
     bool have_ended = true;
@@ -91,8 +96,12 @@ kur_status kur_listeners_stop(kur_listener *const *listeners, size_t count, int 
             *error = first;
         return first.code;
     }
-    if (!have_ended || running > 0)
+    if (running > 0)
         return kur_error_set(error, KUR_ERROR_TIMEOUT, "%lld handlers still run after %d ms", (long long)running,
+                             timeout_ms);
+    if (!have_ended)
+        return kur_error_set(error, KUR_ERROR_TIMEOUT,
+                             "the brokers have not answered within %d ms: what was not committed will be repeated",
                              timeout_ms);
     return KUR_OK;
 }

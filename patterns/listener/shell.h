@@ -102,10 +102,16 @@ enum kur__listener_state {
     KUR__ENDED
 };
 
+/* Where a partition is to go on: an offset (or KUR_OFFSET_BEGINNING, _END), or the first record at a time. */
+struct kur__place {
+    bool is_time;
+    int64_t offset, time_us;
+};
+
 /* What other threads ask of the control thread. */
 struct kur__request {
     struct kur__request *next;
-    int64_t offset;
+    struct kur__place place;
     int32_t partition;
     char topic[];
 };
@@ -152,7 +158,7 @@ struct kur_listener {
     bool is_leaving, is_closing;
     bool has_away;               /* sources that may come back */
     bool is_apart;               /* does not poll for a while: what the consumer has must not wake it */
-    struct kur__request *sought; /* while paused: those that have no source until a record comes */
+    struct kur__request *sought; /* partitions that have no source until it is found out where they go on */
     struct kur__goal *goals;     /* not reached yet */
     bool are_goals_known;        /* none is added any more */
     kur__queue rejected;         /* settling works that wait for room in the ring */
@@ -176,17 +182,20 @@ struct kur_listener {
     atomic_bool stop_requested, pause_requested, is_freed, has_failed, is_caught_up;
     _Atomic int64_t stop_by_us; /* of the monotonic clock; INT64_MAX: no hurry */
     int run_fd;                 /* wakes kur_listeners_run */
-    pthread_mutex_t lock;       /* guards state, failed and requests */
+    pthread_mutex_t lock;       /* guards state, failed, requests and look */
     pthread_cond_t changed;     /* of state */
     enum kur__listener_state state;
     kur_error failed;
     struct kur__request *requests;
+    struct kur__look *look; /* what was told last of each partition */
 
     atomic_int deferred;
     _Atomic int64_t unclaimed; /* records of batches that no worker has claimed */
     _Atomic int64_t handled, finished, retried, rejected_count, unknown, gaps, stale, untold;
     _Atomic int64_t rebalances, lost;
     _Atomic int64_t held, held_bytes, assigned, running;
+    _Atomic int64_t stalled_since_us; /* the partition that has been so for longest; 0: none */
+    int64_t next_look_us;             /* of the control thread */
 };
 
 /* ---- worker.c ---- */
@@ -219,6 +228,11 @@ bool kur__results_wait(const kur_listener *listener);
 /* Hands a work, or a batch by its first, back to the control thread; any thread. `wakes`: at once. */
 void kur__mailbox_push(kur_listener *listener, kur__work *work, bool wakes);
 void kur__control_wake(kur_listener *listener);
+
+/* This thread runs what is the user's for a listener from now on; returns for which it did before, NULL for none. */
+const kur_listener *kur__thread_enter(const kur_listener *listener);
+/* For calls that would wait for their own caller: whether this is in a handler or callback of the listener. */
+bool kur__thread_is_of(const kur_listener *listener);
 
 /* ---- delivery.c ---- */
 
@@ -275,8 +289,10 @@ void kur__on_gap(kur_consumer *consumer, const kur_gap *gap, void *user);
 void kur__drop_absent(kur_listener *listener);
 /* The source of a record; made when a partition of ours has none yet. NULL: not ours, or no memory. */
 kur__source *kur__source_for(kur_listener *listener, const kur_record *record);
-/* A new epoch that begins at an offset (or KUR_OFFSET_BEGINNING, _END). */
-void kur__restart(kur_listener *listener, const char *topic, int32_t partition, int64_t offset);
+/* Begins one; NULL: no memory, and the listener ends with that. */
+kur__source *kur__source_open(kur_listener *listener, const kur_position *position);
+/* How long leaving the group may take. */
+int kur__close_ms(const kur_listener *listener);
 /* Commits what is to be: the round of one source, or of all; `waits`: until the answer is there. */
 void kur__commit_round(kur_listener *listener, kur__source *only, int timeout_ms, int64_t now_us);
 /* What the control thread does between two polls: results, effects, releases. */
@@ -298,10 +314,30 @@ void kur__broadcast_lower(kur_listener *listener, const kur_gap *gap);
 void kur__broadcast_look(kur_listener *listener);
 void kur__broadcast_done(kur_listener *listener);
 
-/* ---- steer.c ---- */
+/* ---- health.c ---- */
 
+/* Tells how it is; the control thread. */
+void kur__health_tell(kur_listener *listener, int64_t now_us);
+
+/* ---- seek.c ---- */
+
+/* A new epoch that begins at an offset (or KUR_OFFSET_BEGINNING, _END): in a gap's callback, or for the record at hand,
+ * which the caller frees. */
+void kur__restart(kur_listener *listener, const char *topic, int32_t partition, int64_t offset);
+/* Carries out what was asked for. */
+void kur__seek_take_requests(kur_listener *listener);
+/* After a poll: begins, and commits, where it has been found out. */
+void kur__seek_begin_found(kur_listener *listener, int64_t now_us);
+/* The partition has gone. */
+void kur__seek_forget(kur_listener *listener, const char *topic, int32_t partition);
 /* All that are linked. */
 void kur__requests_free(struct kur__request *request);
+
+/* ---- options.c ---- */
+
+/* Refuses what makes no sense by its name, and puts the defaults in. */
+kur_status kur__listener_options_check(kur_listener_options *options, kur_error *error);
+kur_status kur__listener_take_policy(kur__machine_options *to, const kur_retry_policy *given, kur_error *error);
 
 /* ---- listener.c ---- */
 

@@ -39,6 +39,22 @@ enum {
     FETCH_AHEAD = 4 /* works */
 };
 
+/* ---- Whose thread it is ---- */
+
+static _Thread_local const kur_listener *entered;
+
+const kur_listener *kur__thread_enter(const kur_listener *listener)
+{
+    const kur_listener *before = entered;
+    entered = listener;
+    return before;
+}
+
+bool kur__thread_is_of(const kur_listener *listener)
+{
+    return entered == listener;
+}
+
 /* ---- Ring ---- */
 
 kur__work *kur__ring_claim(struct kur__ring *ring)
@@ -320,6 +336,7 @@ static void *run_worker(void *user)
     struct kur__worker *worker = user;
     kur_listener *listener = worker->listener;
     kur_error error = {0};
+    kur__thread_enter(listener);
     if (start_worker(worker, &error) != KUR_OK) {
         kur__listener_fail(listener, &error);
         return NULL; /* the others take what there is until the listener has stopped */

@@ -138,7 +138,7 @@ struct kur_consumer {
     bool has_told_all;    /* KUR_ALL_ASSIGNED */
     bool is_telling_lost; /* commits are refused */
     atomic_bool closed;
-    bool is_given_up; /* the broker did not answer in time when it was closed */
+    bool is_given_up;        /* the broker did not answer in time when it was closed */
     kur_error waiting_error; /* told by the next poll */
 
     kur__asker *asker; /* made when it is needed first */

@@ -379,11 +379,17 @@ START_TEST(test_listener__stops_by_its_deadline_without_a_broker)
 }
 END_TEST
 
+static void stop_worker(void *state)
+{
+    (void)state;
+}
+
 START_TEST(test_listener__refuses_what_makes_no_sense)
 {
     kur_error error = {0};
     kur_client *client = support_client();
-    const char *topics[] = {"t", NULL};
+    const char *topics[] = {"t", NULL}, *none[] = {NULL}, *bad[] = {"t", "no good", NULL},
+               *twice[] = {"t", "u", "t", NULL};
     const struct {
         kur_listener_options options;
         const char *says;
@@ -394,7 +400,38 @@ START_TEST(test_listener__refuses_what_makes_no_sense)
         {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .concurrency = -1), ".concurrency"},
         {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .concurrency = 1000000), ".concurrency"},
         {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .order = (kur_order)9), ".order"},
+        {KUR_LISTENER_OPTIONS(.group = "", .topics = topics), ".group"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = none), ".topics"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = bad), ".topics[1]"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = twice), ".topics[2]"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .pattern = "(t"), ".pattern"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .pattern = "t.*", .exclude = "[t"), ".exclude"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .exclude = "t"), ".exclude"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .start = (kur_start)3), ".start"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .unknown = (kur_unknown)2), ".unknown"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .gap = (kur_gap_policy)2), ".gap"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .missing = (kur_missing)2), ".missing"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .pattern = "t.*", .missing = KUR_MISSING_STOP), ".missing"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .dispatch = (kur_dispatch)2), ".dispatch"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .assignor = (kur_assignor)9), ".assignor"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .protocol = (kur_group_protocol)9), ".protocol"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .group_instance_id = ""), ".group_instance_id"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .worker_stop = stop_worker), ".worker_stop"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .deferred = -1), ".deferred"},
         {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .hold_records = -2), ".hold_records"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .hold_kbytes = -1), ".hold_kbytes"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .commit_interval_ms = -1), ".commit_interval_ms"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .drain_ms = -2), ".drain_ms"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .session_timeout_ms = -1), ".session_timeout_ms"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .max_poll_interval_ms = -1), ".max_poll_interval_ms"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .retry = &KUR_RETRY_POLICY(.delay_ms = -1)), ".delay_ms"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .retry = &KUR_RETRY_POLICY(.multiplier = 0.5)),
+         ".multiplier"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics,
+                              .retry = &KUR_RETRY_POLICY(.delay_ms = 9, .delay_max_ms = 8)),
+         ".delay_max_ms"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .retry = &KUR_RETRY_POLICY(.timeout_ms = -1)),
+         ".timeout_ms"},
         {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .retry = &KUR_RETRY_POLICY(.jitter = 2)), ".jitter"},
         {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .retry = &KUR_RETRY_POLICY(.attempts = -5)), ".attempts"},
         {{.group = "g"}, "size"},

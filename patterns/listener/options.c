@@ -1,0 +1,153 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * What a listener is told, checked before anything is made of it: an error names the option.
+ */
+#include <kurier/sys/error.h>
+#include <kurier/sys/options.h>
+#include <kurier/sys/topic.h>
+#include <string.h>
+
+#include "listener/shell.h"
+
+enum {
+    CONCURRENCY_MAX = 10000,
+    BATCH_MAX = 10000
+};
+
+static kur_status wrong(kur_error *error, const char *what)
+{
+    return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s", what);
+}
+
+struct number {
+    const char *name;
+    int value, least;
+};
+
+static kur_status check_numbers(const struct number *numbers, size_t count, kur_error *error)
+{
+    for (size_t i = 0; i < count; i++)
+        if (numbers[i].value < numbers[i].least)
+            return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is negative", numbers[i].name);
+    return KUR_OK;
+}
+
+kur_status kur__listener_take_policy(kur__machine_options *to, const kur_retry_policy *given, kur_error *error)
+{
+    kur_retry_policy policy;
+    kur_status status = kur_options_take(&policy, sizeof policy, given, "kur_retry_policy", error);
+    if (status != KUR_OK)
+        return status;
+    const struct number numbers[] = {{".retry.attempts", policy.attempts, KUR_NONE},
+                                     {".retry.delay_ms", policy.delay_ms, 0},
+                                     {".retry.delay_max_ms", policy.delay_max_ms, 0},
+                                     {".retry.timeout_ms", policy.timeout_ms, 0}};
+    status = check_numbers(numbers, sizeof numbers / sizeof *numbers, error);
+    if (status != KUR_OK)
+        return status;
+    if (policy.multiplier != 0 && !(policy.multiplier >= 1 && policy.multiplier <= 1000))
+        return wrong(error, ".retry.multiplier is not 1 to 1,000");
+    if (!(policy.jitter == KUR_NONE || (policy.jitter >= 0 && policy.jitter <= 1)))
+        return wrong(error, ".retry.jitter is not 0 to 1");
+    to->attempts = policy.attempts == 0 ? 5 : policy.attempts == KUR_NONE ? 0 : policy.attempts;
+    to->delay_us = (policy.delay_ms != 0 ? policy.delay_ms : 1000) * INT64_C(1000);
+    to->delay_max_us = (policy.delay_max_ms != 0 ? policy.delay_max_ms : 60000) * INT64_C(1000);
+    to->multiplier = policy.multiplier != 0 ? policy.multiplier : 2;
+    to->jitter = policy.jitter == KUR_NONE ? 0 : policy.jitter != 0 ? policy.jitter : 0.2;
+    to->timeout_us = policy.timeout_ms * INT64_C(1000);
+    if (to->delay_max_us < to->delay_us)
+        return wrong(error, ".retry.delay_max_ms is below .delay_ms");
+    return KUR_OK;
+}
+
+/* What is read. */
+static kur_status check_topics(const kur_listener_options *options, kur_error *error)
+{
+    if ((options->topics == NULL || options->topics[0] == NULL) == (options->pattern == NULL))
+        return wrong(error, "either .topics or .pattern says what is read");
+    if (options->exclude != NULL && options->pattern == NULL)
+        return wrong(error, ".exclude needs .pattern");
+    for (size_t i = 0; options->pattern == NULL && options->topics[i] != NULL; i++)
+        if (!kur_topic_is_valid(options->topics[i]))
+            return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                                 ".topics[%zu] is not 1 to 249 characters of A-Z a-z 0-9 . _ -: \"%.40s\"", i,
+                                 options->topics[i]);
+    for (size_t i = 1; options->pattern == NULL && options->topics[i] != NULL; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(options->topics[i], options->topics[k]) == 0)
+                return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".topics[%zu]: %s is there twice", i,
+                                     options->topics[i]);
+    kur_status status = KUR_OK;
+    if (options->pattern != NULL)
+        status = kur_topic_pattern_check(options->pattern, ".pattern", error);
+    if (status == KUR_OK && options->exclude != NULL)
+        status = kur_topic_pattern_check(options->exclude, ".exclude", error);
+    return status;
+}
+
+static kur_status check_audience(const kur_listener_options *options, kur_error *error)
+{
+    if (options->audience != KUR_AUDIENCE_GROUP && options->audience != KUR_BROADCAST)
+        return wrong(error, ".audience is not a kur_audience");
+    bool is_broadcast = options->audience == KUR_BROADCAST;
+    if (!is_broadcast && (options->group == NULL || options->group[0] == '\0'))
+        return wrong(error, ".group is missing");
+    if (!is_broadcast && options->on_caught_up != NULL)
+        return wrong(error, ".on_caught_up needs .audience = KUR_BROADCAST");
+    if (is_broadcast && options->group != NULL)
+        return wrong(error, ".group: KUR_BROADCAST has none");
+    if (is_broadcast && options->commit_interval_ms != 0)
+        return wrong(error, ".commit_interval_ms: KUR_BROADCAST commits nothing");
+    return KUR_OK;
+}
+
+kur_status kur__listener_options_check(kur_listener_options *options, kur_error *error)
+{
+    const struct number numbers[] = {{".deferred", options->deferred, 0},
+                                     {".hold_records", options->hold_records, 0},
+                                     {".hold_kbytes", options->hold_kbytes, 0},
+                                     {".commit_interval_ms", options->commit_interval_ms, 0},
+                                     {".drain_ms", options->drain_ms, KUR_NONE},
+                                     {".batch_ms", options->batch_ms, 0},
+                                     {".session_timeout_ms", options->session_timeout_ms, 0},
+                                     {".max_poll_interval_ms", options->max_poll_interval_ms, 0}};
+    kur_status status = check_audience(options, error);
+    if (status == KUR_OK)
+        status = check_topics(options, error);
+    if (status == KUR_OK)
+        status = check_numbers(numbers, sizeof numbers / sizeof *numbers, error);
+    if (status != KUR_OK)
+        return status;
+    if (options->order != KUR_ORDER_BY_KEY && options->order != KUR_ORDER_BY_PARTITION &&
+        options->order != KUR_UNORDERED)
+        return wrong(error, ".order is not a kur_order");
+    if (options->concurrency < 0 || options->concurrency > CONCURRENCY_MAX)
+        return wrong(error, ".concurrency is not 1 to 10,000");
+    if (options->start != KUR_START_EARLIEST && options->start != KUR_START_LATEST && options->start != KUR_START_TIME)
+        return wrong(error, ".start is not a kur_start");
+    if (options->unknown != KUR_UNKNOWN_FINISH && options->unknown != KUR_UNKNOWN_REJECT)
+        return wrong(error, ".unknown is not a kur_unknown");
+    if (options->gap != KUR_GAP_CONTINUE && options->gap != KUR_GAP_STOP)
+        return wrong(error, ".gap is not a kur_gap_policy");
+    if (options->missing != KUR_MISSING_WAIT && options->missing != KUR_MISSING_STOP)
+        return wrong(error, ".missing is not a kur_missing");
+    if (options->missing == KUR_MISSING_STOP && options->pattern != NULL)
+        return wrong(error, ".missing: KUR_MISSING_STOP is for .topics; a .pattern waits for what will match");
+    if (options->dispatch != KUR_DISPATCH_THREAD && options->dispatch != KUR_DISPATCH_CALLER)
+        return wrong(error, ".dispatch is not a kur_dispatch");
+    if (options->worker_stop != NULL && options->worker_start == NULL)
+        return wrong(error, ".worker_stop needs .worker_start");
+    if (options->batch_records < 0 || options->batch_records > BATCH_MAX)
+        return wrong(error, ".batch_records is not 1 to 10,000");
+    options->concurrency += options->concurrency == 0;
+    options->deferred = options->deferred != 0 ? options->deferred : 1000;
+    options->hold_records = options->hold_records != 0 ? options->hold_records : 10000;
+    options->hold_kbytes = options->hold_kbytes != 0 ? options->hold_kbytes : 65536;
+    options->batch_records = options->batch_records != 0 ? options->batch_records : 500;
+    if (options->batch_records > options->hold_records)
+        options->batch_records = options->hold_records;
+    options->commit_interval_ms = options->commit_interval_ms != 0 ? options->commit_interval_ms : 500;
+    options->drain_ms = options->drain_ms == KUR_NONE ? 0 : options->drain_ms != 0 ? options->drain_ms : 5000;
+    return KUR_OK;
+}
