@@ -280,6 +280,118 @@ START_TEST(test_listener_faults__stops_by_its_deadline_when_the_broker_is_silent
 }
 END_TEST
 
+START_TEST(test_listener_faults__counts_the_handlers_that_outlast_a_stop_without_brokers)
+{
+    static struct slow slow;
+    kur_error error = {0};
+    slow = (struct slow){.block_ms = 4000};
+    struct proxy *proxy = proxy_new(support_bootstrap());
+    kur_client *client = support_client();
+    const char *topic = support_topic(1);
+    send_text(client, topic, 0, NULL, "slow");
+    flush(client);
+    kur_listener *listener =
+        listen(client, &KUR_LISTENER_OPTIONS(.concurrency = 2), topic, support_name("dead"), block_or_not, &slow);
+    ck_assert(support_wait(&slow.is_blocked, 1));
+    proxy_set(proxy, PROXY_CUT);
+    int64_t begin_ms = now_ms();
+    ck_status(kur_listener_stop(listener, 1500, &error), KUR_ERROR_TIMEOUT, error);
+    ck_says(error, "1 handlers");
+    ck_assert_int_le(now_ms() - begin_ms, 2500);
+    ck_assert_int_eq(slow.handled, 0);
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
+    ck_assert_int_eq(slow.handled, 1);
+    kur_listener_free(listener);
+    proxy_free(proxy);
+    kur_client_unref(client);
+}
+END_TEST
+
+/* ---- A log that is cut below a listener which reads it ---- */
+
+enum {
+    CUT_RECORDS = 160,
+    CUT_BYTES = 100000
+};
+
+struct cut {
+    atomic_int begun, goes_on, gaps;
+    atomic_char handled[CUT_RECORDS + 1], told[CUT_RECORDS + 1];
+    int64_t low;
+};
+
+static kur_outcome read_cut(kur_delivery *delivery, void *user)
+{
+    struct cut *cut = user;
+    cut->begun++;
+    while (!cut->goes_on)
+        nap(1);
+    cut->handled[kur_record_offset(kur_delivery_record(delivery))]++;
+    return KUR_DONE;
+}
+
+static void hear_cut(const kur_gap *gap, void *user)
+{
+    struct cut *cut = user;
+    for (int64_t i = gap->offset; i < gap->low; i++)
+        cut->told[i]++;
+    cut->low = gap->low;
+    cut->gaps++;
+}
+
+static int count_explained(const struct cut *cut)
+{
+    int count = 0;
+    for (int i = 0; i <= CUT_RECORDS; i++)
+        count += cut->handled[i] + cut->told[i] > 0;
+    return count;
+}
+
+/* The embedded broker keeps 5 MB of the 16; of a real one most of them are deleted. Every offset is handled or told. */
+START_TEST(test_listener_faults__of_a_log_that_is_cut_below_it_each_offset_is_handled_or_told)
+{
+    static struct cut cut;
+    static char much[CUT_BYTES];
+    kur_error error = {0};
+    memset(&cut, 0, sizeof cut);
+    memset(much, 'x', sizeof much);
+    kur_client *client = support_client();
+    const char *topic = support_topic(1);
+    send_text(client, topic, 0, NULL, "x");
+    flush(client);
+    kur_listener_options options = KUR_LISTENER_OPTIONS(.hold_records = 2, .hold_kbytes = 1, .on_gap = hear_cut);
+    kur_listener *listener = listen(client, &options, topic, support_name("cut"), read_cut, &cut);
+    ck_assert(support_wait(&cut.begun, 1));
+    for (int i = 0; i < CUT_RECORDS; i++) {
+        kur_message message =
+            KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION(0), .value = kur_bytes_of(much, sizeof much));
+        ck_ok(kur_producer_send(kur_client_producer(client, &error), &message, &error), error);
+        if (i % 5 == 0) /* several batches, which go one by one */
+            flush(client);
+    }
+    flush(client);
+    if (support_is_real()) {
+        kur_admin *admin = kur_admin_new(client, &error);
+        kur_position before = KUR_POSITION(.topic = topic, .offset = CUT_RECORDS - 20);
+        ck_ok(kur_admin_delete_records(admin, &before, 1, WAIT_MS, &error), error);
+        kur_admin_free(admin);
+    }
+    cut.goes_on = 1;
+    for (int64_t until_ms = now_ms() + WAIT_MS; count_explained(&cut) <= CUT_RECORDS && now_ms() < until_ms;)
+        nap(10);
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
+    for (int i = 0; i <= CUT_RECORDS; i++)
+        ck_assert_msg(cut.handled[i] + cut.told[i] == 1, "%d: handled %d times, told %d times", i, cut.handled[i],
+                      cut.told[i]);
+    ck_assert_int_eq(cut.gaps, 1);
+    if (support_is_real())
+        ck_assert_int_eq(cut.low, CUT_RECORDS - 20);
+    ck_assert_int_eq(health_of(listener).gaps, 1);
+    kur_listener_free(listener);
+    kur_client_unref(client);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -289,6 +401,8 @@ int main(void)
         test_listener_faults__what_is_held_outlives_the_log_that_it_came_from,
         test_listener_faults__a_topic_made_anew_is_read_from_its_beginning,
         test_listener_faults__stops_by_its_deadline_when_the_broker_is_silent,
+        test_listener_faults__counts_the_handlers_that_outlast_a_stop_without_brokers,
+        test_listener_faults__of_a_log_that_is_cut_below_it_each_offset_is_handled_or_told,
         NULL,
     };
     return check_main("listener_faults", tests);
