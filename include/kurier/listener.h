@@ -39,6 +39,24 @@ typedef enum kur_order {
     KUR_UNORDERED
 } kur_order;
 
+/** How often what a record gives comes about. */
+typedef enum kur_guarantee {
+    KUR_AT_LEAST_ONCE = 0, /**< what a crash leaves uncommitted is handled, and what it emits is sent, again */
+    /**
+     * What handlers emit and what is committed stands in Kafka together, or not at all: transactions, of what has
+     * settled within .commit_interval_ms and of 10,000 records at most. Who reads committed (the default) sees what
+     * each record gives exactly once, that much later. Handlers, .on_rejected, and what they do elsewhere are at least
+     * once as ever: a crash lets them run again. Events whose transaction was aborted go into the next one; no handler
+     * runs again for that. A record whose emitted event is refused is not finished, and tried again by itself; others
+     * go on.
+     *
+     * It needs a broker with transactions, which the embedded one is not, and rights of its own: Write and Describe on
+     * the transactional id, `kurier.GROUP.INSTANCE` with .group_instance_id, whose next life then settles at once what
+     * the last one left open, else `kurier.GROUP.` and a random one, and what is left open waits for 15 s.
+     */
+    KUR_EXACTLY_ONCE
+} kur_guarantee;
+
 /** What becomes of an event whose type nobody handles. */
 typedef enum kur_unknown {
     KUR_UNKNOWN_FINISH = 0, /**< finished and counted: groups filter */
@@ -124,7 +142,7 @@ typedef struct kur_listener_options {
     kur_dispatch dispatch;  /**< KUR_DISPATCH_CALLER: handlers run in kur_listener_dispatch, in the caller's loop */
     int hold_records;       /**< taken from the broker and not finished, at most; default 10,000 */
     int hold_kbytes;        /**< their size in KiB; default 65,536 */
-    int commit_interval_ms; /**< default 500 */
+    int commit_interval_ms; /**< default 500; with KUR_EXACTLY_ONCE, between two transactions, 100 */
     int drain_ms; /**< how long running handlers are waited for when partitions are taken away; default 5,000 */
     const char *group_instance_id; /**< as kur_consumer_options */
     kur_assignor assignor;
@@ -139,6 +157,7 @@ typedef struct kur_listener_options {
     int batch_records; /**< in a batch, at most; default 500, or `.hold_records` when that is less; up to 10,000 */
     int batch_ms;      /**< how long a batch that is not full waits for more; default: not at all */
     kur_missing missing;
+    kur_guarantee guarantee;
 } kur_listener_options;
 
 #define KUR_LISTENER_OPTIONS(...) KUR__OPTIONS(kur_listener_options, __VA_ARGS__)
@@ -174,8 +193,10 @@ KUR_API kur_status kur_listener_on_batch(kur_listener *listener, kur_batch_handl
 /* ---- Life ---- */
 
 /**
- * Starts the threads and joins the group. Does not wait for a broker. KUR_ERROR_INVALID_STATE when it was started
- * before, what a failed registration has left, KUR_ERROR_SYSTEM, KUR_ERROR_NO_MEMORY. Once.
+ * Starts the threads and joins the group. Does not wait for a broker, but with KUR_EXACTLY_ONCE, for at most 10 s:
+ * KUR_ERROR_UNSUPPORTED when it has no transactions, KUR_ERROR_AUTHORIZATION, KUR_ERROR_AUTHENTICATION,
+ * KUR_ERROR_FATAL; when none answers it goes on, and the first transaction waits. KUR_ERROR_INVALID_STATE when it was
+ * started before, what a failed registration has left, KUR_ERROR_SYSTEM, KUR_ERROR_NO_MEMORY. Once.
  */
 KUR_API kur_status kur_listener_start(kur_listener *listener, kur_error *error);
 

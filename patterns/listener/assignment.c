@@ -105,6 +105,8 @@ static bool fill(struct round *round)
 
 void kur__commit_round(kur_listener *listener, kur__source *only, int timeout_ms, int64_t now_us)
 {
+    if (listener->exactly != NULL)
+        return; /* the next transaction commits it */
     kur__machine_begin_commits(&listener->machine, only, now_us);
     for (;;) {
         struct round *round = kur_malloc(sizeof *round);
@@ -274,7 +276,9 @@ static void drop(kur_listener *listener, kur__source *source)
 /* It may come back with the next generation; who knows of none, or leaves, does not wait for it. */
 static void let_go(kur_listener *listener, kur__source *source)
 {
-    if (source->generation < 0 || listener->is_closing) {
+    /* What becomes of a transaction that is still open is seen by who asks for the committed offset next. */
+    bool is_in_transaction = listener->exactly != NULL && source->in_commit > 0;
+    if (source->generation < 0 || listener->is_closing || is_in_transaction) {
         drop(listener, source);
         return;
     }
@@ -308,7 +312,10 @@ static void revoked(kur_listener *listener, const kur_position *positions, size_
     listener->is_apart = false;
     /* Without a moment for it the answer is not awaited: what is not committed is repeated. */
     int commit_ms = least(COMMIT_MS, left_ms(listener));
-    for_each(listener, positions, count, commit_last);
+    if (listener->exactly != NULL && !listener->is_closing)
+        kur__exactly_last(listener, commit_ms);
+    else if (listener->exactly == NULL)
+        for_each(listener, positions, count, commit_last);
     if (commit_ms > 0)
         kur__commit_round(listener, kur__machine_source(&listener->machine, positions->topic, positions->partition),
                           commit_ms, now_us);

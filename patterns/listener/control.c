@@ -56,10 +56,9 @@ kur_status kur__control_watch(kur_listener *listener, int fd, kur_error *error)
 
 /* ---- Results, effects, releases ---- */
 
-/* It may wait for long, and would hold what was fetched with it. */
-static void copy_out(kur_listener *listener, kur__work *work)
+void kur__record_unpin(kur_listener *listener, kur__work *work)
 {
-    kur_record *copy = work->is_copy ? NULL : kur_record_copy(work->item, NULL);
+    kur_record *copy = work->is_copy || work->item == NULL ? NULL : kur_record_copy(work->item, NULL);
     if (copy == NULL)
         return;
     kur_consumer_free_records(listener->consumer, (kur_record *const *)&work->item, 1);
@@ -76,7 +75,7 @@ static void take_consequence(kur_listener *listener, kur__work *work)
     if (work->consequence == KUR__AGAIN && work->extra != NULL)
         kur__extra_drop_emits(work->extra); /* of an attempt that does not count */
     if (work->consequence == KUR__RETRIED || work->consequence == KUR__AGAIN)
-        copy_out(listener, work);
+        kur__record_unpin(listener, work);
     atomic_fetch_add_explicit(&listener->handled, !work->verdict.is_not_run, memory_order_relaxed);
 }
 
@@ -164,6 +163,7 @@ void kur__control_serve(kur_listener *listener, int64_t now_us)
     while ((work = kur__machine_next_effect(&listener->machine, now_us)) != NULL)
         kur__effect_begin(listener, work, now_us);
     hand_over_rejected(listener);
+    kur__exactly_serve(listener, now_us);
     release_all(listener);
 }
 
@@ -421,8 +421,11 @@ void *kur__control_run(void *user)
     kur_listener *listener = user;
     kur__thread_enter(listener);
     run(listener);
-    listener->is_leaving = listener->is_closing = true;
+    listener->is_leaving = true;
+    kur__exactly_close(listener); /* while it is a member */
+    listener->is_closing = true;
     kur_consumer_close_within(listener->consumer, kur__close_ms(listener), NULL);
+    kur__exactly_stop(listener);
     while (kur__machine_drop_one(&listener->machine))
         continue;
     release_all(listener);

@@ -60,14 +60,15 @@ static kur_status make_producer(kur_listener *listener, kur_error *error)
     return kur__control_watch(listener, kur_producer_fd(listener->producer), error);
 }
 
-static kur_status send(kur_listener *listener, struct kur__emit *emit, const kur_event_view *parent, kur_error *error)
+kur_status kur__emit_send(kur_producer *producer, struct kur__emit *emit, const kur_event_view *parent,
+                          kur_result_callback *callback, kur_error *error)
 {
     kur_publish_options options = KUR_PUBLISH_OPTIONS(.topic = emit->topic, .id = emit->id, .parent = parent,
-                                                      .on_result = on_result, .user = emit);
+                                                      .on_result = callback, .user = emit);
     if (emit->has_key)
         options.key = kur_bytes_of(emit->key.data != NULL ? emit->key.data : "", emit->key.size);
-    return kur_producer_publish_raw(listener->producer, emit->type.data, kur_bytes_of(emit->data.data, emit->data.size),
-                                    &options, error);
+    return kur_producer_publish_raw(producer, emit->type.data, kur_bytes_of(emit->data.data, emit->data.size), &options,
+                                    error);
 }
 
 /* Sends what is not acknowledged; when nothing could be sent, the effect has failed at once. */
@@ -84,7 +85,7 @@ static void begin_emits(kur_listener *listener, kur__work *work, int64_t now_us)
             continue;
         emit->listener = listener;
         extra->pending++;
-        status = send(listener, emit, has_parent ? &parent : NULL, &error);
+        status = kur__emit_send(listener->producer, emit, has_parent ? &parent : NULL, on_result, &error);
         if (status != KUR_OK)
             extra->pending--;
     }

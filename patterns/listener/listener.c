@@ -83,6 +83,9 @@ static kur_status set_up(kur_listener *listener, kur_error *error)
     decisions->commit_interval_us = options->commit_interval_ms * INT64_C(1000);
     decisions->commit_again_us = 60 * INT64_C(1000000);
     decisions->commit_records = 10000;
+    decisions->exactly_once = options->guarantee == KUR_EXACTLY_ONCE;
+    if (decisions->exactly_once && options->hold_records < 2 * decisions->commit_records)
+        decisions->commit_records = options->hold_records / 2 + 1; /* what settles is held until it is committed */
     decisions->effect_delay_us = 100 * 1000;
     decisions->effect_delay_max_us = 10 * INT64_C(1000000);
     kur_uuid seed;
@@ -148,6 +151,8 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *g
         status = open_descriptors(listener, error);
     if (status == KUR_OK)
         status = make_consumer(listener, error);
+    if (status == KUR_OK && options.guarantee == KUR_EXACTLY_ONCE)
+        status = kur__exactly_new(listener, error);
     listener->options.group = listener->group; /* what was the caller's is not looked at again */
     listener->options.topics = NULL;
     listener->options.retry = NULL;
@@ -271,6 +276,8 @@ kur_status kur_listener_start(kur_listener *listener, kur_error *error)
             : kur_consumer_subscribe(listener->consumer, (const char *const *)listener->topics, error);
     if (status == KUR_OK)
         status = kur__control_watch(listener, kur_consumer_fd(listener->consumer, error), error);
+    if (status == KUR_OK && listener->exactly != NULL)
+        status = kur__exactly_start(listener, error);
     if (status == KUR_OK)
         status = kur__workers_start(listener, error);
     if (status == KUR_OK)
@@ -317,6 +324,7 @@ void kur_listener_free(kur_listener *listener)
     }
     if (listener->workers != NULL)
         kur__workers_stop(listener);
+    kur__exactly_free(listener);
     if (listener->consumer != NULL) {
         kur__control_clear(listener);
         kur_producer_free(listener->producer);

@@ -231,7 +231,7 @@ bool kur__machine_drop_one(kur__machine *machine);
 /* Nothing more of it is run; results are taken in, effects and commits go on. */
 void kur__machine_suspend(kur__machine *machine, kur__source *source);
 
-/* It is no longer ours. What is unfinished stays, should it come back. */
+/* It is no longer ours. What is unfinished stays, should it come back. Not while it is in a transaction. */
 void kur__machine_leave(kur__machine *machine, kur__source *source);
 
 /* The end of an epoch: lost, seek, reset, or it did not come back. Late results are ignored. */

@@ -99,6 +99,10 @@ static kur_status check_audience(const kur_listener_options *options, kur_error 
         return wrong(error, ".group: KUR_BROADCAST has none");
     if (is_broadcast && options->commit_interval_ms != 0)
         return wrong(error, ".commit_interval_ms: KUR_BROADCAST commits nothing");
+    if (options->guarantee != KUR_AT_LEAST_ONCE && options->guarantee != KUR_EXACTLY_ONCE)
+        return wrong(error, ".guarantee is not a kur_guarantee");
+    if (is_broadcast && options->guarantee == KUR_EXACTLY_ONCE)
+        return wrong(error, ".guarantee: KUR_BROADCAST commits nothing, so that nothing can be exactly once");
     return KUR_OK;
 }
 
@@ -147,7 +151,8 @@ kur_status kur__listener_options_check(kur_listener_options *options, kur_error 
     options->batch_records = options->batch_records != 0 ? options->batch_records : 500;
     if (options->batch_records > options->hold_records)
         options->batch_records = options->hold_records;
-    options->commit_interval_ms = options->commit_interval_ms != 0 ? options->commit_interval_ms : 500;
+    int interval_ms = options->guarantee == KUR_EXACTLY_ONCE ? 100 : 500;
+    options->commit_interval_ms = options->commit_interval_ms != 0 ? options->commit_interval_ms : interval_ms;
     options->drain_ms = options->drain_ms == KUR_NONE ? 0 : options->drain_ms != 0 ? options->drain_ms : 5000;
     return KUR_OK;
 }

@@ -124,6 +124,8 @@ struct kur__goal {
     char topic[];
 };
 
+struct kur__exactly; /* transactions: exactly_once.h */
+
 struct kur_listener {
     kur_client *client;
     kur_listener_options options;
@@ -138,7 +140,8 @@ struct kur_listener {
 
     /* Of the control thread alone. */
     kur_consumer *consumer;
-    kur_producer *producer; /* made when something is emitted first */
+    kur_producer *producer;       /* made when something is emitted first */
+    struct kur__exactly *exactly; /* with KUR_EXACTLY_ONCE */
     kur__machine machine;
     kur_arena *arena;
     kur_record **polled;
@@ -270,7 +273,30 @@ void kur__effect_begin(kur_listener *listener, kur__work *work, int64_t now_us);
 /* All of it has been tried: durable, or again later. */
 void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us);
 
+/* Sends an event that was emitted; `callback` gets it as its `user`. */
+kur_status kur__emit_send(kur_producer *producer, struct kur__emit *emit, const kur_event_view *parent,
+                          kur_result_callback *callback, kur_error *error);
+
+/* ---- exactly_once.c ---- */
+
+kur_status kur__exactly_new(kur_listener *listener, kur_error *error);
+/* Waits for the broker, but not for long: it is to say whether it has transactions at all. */
+kur_status kur__exactly_start(kur_listener *listener, kur_error *error);
+/* Control thread: takes in what became of a transaction, begins the next when it is due. */
+void kur__exactly_serve(kur_listener *listener, int64_t now_us);
+/* Control thread: before partitions go, what is open ends, and what else has settled of them is committed. */
+void kur__exactly_last(kur_listener *listener, int timeout_ms);
+/* Control thread: likewise of all, before the group is left. */
+void kur__exactly_close(kur_listener *listener);
+/* No more transactions; does not wait. */
+void kur__exactly_stop(kur_listener *listener);
+/* Waits for its thread; what it held is given back. Without transactions nothing. */
+void kur__exactly_free(kur_listener *listener);
+
 /* ---- control.c ---- */
+
+/* A copy takes the place of a record that waits for long, and would hold what was fetched with it; if it can. */
+void kur__record_unpin(kur_listener *listener, kur__work *work);
 
 void *kur__control_run(void *listener);
 /* After the threads have ended: takes in what was left, and releases everything. */

@@ -125,7 +125,7 @@ bool kur__machine_begin_transaction(kur__machine *machine, int64_t now_us)
     machine->next_commit_us = now_us + machine->options.commit_interval_us;
     for (const kur__source *source = machine->oldest; source != NULL; source = source->newer)
         sources += source->settled.first != NULL && kur__source_is_ours(source);
-    machine->was_alone = !machine->was_alone && take_alone(machine);
+    machine->was_alone = (!machine->was_alone || sources == 0) && take_alone(machine); /* in turn with the others */
     machine->finished_since_commit = machine->was_alone || machine->again.first != NULL;
     size_t most = sources > 0 ? machine->in_transaction_most / sources : 0;
     for (kur__source *source = machine->oldest; source != NULL; source = source->newer) {
@@ -204,6 +204,8 @@ void kur__machine_end_transaction(kur__machine *machine, bool is_committed, int6
     if (is_committed) {
         *now = *now * 2 < most ? *now * 2 : most;
         machine->aborted = 0;
+        if (machine->again.first != NULL) /* there may be many, and each takes one */
+            machine->next_commit_us = now_us;
         return;
     }
     *now = *now / 2 > 0 ? *now / 2 : 1;

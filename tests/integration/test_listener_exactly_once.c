@@ -1,0 +1,475 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Exactly-once listeners: who reads committed sees what each record gives once, whatever happens to transactions,
+ * groups and processes. With arguments this program is the listener that is killed: see consume().
+ */
+#include <kurier/admin.h>
+#include <kurier/kurier.h>
+#include <kurier/listener.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../check_main.h"
+#include "../listening.h"
+#include "../proxy.h"
+#include "../support.h"
+
+#define NO_TRANSACTIONS "the embedded broker has no transactions"
+
+enum {
+    PARTITIONS = 3,
+    RECORDS_MAX = 20000,
+    KEYS = 30,
+    CHUNK = 400
+};
+
+#define SUM(F, S)                                                                                                      \
+    F(S, INT32, number, .flags = KUR_KEY)                                                                              \
+    F(S, STRING, filling)
+KUR_EVENT(sum_made, "tests.sum.made", 1, SUM);
+static char out_topic[128]; /* known when the test runs */
+KUR_EVENT_DEFINE(sum_made, SUM, .topic = out_topic);
+
+struct bench {
+    kur_client *client;
+    const char *in, *group;
+    atomic_int handled; /* attempts */
+    int too_large;      /* what this record emits is refused, while it is not -1 */
+    int sent;
+};
+
+static struct bench bench;
+
+static void set_up(void)
+{
+    memset(&bench, 0, sizeof bench);
+    bench.too_large = -1;
+    bench.client = support_client();
+    bench.in = support_topic(PARTITIONS);
+    bench.group = support_name("exactly");
+    snprintf(out_topic, sizeof out_topic, "%s", support_topic(PARTITIONS));
+}
+
+static void send_more(int count)
+{
+    for (int to = bench.sent + count; bench.sent < to; bench.sent++) {
+        char key[16], value[16];
+        snprintf(key, sizeof key, "k%d", bench.sent % KEYS);
+        snprintf(value, sizeof value, "%d", bench.sent);
+        send_text(bench.client, bench.in, bench.sent % KEYS % PARTITIONS, key, value);
+    }
+    flush(bench.client);
+}
+
+/* Emits its number; every tenth is tried twice, and what the first attempt has emitted comes to nothing. */
+static kur_outcome emit_number(kur_delivery *delivery, void *user)
+{
+    kur_error error = {0};
+    char text[16] = "", filling[2000];
+    kur_bytes value = kur_record_value(kur_delivery_record(delivery));
+    memcpy(text, value.data, value.size < sizeof text ? value.size : sizeof text - 1);
+    struct sum_made sum = {.number = atoi(text), .filling = ""};
+    if (sum.number == bench.too_large) {
+        memset(filling, 'f', sizeof filling);
+        filling[sizeof filling - 1] = '\0';
+        sum.filling = filling;
+    }
+    ++*(atomic_int *)user;
+    if (sum_made_emit(delivery, &sum, &error) != KUR_OK)
+        return kur_retry(delivery, "test.emit", "%s", error.message);
+    if (sum.number % 10 == 3 && kur_delivery_attempt(delivery) == 1)
+        return kur_retry_after(delivery, 1, "test.once", "again");
+    return KUR_DONE;
+}
+
+static kur_listener *start_listener(kur_listener_options *options)
+{
+    options->guarantee = KUR_EXACTLY_ONCE;
+    options->concurrency = 8;
+    options->protocol = support_group_protocol();
+    return listen(bench.client, options, bench.in, bench.group, emit_number, &bench.handled);
+}
+
+/* What who reads committed sees, up to a mark in each partition that is written after everything: each number once. */
+static void ck_each_once(void)
+{
+    static int seen[RECORDS_MAX];
+    kur_error error = {0};
+    int marks = 0, twice = 0, first = 0;
+    memset(seen, 0, sizeof seen);
+    for (int p = 0; p < PARTITIONS; p++)
+        send_text(bench.client, out_topic, p, NULL, "end");
+    flush(bench.client);
+    kur_consumer *reader =
+        kur_consumer_new(bench.client, &KUR_CONSUMER_OPTIONS(.group = support_name("reader")), &error);
+    ck_assert_ptr_nonnull(reader);
+    kur_position positions[PARTITIONS];
+    for (int p = 0; p < PARTITIONS; p++)
+        positions[p] = KUR_POSITION(.topic = out_topic, .partition = p, .offset = KUR_OFFSET_BEGINNING);
+    ck_ok(kur_consumer_assign(reader, positions, PARTITIONS, &error), error);
+    for (int64_t until_ms = now_ms() + WAIT_MS; marks < PARTITIONS && now_ms() < until_ms;) {
+        kur_record *record = NULL;
+        ck_ok(kur_consumer_poll(reader, 100, &record, &error), error);
+        if (record == NULL)
+            continue;
+        kur_bytes value = kur_record_value(record);
+        char text[40] = "";
+        int number = -1;
+        memcpy(text, value.data, value.size < sizeof text ? value.size : sizeof text - 1);
+        marks += strcmp(text, "end") == 0;
+        if (sscanf(text, "{\"number\":%d", &number) == 1 && number >= 0 && number < RECORDS_MAX)
+            ++*(seen[number]++ == 0 ? &first : &twice);
+        kur_consumer_free_records(reader, &record, 1);
+    }
+    ck_assert_int_eq(marks, PARTITIONS);
+    ck_assert_msg(first == bench.sent && twice == 0, "of %d: %d seen, %d twice", bench.sent, first, twice);
+    kur_consumer_free(reader);
+}
+
+/* The group has committed all of it. */
+static void ck_all_committed(void)
+{
+    kur_error error = {0};
+    int64_t sum = 0;
+    kur_arena *arena = kur_arena_new();
+    kur_consumer *asker = kur_consumer_new(bench.client, &KUR_CONSUMER_OPTIONS(.group = bench.group), &error);
+    for (int p = 0; p < PARTITIONS; p++) {
+        kur_position position = KUR_POSITION(.topic = bench.in, .partition = p);
+        ck_ok(kur_consumer_committed(asker, &position, arena, WAIT_MS, &error), error);
+        ck_assert_ptr_null(position.metadata);
+        sum += position.offset;
+    }
+    ck_assert_int_eq(sum, bench.sent);
+    kur_consumer_free(asker);
+    kur_arena_free(arena);
+}
+
+static void stop_and_check(kur_listener *listener)
+{
+    kur_error error = {0};
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
+    ck_assert_int_eq(health_of(listener).untold, 0);
+    kur_listener_free(listener);
+    ck_each_once();
+    ck_all_committed();
+    kur_client_unref(bench.client);
+}
+
+/* How often handlers run when none runs again for the sake of a transaction. */
+static int expected_attempts(void)
+{
+    int attempts = bench.sent;
+    for (int i = 0; i < bench.sent; i++)
+        attempts += i % 10 == 3;
+    return attempts;
+}
+
+/* ---- Options and start ---- */
+
+START_TEST(test_listener_exactly_once__what_cannot_be_is_refused)
+{
+    kur_error error = {0};
+    kur_client *client = support_client();
+    const char *topics[] = {"t", NULL};
+    kur_listener_options options = KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .guarantee = (kur_guarantee)7);
+    ck_assert_ptr_null(kur_listener_new(client, &options, &error));
+    ck_assert_int_eq(error.code, KUR_ERROR_INVALID_ARGUMENT);
+    ck_says(error, ".guarantee");
+    options = KUR_LISTENER_OPTIONS(.audience = KUR_BROADCAST, .topics = topics, .guarantee = KUR_EXACTLY_ONCE);
+    ck_assert_ptr_null(kur_listener_new(client, &options, &error));
+    ck_assert_int_eq(error.code, KUR_ERROR_INVALID_ARGUMENT);
+    ck_says(error, ".guarantee");
+    kur_client_unref(client);
+}
+END_TEST
+
+START_TEST(test_listener_exactly_once__not_where_there_are_no_transactions)
+{
+    if (support_is_real())
+        return;
+    kur_error error = {0};
+    atomic_int count = 0;
+    kur_client *client = support_client();
+    kur_listener *listener = make(client, &KUR_LISTENER_OPTIONS(.guarantee = KUR_EXACTLY_ONCE), support_topic(1),
+                                  support_name("none"), count_one, &count);
+    ck_status(kur_listener_start(listener, &error), KUR_ERROR_UNSUPPORTED, error);
+    ck_says(error, "no transactions");
+    kur_listener_free(listener);
+    kur_client_unref(client);
+}
+END_TEST
+
+/* ---- In peace ---- */
+
+START_TEST(test_listener_exactly_once__what_a_record_gives_is_seen_once)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    set_up();
+    send_more(3000);
+    kur_listener *listener = start_listener(&KUR_LISTENER_OPTIONS());
+    ck_assert(wait_for(listener, has_finished, 1500));
+    send_more(1000);
+    ck_assert(wait_for(listener, has_finished, bench.sent));
+    ck_assert_int_eq(bench.handled, expected_attempts());
+    stop_and_check(listener);
+}
+END_TEST
+
+static kur_status take_rejected(kur_delivery *delivery, const char *cause, const char *reason, void *user)
+{
+    (void)delivery;
+    (void)cause;
+    (void)reason;
+    ++*(atomic_int *)user;
+    return KUR_OK;
+}
+
+static kur_outcome reject_every(kur_delivery *delivery, void *user)
+{
+    (void)user;
+    return kur_reject(delivery, "test.never", "never");
+}
+
+START_TEST(test_listener_exactly_once__what_was_rejected_is_committed_too)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    kur_error error = {0};
+    set_up();
+    send_more(100);
+    kur_listener *listener =
+        listen(bench.client,
+               &KUR_LISTENER_OPTIONS(.guarantee = KUR_EXACTLY_ONCE, .concurrency = 4, .on_rejected = take_rejected),
+               bench.in, bench.group, reject_every, &bench.handled);
+    ck_assert(wait_for(listener, has_finished, bench.sent));
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
+    ck_assert_int_eq(bench.handled, bench.sent);
+    ck_assert_int_eq(health_of(listener).rejected, bench.sent);
+    kur_listener_free(listener);
+    ck_all_committed();
+    kur_client_unref(bench.client);
+}
+END_TEST
+
+/* ---- The group moves on ---- */
+
+START_TEST(test_listener_exactly_once__a_rebalance_in_the_midst)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    kur_error error = {0};
+    set_up();
+    send_more(3000);
+    kur_listener *first = start_listener(&KUR_LISTENER_OPTIONS(.session_timeout_ms = 6000));
+    ck_assert(wait_for(first, has_finished, 500));
+    kur_listener *second = start_listener(&KUR_LISTENER_OPTIONS(.session_timeout_ms = 6000));
+    for (int i = 0; i < 20 || health_of(second).assigned == 0; i++) {
+        send_more(100); /* something is always under way */
+        ck_assert_int_lt(i, 150);
+        nap(100);
+    }
+    ck_assert(wait_for(second, has_finished, 1));
+    ck_ok(kur_listener_stop(first, WAIT_MS, &error), error);
+    int finished = (int)health_of(first).finished;
+    kur_listener_free(first);
+    send_more(500);
+    ck_assert(wait_for(second, has_finished, bench.sent - finished));
+    stop_and_check(second);
+}
+END_TEST
+
+/* ---- Transactions that fail ---- */
+
+static void ck_a_lost_commit_is_settled(proxy_loss loss)
+{
+    set_up();
+    struct proxy *proxy = proxy_new(support_bootstrap());
+    kur_listener *listener = start_listener(&KUR_LISTENER_OPTIONS());
+    send_more(300);
+    ck_assert(wait_for(listener, has_finished, 300));
+    proxy_lose(proxy, PROXY_API_END_TXN, loss);
+    send_more(1); /* which waits for the broker: one at a time */
+    ck_assert(proxy_wait_lost(proxy));
+    nap(1500); /* longer than it is waited for */
+    proxy_set(proxy, PROXY_CUT);
+    proxy_set(proxy, PROXY_PASS);
+    send_more(300);
+    ck_assert(wait_for(listener, has_finished, bench.sent));
+    ck_assert_int_eq(bench.handled, expected_attempts()); /* no handler runs again */
+    stop_and_check(listener);
+    proxy_free(proxy);
+}
+
+START_TEST(test_listener_exactly_once__a_commit_that_is_lost_is_done_again)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    ck_a_lost_commit_is_settled(PROXY_LOSE_REQUEST);
+}
+END_TEST
+
+START_TEST(test_listener_exactly_once__a_commit_whose_answer_is_lost_is_not_done_again)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    ck_a_lost_commit_is_settled(PROXY_LOSE_ANSWER);
+}
+END_TEST
+
+START_TEST(test_listener_exactly_once__one_that_is_refused_does_not_hold_up_the_others)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    kur_error error = {0};
+    set_up();
+    kur_admin *admin = kur_admin_new(bench.client, &error);
+    snprintf(out_topic, sizeof out_topic, "%s", support_name("small"));
+    kur_topic_spec small = KUR_TOPIC_SPEC(.name = out_topic, .partitions = PARTITIONS, .max_message_bytes = 1000);
+    ck_ok(kur_admin_create_topics(admin, &small, 1, WAIT_MS, &error), error);
+    kur_admin_free(admin);
+    bench.too_large = 7;
+    send_more(60);
+    kur_listener *listener = start_listener(&KUR_LISTENER_OPTIONS());
+    ck_assert_msg(wait_for(listener, has_finished, bench.sent - 1), "%d finished", (int)health_of(listener).finished);
+    ck_assert_int_eq(health_of(listener).held, 1);
+    ck_assert_int_eq(bench.handled, expected_attempts());
+    /* It stays unfinished; another life does it when it can be done. */
+    kur_listener_stop(listener, 2000, &error); /* waits for it until its time is over */
+    kur_listener_free(listener);
+    bench.too_large = -1;
+    listener = start_listener(&KUR_LISTENER_OPTIONS());
+    ck_assert(wait_for(listener, has_finished, 1));
+    ck_assert_int_eq(bench.handled, expected_attempts() + 1);
+    stop_and_check(listener);
+}
+END_TEST
+
+/* ---- Killed ---- */
+
+/* The other process: bootstrap topic group out. */
+static int consume(char **arguments)
+{
+    kur_error error = {0};
+    bench.too_large = -1;
+    snprintf(out_topic, sizeof out_topic, "%s", arguments[4]);
+    bench.client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = arguments[1], .source = "/tests"), &error);
+    const char *topics[] = {arguments[2], NULL};
+    kur_listener *listener = kur_listener_new(
+        bench.client,
+        &KUR_LISTENER_OPTIONS(.group = arguments[3], .topics = topics, .concurrency = 8, .commit_interval_ms = 20,
+                              .guarantee = KUR_EXACTLY_ONCE, .group_instance_id = "killed"),
+        &error);
+    kur_listener_on_record(listener, emit_number, &bench.handled);
+    kur_status status = kur_listener_run(listener, &error);
+    if (status != KUR_OK)
+        fprintf(stderr, "%s\n", error.message);
+    kur_listener_free(listener);
+    kur_client_unref(bench.client);
+    return status != KUR_OK;
+}
+
+static pid_t spawn(void)
+{
+    const char *bootstrap = support_bootstrap();
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        sigset_t held; /* until the listener runs */
+        sigemptyset(&held);
+        sigaddset(&held, SIGTERM);
+        sigprocmask(SIG_BLOCK, &held, NULL);
+        char name[4096] = "";
+        ssize_t size = readlink("/proc/self/exe", name, sizeof name - 1);
+        char *arguments[] = {name, strdup(bootstrap), strdup(bench.in), strdup(bench.group), strdup(out_topic), NULL};
+        if (size > 0)
+            execv(name, arguments);
+        _exit(127);
+    }
+    ck_assert_int_gt(child, 0);
+    return child;
+}
+
+/* The sum of the ends of the output: it grows while a process works, whatever becomes of its transactions. */
+static int64_t out_size(kur_consumer *asker)
+{
+    int64_t sum = 0, low, high;
+    kur_error error = {0};
+    for (int p = 0; p < PARTITIONS; p++) {
+        ck_ok(kur_consumer_watermarks(asker, out_topic, p, WAIT_MS, &low, &high, &error), error);
+        sum += high;
+    }
+    return sum;
+}
+
+START_TEST(test_listener_exactly_once__a_killed_process_gives_nothing_twice)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    const char *asked = getenv("KURIER_KILLS");
+    int kills = asked != NULL ? atoi(asked) : 4, status = -1;
+    kur_error error = {0};
+    set_up();
+    ck_assert_int_lt((kills + 2) * CHUNK, RECORDS_MAX);
+    kur_consumer *asker = kur_consumer_new(
+        bench.client, &KUR_CONSUMER_OPTIONS(.group = support_name("asker"), .isolation = KUR_READ_UNCOMMITTED), &error);
+    srand((unsigned)getpid());
+    send_more(CHUNK);
+    for (int i = 0; i < kills; i++) {
+        int64_t before = out_size(asker);
+        pid_t child = spawn();
+        send_more(CHUNK);
+        for (int64_t until_ms = now_ms() + WAIT_MS; out_size(asker) == before && now_ms() < until_ms;)
+            nap(5);
+        ck_assert_msg(out_size(asker) > before, "process %d emitted nothing", i);
+        nap(rand() % 200);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        if (asked != NULL)
+            fprintf(stderr, "exactly once: %d of %d kills\n", i + 1, kills);
+    }
+    kur_consumer_free(asker);
+    pid_t last = spawn();
+    kur_admin *admin = kur_admin_new(bench.client, &error);
+    int64_t lag = -1;
+    for (int64_t until_ms = now_ms() + WAIT_MS; lag != 0 && now_ms() < until_ms; nap(50)) {
+        kur_arena *arena = kur_arena_new();
+        kur_position_list offsets = {0};
+        lag = bench.sent;
+        ck_ok(kur_admin_group_offsets(admin, bench.group, WAIT_MS, arena, &offsets, &error), error);
+        for (size_t i = 0; i < offsets.count; i++)
+            lag -= offsets.items[i]->offset;
+        kur_arena_free(arena);
+    }
+    kur_admin_free(admin);
+    ck_assert_int_eq(lag, 0);
+    kill(last, SIGTERM);
+    waitpid(last, &status, 0);
+    ck_assert_int_eq(status, 0);
+    ck_each_once();
+    ck_all_committed();
+    printf("# %d kills: %d records, each once\n", kills, bench.sent);
+    kur_client_unref(bench.client);
+}
+END_TEST
+
+int main(int count, char **arguments)
+{
+    const TTest *const tests[] = {
+        test_listener_exactly_once__a_killed_process_gives_nothing_twice,
+        test_listener_exactly_once__what_cannot_be_is_refused,
+        test_listener_exactly_once__not_where_there_are_no_transactions,
+        test_listener_exactly_once__what_a_record_gives_is_seen_once,
+        test_listener_exactly_once__what_was_rejected_is_committed_too,
+        test_listener_exactly_once__a_rebalance_in_the_midst,
+        test_listener_exactly_once__a_commit_that_is_lost_is_done_again,
+        test_listener_exactly_once__a_commit_whose_answer_is_lost_is_not_done_again,
+        test_listener_exactly_once__one_that_is_refused_does_not_hold_up_the_others,
+        NULL,
+    };
+    const TTest *const kills[] = {tests[0], NULL};
+    if (count == 5)
+        return consume(arguments);
+    int status = check_main("listener_exactly_once", getenv("KURIER_KILLS") != NULL ? kills : tests);
+    support_stop();
+    return status;
+}
