@@ -99,8 +99,9 @@ static void give(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *
     for (int i = 0; i < partitions->cnt; i++)
         rd_kafka_topic_partition_list_add(consumer->incoming, partitions->elems[i].topic,
                                           partitions->elems[i].partition);
-    /* Asked here, where librdkafka cannot have gone on to another one. */
-    consumer->incoming_generation = consumer->is_cooperative ? -1 : kur__consumer_ask_generation(consumer);
+    /* Asked here, where librdkafka cannot have gone on to another one; in a close it may never answer. */
+    consumer->incoming_generation =
+        consumer->is_cooperative || consumer->closed ? -1 : kur__consumer_ask_generation(consumer);
     acknowledge(consumer);
 }
 
