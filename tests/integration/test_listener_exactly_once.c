@@ -24,7 +24,7 @@
 
 enum {
     PARTITIONS = 3,
-    RECORDS_MAX = 20000,
+    RECORDS_MAX = 200000,
     KEYS = 30,
     CHUNK = 400
 };
