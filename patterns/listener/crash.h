@@ -12,6 +12,8 @@
  *     commit-begun      what is to be committed has been gathered
  *     commit-sent       it is on its way
  *     commit-answered   it is done, and the decisions do not know it
+ *     offsets-sent      a transaction has all that belongs to it, and its commit is next
+ *     committed         it is committed, and the decisions do not know it
  */
 #ifndef KURIER_PATTERNS_LISTENER_CRASH_H
 #define KURIER_PATTERNS_LISTENER_CRASH_H

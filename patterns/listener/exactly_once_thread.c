@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "listener/crash.h"
 #include "listener/exactly_once.h"
 
 enum {
@@ -296,8 +297,12 @@ static void transact(struct kur__exactly *exactly)
     status = publish(exactly, error);
     if (status == KUR_OK)
         status = insist(exactly, send_offsets, error);
-    if (status == KUR_OK)
+    if (status == KUR_OK) {
+        KUR__CRASH_POINT("offsets-sent");
         status = insist(exactly, commit, error);
+    }
+    if (status == KUR_OK)
+        KUR__CRASH_POINT("committed");
     exactly->outcome = conclude(exactly, status);
     await_results(exactly);
 }

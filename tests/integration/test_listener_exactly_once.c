@@ -7,6 +7,7 @@
 #include <kurier/admin.h>
 #include <kurier/kurier.h>
 #include <kurier/listener.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "../check_main.h"
+#include "../crashing.h"
 #include "../listening.h"
 #include "../proxy.h"
 #include "../support.h"
@@ -347,11 +349,41 @@ END_TEST
 
 /* ---- Killed ---- */
 
+/* Where a process is killed: at random, at a named point, or soon after one. */
+static const char *const places[] = {"at random", "offsets-sent", "in-commit", "committed"};
+
+enum {
+    AT_RANDOM,
+    OFFSETS_SENT,
+    IN_COMMIT,
+    PLACES = sizeof places / sizeof *places
+};
+
+static void *kill_soon(void *user)
+{
+    (void)user;
+    usleep((useconds_t)(rand() % 4000));
+    kill(getpid(), SIGKILL);
+    return NULL;
+}
+
+/* The commit is one call: what falls into it comes from another thread. */
+static void kill_in_commit(const char *point)
+{
+    static int passes;
+    const char *last = getenv("KURIER_KILL_IN_COMMIT");
+    pthread_t thread;
+    if (last != NULL && strcmp(point, "offsets-sent") == 0 && ++passes == atoi(last))
+        pthread_create(&thread, NULL, kill_soon, NULL);
+}
+
 /* The other process: bootstrap topic group out. */
 static int consume(char **arguments)
 {
     kur_error error = {0};
     bench.too_large = -1;
+    srand((unsigned)getpid());
+    crashing_on_pass = kill_in_commit;
     snprintf(out_topic, sizeof out_topic, "%s", arguments[4]);
     bench.client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = arguments[1], .source = "/tests"), &error);
     const char *topics[] = {arguments[2], NULL};
@@ -369,11 +401,18 @@ static int consume(char **arguments)
     return status != KUR_OK;
 }
 
-static pid_t spawn(void)
+static pid_t spawn(int place)
 {
     const char *bootstrap = support_bootstrap();
+    char at[64], pass[16];
+    snprintf(pass, sizeof pass, "%d", 1 + rand() % 4); /* the first may hold offsets only */
+    snprintf(at, sizeof at, "%s:%s", places[place], pass);
     pid_t child = fork();
     if (child == 0) {
+        if (place == IN_COMMIT)
+            setenv("KURIER_KILL_IN_COMMIT", pass, 1);
+        else if (place != AT_RANDOM)
+            setenv("KURIER_CRASH_AT", at, 1);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         sigset_t held; /* until the listener runs */
         sigemptyset(&held);
@@ -402,11 +441,25 @@ static int64_t out_size(kur_consumer *asker)
     return sum;
 }
 
+/* Some more records now and then, should it need another transaction to come by its place. */
+static void wait_for_death(pid_t child, const char *place)
+{
+    int status = 0, naps = 0;
+    int64_t until_ms = now_ms() + WAIT_MS;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        ck_assert_msg(now_ms() < until_ms, "%s: nothing has killed the process", place);
+        nap(5);
+        if (++naps % 40 == 0)
+            send_more(KEYS);
+    }
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s: it ended by itself: %d", place, status);
+}
+
 START_TEST(test_listener_exactly_once__a_killed_process_gives_nothing_twice)
 {
     skip_unless(support_is_real(), NO_TRANSACTIONS);
     const char *asked = getenv("KURIER_KILLS");
-    int kills = asked != NULL ? atoi(asked) : 4, status = -1;
+    int kills = asked != NULL ? atoi(asked) : PLACES, status = -1, fell[PLACES] = {0};
     kur_error error = {0};
     set_up();
     ck_assert_int_lt((kills + 2) * CHUNK, RECORDS_MAX);
@@ -415,20 +468,24 @@ START_TEST(test_listener_exactly_once__a_killed_process_gives_nothing_twice)
     srand((unsigned)getpid());
     send_more(CHUNK);
     for (int i = 0; i < kills; i++) {
+        int place = i % PLACES;
         int64_t before = out_size(asker);
-        pid_t child = spawn();
+        pid_t child = spawn(place);
         send_more(CHUNK);
-        for (int64_t until_ms = now_ms() + WAIT_MS; out_size(asker) == before && now_ms() < until_ms;)
-            nap(5);
-        ck_assert_msg(out_size(asker) > before, "process %d emitted nothing", i);
-        nap(rand() % 200);
-        kill(child, SIGKILL);
-        waitpid(child, NULL, 0);
+        if (place == AT_RANDOM) {
+            for (int64_t until_ms = now_ms() + WAIT_MS; out_size(asker) == before && now_ms() < until_ms;)
+                nap(5);
+            ck_assert_msg(out_size(asker) > before, "process %d emitted nothing", i);
+            nap(rand() % 200);
+            kill(child, SIGKILL);
+        }
+        wait_for_death(child, places[place]);
+        fell[place]++;
         if (asked != NULL)
             fprintf(stderr, "exactly once: %d of %d kills\n", i + 1, kills);
     }
     kur_consumer_free(asker);
-    pid_t last = spawn();
+    pid_t last = spawn(AT_RANDOM);
     kur_admin *admin = kur_admin_new(bench.client, &error);
     int64_t lag = -1;
     for (int64_t until_ms = now_ms() + WAIT_MS; lag != 0 && now_ms() < until_ms; nap(50)) {
@@ -447,6 +504,8 @@ START_TEST(test_listener_exactly_once__a_killed_process_gives_nothing_twice)
     ck_assert_int_eq(status, 0);
     ck_each_once();
     ck_all_committed();
+    for (int i = 0; i < PLACES; i++)
+        printf("# %-16s %5d kills\n", places[i], fell[i]);
     printf("# %d kills: %d records, each once\n", kills, bench.sent);
     kur_client_unref(bench.client);
 }
