@@ -171,6 +171,15 @@ kur_status kur__listener_refuse(kur_listener *listener, kur_status status, const
     return status;
 }
 
+/* It may end meanwhile, on its own thread. */
+static bool is_new(kur_listener *listener)
+{
+    pthread_mutex_lock(&listener->lock);
+    bool is_new = listener->state == KUR__NEW;
+    pthread_mutex_unlock(&listener->lock);
+    return is_new;
+}
+
 static kur_status register_typed(kur_listener *listener, const struct kur__handler *handler)
 {
     if (listener == NULL)
@@ -179,7 +188,7 @@ static kur_status register_typed(kur_listener *listener, const struct kur__handl
                     (handler->invoke != NULL || handler->invoke_batch != NULL);
     if (!is_whole)
         return kur__listener_refuse(listener, KUR_ERROR_INVALID_ARGUMENT, "a handler is NULL");
-    if (listener->state != KUR__NEW)
+    if (!is_new(listener))
         return kur__listener_refuse(listener, KUR_ERROR_INVALID_STATE, "a handler was registered after the start");
     if (listener->handler_count == KUR__HANDLERS)
         return kur__listener_refuse(listener, KUR_ERROR_TOO_LARGE, "more than 64 handlers");
@@ -210,7 +219,7 @@ static kur_status register_record(kur_listener *listener, struct kur__record_han
 {
     if (handler->function == NULL && handler->batch == NULL)
         return kur__listener_refuse(listener, KUR_ERROR_INVALID_ARGUMENT, "a handler is NULL");
-    if (listener->state != KUR__NEW || to->function != NULL || to->batch != NULL)
+    if (!is_new(listener) || to->function != NULL || to->batch != NULL)
         return kur__listener_refuse(listener, KUR_ERROR_INVALID_STATE,
                                     "a handler was registered twice, or after the start");
     *to = *handler;
