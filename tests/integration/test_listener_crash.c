@@ -18,6 +18,7 @@
 #include <kurier/kurier.h>
 #include <kurier/listener.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +57,7 @@ static char made_topic[128];
 KUR_EVENT_DEFINE(kill_made, MADE, .topic = made_topic);
 
 static int ledger;
-static int emitted; /* and not answered; the control thread's */
+static atomic_int emitted; /* and not answered */
 
 static bool note(int key, int sequence)
 {
@@ -66,9 +67,11 @@ static bool note(int key, int sequence)
 
 static void on_pass(const char *point)
 {
-    emitted += strcmp(point, "emitted") == 0;
-    emitted -= strcmp(point, "emit-answered") == 0;
-    if (strcmp(point, "commit-begun") == 0)
+    if (strcmp(point, "emitted") == 0)
+        ++emitted;
+    else if (strcmp(point, "emit-answered") == 0)
+        --emitted;
+    else if (strcmp(point, "commit-begun") == 0)
         note(BEGUN, emitted);
     else if (strcmp(point, "commit-answered") == 0)
         note(ANSWERED, 0);
