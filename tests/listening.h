@@ -56,6 +56,9 @@ KUR__UNUSED static kur_listener *make(kur_client *client, kur_listener_options *
     options->topics = topics;
     options->group = group;
     options->user = user;
+    /* On a slow day a member may not be heard when it leaves, and whoever comes next waits until it is missed. */
+    if (options->session_timeout_ms == 0 && options->audience != KUR_BROADCAST)
+        options->session_timeout_ms = 10000;
     kur_listener *listener = kur_listener_new(client, options, &error);
     ck_assert_msg(listener != NULL, "%s", error.message);
     if (handler != NULL)

@@ -370,9 +370,8 @@ static bool is_over(kur_listener *listener, int64_t now_us)
         kur__seek_take_requests(listener); /* those of before the stop */
     }
     int64_t by_us = atomic_load(&listener->stop_by_us);
-    int64_t margin_us = by_us == INT64_MAX ? 0 : 500 * 1000;
     bool is_drained = kur__machine_is_drained(&listener->machine) && listener->sought == NULL;
-    return is_drained || now_us >= by_us - margin_us ||
+    return is_drained || (by_us != INT64_MAX && now_us >= by_us - atomic_load(&listener->leave_us)) ||
            (atomic_load(&listener->has_failed) && listener->machine.running == 0) || is_only_deferred(listener);
 }
 

@@ -138,6 +138,7 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *g
     listener->client = kur_client_ref(client);
     listener->options = options;
     atomic_init(&listener->stop_by_us, INT64_MAX);
+    atomic_init(&listener->leave_us, 500 * 1000);
     pthread_mutex_init(&listener->lock, NULL);
     pthread_mutex_init(&listener->idle_lock, NULL);
     pthread_cond_init(&listener->idle, NULL);

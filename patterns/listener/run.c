@@ -20,7 +20,9 @@
 
 enum {
     RUN_STOP_MS = 30000,
-    AT_ONCE_MS = 1000
+    AT_ONCE_MS = 1000,
+    LEAVE_LEAST_MS = 500,
+    LEAVE_MOST_MS = 2000
 };
 
 static kur_status check(kur_listener *const *listeners, size_t count, kur_error *error)
@@ -41,7 +43,9 @@ static kur_status check(kur_listener *const *listeners, size_t count, kur_error 
 static void begin_stop(kur_listener *listener, int timeout_ms)
 {
     int64_t by_us = kur_clock_monotonic_us() + timeout_ms * INT64_C(1000);
-    int64_t before = atomic_load(&listener->stop_by_us);
+    int64_t before = atomic_load(&listener->stop_by_us), leave_ms = timeout_ms / 4;
+    leave_ms = leave_ms < LEAVE_LEAST_MS ? LEAVE_LEAST_MS : leave_ms > LEAVE_MOST_MS ? LEAVE_MOST_MS : leave_ms;
+    atomic_store(&listener->leave_us, leave_ms * 1000);
     while (before != KUR__AT_ONCE && !atomic_compare_exchange_weak(&listener->stop_by_us, &before, by_us))
         continue;
     kur_listener_request_stop(listener);

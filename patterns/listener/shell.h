@@ -184,6 +184,7 @@ struct kur_listener {
 
     atomic_bool stop_requested, pause_requested, is_freed, has_failed, is_caught_up;
     _Atomic int64_t stop_by_us; /* of the monotonic clock; INT64_MAX: no hurry */
+    _Atomic int64_t leave_us;   /* of the time for a stop, what the last commit and leaving the group are given */
     int run_fd;                 /* wakes kur_listeners_run */
     pthread_mutex_t lock;       /* guards state, failed, requests and look */
     pthread_cond_t changed;     /* of state */

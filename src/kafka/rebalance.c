@@ -11,11 +11,16 @@
  * that has gone, for it is no longer in the table; and none comes of one that has come back before a later poll.
  */
 #include <kurier/sys/memory.h>
+#include <poll.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "kafka/client.h"
 #include "kafka/consumer.h"
+
+enum {
+    COME_THROUGH_MS = 100
+};
 
 /* ---- Telling ---- */
 
@@ -172,13 +177,35 @@ static void take(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *
             kur__table_leave(consumer, at);
 }
 
+/*
+ * When a close overtakes an assignment, librdkafka may end the group's part while its word to us is still on the way;
+ * what it is asked at that moment it throws away, and who asked waits for ever. So it is given the time to come
+ * through, and only if it still waits for our answer then, it gets one.
+ */
+static bool is_overtaken(const kur_consumer *consumer)
+{
+    for (int i = 0; i < COME_THROUGH_MS && !rd_kafka_consumer_closed(consumer->rk); i++)
+        poll(NULL, 0, 1);
+    return rd_kafka_consumer_closed(consumer->rk);
+}
+
+static void ask_protocol(kur_consumer *consumer)
+{
+    const char *protocol = rd_kafka_rebalance_protocol(consumer->rk);
+    consumer->is_cooperative = protocol != NULL && strcmp(protocol, "COOPERATIVE") == 0;
+    consumer->has_protocol = true;
+}
+
 void kur__consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,
                                 void *opaque)
 {
     kur__connection *connection = opaque;
     kur_consumer *consumer = (kur_consumer *)((char *)connection - offsetof(struct kur_consumer, connection));
-    const char *protocol = rd_kafka_rebalance_protocol(rk);
-    consumer->is_cooperative = protocol != NULL && strcmp(protocol, "COOPERATIVE") == 0;
+    (void)rk;
+    if (consumer->closed && code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && is_overtaken(consumer))
+        return;
+    if (!consumer->closed || !consumer->has_protocol)
+        ask_protocol(consumer);
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
         give(consumer, partitions);
     else

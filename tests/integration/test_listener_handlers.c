@@ -328,7 +328,7 @@ START_TEST(test_listener_handlers__handlers_run_in_the_callers_loop)
     }
     ck_assert_int_eq(count, 1999);
     /* Nobody dispatches any more, and the rejected one is never safe: neither keeps the end from coming. */
-    ck_status(kur_listener_stop(listener, 1500, &error), KUR_OK, error);
+    ck_status(kur_listener_stop(listener, 6000, &error), KUR_OK, error);
     kur_listener_free(listener);
     kur_client_unref(client);
 }
