@@ -132,8 +132,8 @@ START_TEST(test_listener_rebalance__what_comes_back_goes_on)
     kur_client *client = support_client();
     const char *topic = support_topic(PARTITIONS), *group = support_name("back");
     send_way(client, topic);
-    kur_listener_options options = KUR_LISTENER_OPTIONS(.concurrency = 8, .drain_ms = 100, .hold_records = 200,
-                                                        .session_timeout_ms = session_ms());
+    kur_listener_options options =
+        KUR_LISTENER_OPTIONS(.concurrency = 8, .drain_ms = 100, .hold_records = 200, .session_timeout_ms = 6000);
     kur_listener *first = listen(client, &options, topic, group, on_way, &members[0]);
     ck_assert(support_wait(&way.blocked, 2 * PARTITIONS));
     kur_listener *second = listen(client, &options, topic, group, on_way, &members[1]);
