@@ -240,7 +240,7 @@ static bool waits_to_fill(kur_listener *listener, int64_t now_us)
     if (listener->options.batch_ms == 0)
         return false;
     size_t count = kur__machine_count_ready(&listener->machine, now_us, most);
-    if (count == 0 || count >= most || kur__machine_is_over(&listener->machine)) {
+    if (count == 0 || count >= most || kur__machine_is_full(&listener->machine)) {
         listener->fill_by_us = 0;
         return false;
     }

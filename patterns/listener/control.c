@@ -192,23 +192,18 @@ void kur__control_untake(kur_listener *listener, int64_t now_us)
 
 /* ---- Records in, works out ---- */
 
-static void set_pauses(kur_listener *listener)
+static void set_pause(kur_listener *listener)
 {
-    kur__source *source;
-    bool paused;
     bool wants = atomic_load_explicit(&listener->pause_requested, memory_order_relaxed) || listener->is_leaving;
     if (wants != listener->is_paused) {
         listener->is_paused = wants;
-        for (source = listener->machine.oldest; source != NULL; source = source->newer)
+        for (const kur__source *source = listener->machine.oldest; source != NULL; source = source->newer)
             if (source->state == KUR__ACTIVE)
                 (wants ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, source->partition->topic,
                                                                    source->partition->number, NULL);
         for (const struct kur__request *one = listener->sought; one != NULL; one = one->next)
             (wants ? kur_consumer_pause : kur_consumer_resume)(listener->consumer, one->topic, one->partition, NULL);
     }
-    /* What is full is not read: the consumer asks for the room. */
-    while (kur__machine_next_pause(&listener->machine, false, &source, &paused))
-        continue;
 }
 
 size_t kur__room(kur_consumer *consumer, const char *topic, int32_t partition, void *user)
@@ -383,7 +378,7 @@ static void run(kur_listener *listener)
         kur__control_serve(listener, now_us);
         if (is_over(listener, now_us))
             return;
-        set_pauses(listener);
+        set_pause(listener);
         if (kur__machine_commit_is_due(&listener->machine, now_us))
             kur__commit_round(listener, NULL, 0, now_us);
         kur__adapt_depth(listener);

@@ -54,7 +54,7 @@ static kur_listener_position position_of(kur_listener *listener, kur__source *so
                                    .lag = is_known ? read + behind - unfinished : -1,
                                    .held = (int64_t)source->held,
                                    .running = (int)source->running,
-                                   .is_paused = listener->is_paused || source->is_paused,
+                                   .is_paused = listener->is_paused || source->is_full,
                                    .stalled_ms = since_us > 0 ? (now_us - since_us) / 1000 : 0};
 }
 

@@ -3,8 +3,8 @@
  *
  * The listener's decisions, apart from all I/O: no threads, no Kafka, no clock of its own. What happens comes in as
  * function calls; what is to be done is asked for afterwards: records to run, effects to make durable, offsets to
- * commit, partitions to pause, items to release, and when to wake up. The same calls give the same answers, so that a
- * simulation can drive it through any schedule and replay it from a seed.
+ * commit, how much there is room for, items to release, and when to wake up. The same calls give the same answers, so
+ * that a simulation can drive it through any schedule and replay it from a seed.
  *
  *                  admit                    take            outcome              effect
  *     polled ────────────▶ waiting ─▶ ready ────▶ running ──────────▶ settling ─────────▶ finished ─▶ released
@@ -110,7 +110,6 @@ typedef struct kur__partition {
 typedef struct kur__source {
     struct kur__source *newer, *older; /* all sources, in the order of their assignment */
     struct kur__source *next_turn;     /* among those with ready records */
-    struct kur__source *next_pause;    /* among those whose pause is to be changed */
     kur__partition *partition;
     kur__ledger ledger;
     kur__ledger_log log;
@@ -132,8 +131,8 @@ typedef struct kur__source {
     bool is_dirty;  /* there is something to commit */
     bool to_commit; /* in the round of commits at hand */
     int in_commit;  /* answers awaited */
-    bool has_turn, is_pausing;
-    bool is_paused, wants_pause;
+    bool has_turn;
+    bool is_full; /* nothing more of it is taken in */
     /* The shell's, for the health that it tells. */
     int64_t seen_finished, moved_us; /* how much was finished at the last look, and when that had changed last */
     _Atomic kur__source_state state;
@@ -164,7 +163,6 @@ typedef struct kur__machine {
     kur__source *newest, *oldest; /* sources */
     size_t sources;               /* not dead */
     kur__source *first_turn, *last_turn;
-    kur__source *first_pause;
     kur__work **parked; /* a heap by due time */
     size_t parked_count, parked_capacity;
     kur__queue effects;
@@ -183,7 +181,7 @@ typedef struct kur__machine {
     bool transaction_is_open, was_alone;
     uint64_t random;
     bool is_stopping;
-    bool over_bound; /* a source was paused for the sum, not for its own share */
+    bool over_bound; /* a source is full for the sum, not for its own share */
 } kur__machine;
 
 kur_status kur__machine_init(kur__machine *machine, const kur__machine_options *options, kur_error *error);
@@ -306,7 +304,7 @@ typedef struct kur__released {
 } kur__released;
 bool kur__machine_next_release(kur__machine *machine, kur__released *released);
 
-/* ---- Commits, pauses, time ---- */
+/* ---- Commits, room, time ---- */
 
 typedef struct kur__commit {
     kur__source *source;
@@ -346,14 +344,11 @@ bool kur__machine_begin_transaction(kur__machine *machine, int64_t now_us);
  */
 void kur__machine_end_transaction(kur__machine *machine, bool is_committed, int64_t now_us);
 
-/* A partition that is to be paused or, with `only_resume` alone, resumed; false when there is none. */
-bool kur__machine_next_pause(kur__machine *machine, bool only_resume, kur__source **source, bool *paused);
-
 /* How many records may be admitted now of a source, or, NULL, of one that is not there yet. */
 size_t kur__machine_room(const kur__machine *machine, const kur__source *source);
 
-/* Whether more is held than should be, by all or by one that is not paused yet: nothing is polled while it lasts. */
-bool kur__machine_is_over(const kur__machine *machine);
+/* Whether all together hold as much as they may: then there is room for nobody. */
+bool kur__machine_is_full(const kur__machine *machine);
 
 /* When something becomes due by itself; INT64_MAX: nothing does. */
 int64_t kur__machine_wake_us(const kur__machine *machine);
@@ -416,11 +411,11 @@ void kur__park(kur__machine *machine, kur__work *work, int64_t due_us);
 void kur__unpark(kur__machine *machine, kur__work *work);
 int64_t kur__back_off_us(kur__machine *machine, int64_t delay_us, int64_t delay_max_us, int32_t failures);
 
-/* Whether a source is to be paused or resumed now. */
+/* Whether a source is full now. */
 void kur__flow_update(kur__machine *machine, kur__source *source);
 void kur__flow_update_all(kur__machine *machine);
 
-/* Less is held. Sources that were paused for the sum alone may have nothing of their own that ends and would tell. */
+/* Less is held. Sources that were full for the sum alone may have nothing of their own that ends and would tell. */
 void kur__flow_update_sum(kur__machine *machine);
 
 #endif

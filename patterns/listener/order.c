@@ -208,7 +208,7 @@ size_t kur__machine_count_ready(kur__machine *machine, int64_t now_us, size_t mo
         if (source->state != KUR__ACTIVE)
             continue;
         for (const kur__work *work = source->ready.first; work != NULL; work = work->next) {
-            if (work->is_alone || source->wants_pause)
+            if (work->is_alone || source->is_full)
                 return most;
             count++;
             const kur__work *next = work->lane != NULL ? work->lane->first : NULL;

@@ -88,11 +88,6 @@ void kur__source_free_if_over(kur__machine *machine, kur__source *source)
     machine->last_turn = machine->first_turn;
     while (machine->last_turn != NULL && machine->last_turn->next_turn != NULL)
         machine->last_turn = machine->last_turn->next_turn;
-    for (kur__source **at = &machine->first_pause; *at != NULL; at = &(*at)->next_pause)
-        if (*at == source) {
-            *at = source->next_pause;
-            break;
-        }
     if (source->newer != NULL)
         source->newer->older = source->older;
     else

@@ -233,17 +233,13 @@ static void start_effects(struct world *world, int index)
     }
 }
 
-static void set_pauses(struct world *world, struct member *member)
+/* How much may be read of a partition; that there is no room any more is counted once. */
+static size_t room_of(struct world *world, struct member *member, int p)
 {
-    kur__source *source;
-    bool paused;
-    while (kur__machine_next_pause(&member->machine, false, &source, &paused)) {
-        world->commands[3]++;
-        int partition = source->partition->number;
-        if (member->sources[partition] != source)
-            checker_fail(&world->checker, RULE_ZOMBIE, "a pause of a source that is not there");
-        member->paused[partition] = paused;
-    }
+    size_t room = kur__machine_room(&member->machine, member->sources[p]);
+    world->commands[3] += room == 0 && !member->is_full[p];
+    member->is_full[p] = room == 0;
+    return room;
 }
 
 static void apply_commit(struct world *world, const struct event *event)
@@ -327,14 +323,13 @@ static void pump(struct world *world, int index)
     start_handlers(world, index);
     start_effects(world, index);
     release_all(world, member);
-    set_pauses(world, member);
     if (kur__machine_commit_is_due(&member->machine, world->now_us)) {
         if (world->exactly_once)
             transaction_begin(world, index);
         else
             commit(world, index, NULL, false);
     }
-    int bound = (int)world->options.hold_records + world->batch * world->partitions;
+    int bound = (int)world->options.hold_records;
     world->checker.looked[RULE_MEMORY]++;
     if (member->held > bound)
         checker_fail(&world->checker, RULE_MEMORY, "%d records are held, the bound is %d", member->held, bound);
@@ -519,7 +514,7 @@ static void forget(struct member *member, int p)
 {
     member->sources[p] = NULL;
     member->owns[p] = false;
-    member->paused[p] = false;
+    member->is_full[p] = false;
     member->last_commits[p] = -1;
 }
 
@@ -564,7 +559,7 @@ static void begin(struct world *world, int index, int p, bool from_commit, int64
         warning.code != KUR_OK ? warning.message : "");
     if (!goes_on) {
         member->last_commits[p] = -1;
-        member->paused[p] = false;
+        member->is_full[p] = false;
         explain_duplicates(world, p);
     }
     member->sources[p] = source;
@@ -598,11 +593,10 @@ static int64_t least(int64_t first_unfinished, int64_t cut, int64_t start)
 static void poll(struct world *world, int index)
 {
     struct member *member = &world->members[index];
-    set_pauses(world, member); /* what was asked for is done before more is read */
     for (int p = 0; p < world->partitions; p++) {
         struct log *log = &world->logs[p];
         kur__source *source = member->sources[p];
-        if (!member->owns[p] || source == NULL || source->state != KUR__ACTIVE || member->paused[p])
+        if (!member->owns[p] || source == NULL || source->state != KUR__ACTIVE)
             continue;
         if (member->incarnations[p] != log->incarnation)
             reset(world, index, p, log->start);
@@ -618,7 +612,8 @@ static void poll(struct world *world, int index)
         }
         member->epochs[p] = log->epoch;
         source = member->sources[p];
-        int left = (int)draw(world, (uint64_t)world->batch + 1);
+        size_t room = room_of(world, member, p), left = (size_t)draw(world, (uint64_t)world->batch + 1);
+        left = left < room ? left : room;
         for (int64_t *at = &member->positions[p]; *at < log->end && left > 0; (*at)++) {
             const struct entry *entry = &log->entries[*at];
             if (!entry->exists || world->items_count == ITEMS_MAX)
@@ -883,10 +878,10 @@ static void set_up(struct world *world)
     world->together = world->settings.seed % 5 == 0 ? 2 + (int)draw(world, 12) : 0;
     world->next_serial = 1;
     world->items = calloc(ITEMS_MAX, sizeof *world->items);
-    bool is_tight = chance(world, 30); /* the sum is what stops, and not a share */
+    bool is_tight = chance(world, 45); /* the sum is what stops, and not a share */
     world->options =
         (kur__machine_options){.order = (kur_order)world->checker.order,
-                               .hold_records = is_tight ? 1 + (size_t)draw(world, 12) : 8 + (size_t)draw(world, 200),
+                               .hold_records = is_tight ? 1 + (size_t)draw(world, 4) : 8 + (size_t)draw(world, 200),
                                .hold_bytes = 1000 + (int64_t)draw(world, 30000),
                                .text_limit = chance(world, 40) ? 48 + (size_t)draw(world, 80) : 4096,
                                .commit_interval_us = 500000,
@@ -904,7 +899,10 @@ static void set_up(struct world *world)
     if (world->exactly_once) {
         world->options.commit_interval_us = 100000;
         world->options.text_limit = world->settings.seed % 3 == 0 ? 4096 : world->settings.seed % 3 == 1 ? 64 : 52;
-        world->batch += 90; /* so much at once that a pause comes too late for the text */
+        /* So much at once that it is too late for the text. */
+        world->batch += 90;
+        world->options.hold_records += is_tight ? 0 : (size_t)(90 * world->partitions);
+        world->options.hold_bytes += is_tight ? 0 : INT64_C(9000) * world->partitions;
     }
     for (int p = 0; p < PARTITIONS_MAX; p++)
         world->committed[p] = world->owners[p] = -1;

@@ -71,7 +71,7 @@ struct member {
     int64_t positions[PARTITIONS_MAX];
     int incarnations[PARTITIONS_MAX], epochs[PARTITIONS_MAX];
     int64_t last_commits[PARTITIONS_MAX]; /* of the epoch */
-    bool paused[PARTITIONS_MAX];
+    bool is_full[PARTITIONS_MAX];
     bool owns[PARTITIONS_MAX];
     int64_t generation;
     struct transaction *transaction; /* that is open */
@@ -133,7 +133,7 @@ struct world {
     /* What the run held. */
     int records, rebalances, crashes, step;
     int happened[FAULT_COUNT];
-    int commands[5]; /* runs, effects, commits, pauses, releases */
+    int commands[5]; /* runs, effects, commits, no room, releases */
 };
 
 /* Plays a run; the checker says how it ended. */

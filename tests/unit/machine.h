@@ -125,20 +125,10 @@ static inline void finish(int64_t offset)
     ck_assert_int_eq(say(take_offset(offset), &done), KUR__FINISHED);
 }
 
-static inline void expect_pause(kur__source *source, bool paused)
+static inline void expect_full(const kur__source *source, bool is_full)
 {
-    kur__source *which = NULL;
-    bool is_paused = !paused;
-    ck_assert(kur__machine_next_pause(&machine, false, &which, &is_paused));
-    ck_assert_ptr_eq(which, source);
-    ck_assert_int_eq(is_paused, paused);
-}
-
-static inline void expect_no_pause(void)
-{
-    kur__source *which;
-    bool paused;
-    ck_assert(!kur__machine_next_pause(&machine, false, &which, &paused));
+    ck_assert_int_eq(source->is_full, is_full);
+    ck_assert_int_eq(kur__machine_room(&machine, source) == 0, is_full);
 }
 
 #endif

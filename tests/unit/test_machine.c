@@ -143,7 +143,7 @@ END_TEST
 
 /* ---- Back pressure ---- */
 
-START_TEST(test_machine__pauses_at_its_share_and_resumes_at_half_of_it)
+START_TEST(test_machine__is_full_at_its_share_until_half_of_it)
 {
     kur__machine_options small = usual;
     small.hold_records = 20;
@@ -151,72 +151,70 @@ START_TEST(test_machine__pauses_at_its_share_and_resumes_at_half_of_it)
     kur__source *source = assign(0);
     for (int64_t i = 0; i < 19; i++)
         admit(source, i, NULL);
-    expect_no_pause();
-    ck_assert(!kur__machine_is_over(&machine));
+    expect_full(source, false);
+    ck_assert_uint_eq(kur__machine_room(&machine, source), 1);
+    ck_assert(!kur__machine_is_full(&machine));
     admit(source, 19, NULL);
-    ck_assert(kur__machine_is_over(&machine));
-    expect_pause(source, true);
+    ck_assert(kur__machine_is_full(&machine));
+    expect_full(source, true);
     for (int64_t i = 0; i < 9; i++)
         finish(i);
-    expect_no_pause();
+    expect_full(source, true);
     finish(9);
-    expect_pause(source, false);
+    expect_full(source, false);
+    ck_assert_uint_eq(kur__machine_room(&machine, source), 10);
     end();
 
     begin(&small); /* a second partition halves the share of the first */
     source = assign(0);
     for (int64_t i = 0; i < 12; i++)
         admit(source, i, NULL);
-    expect_no_pause();
+    expect_full(source, false);
     kur__source *other = assign(1);
-    ck_assert(kur__machine_is_over(&machine)); /* until it is paused, or goes */
+    expect_full(source, true);
+    expect_full(other, false);
     kur__machine_suspend(&machine, source);
-    ck_assert(!kur__machine_is_over(&machine));
     kur__machine_leave(&machine, source);
     int64_t position;
     ck_assert_ptr_eq(assign_at(0, 2, 1, NULL, &position), source);
-    ck_assert(kur__machine_is_over(&machine));
-    expect_pause(source, true);
-    ck_assert(!kur__machine_is_over(&machine));
+    expect_full(source, true);
+    ck_assert(!kur__machine_is_full(&machine));
     for (int64_t i = 0; i < 8; i++)
         admit(other, i, NULL); /* now the sum is at the bound: the other waits below its own share */
-    expect_pause(other, true);
-    kur__source *which;
-    bool paused;
-    ck_assert(!kur__machine_next_pause(&machine, true, &which, &paused));
+    ck_assert(kur__machine_is_full(&machine));
+    expect_full(other, true);
     finish(0); /* of the first; the other is the one that has nothing of its own that would tell */
-    expect_no_pause();
-    ck_assert(!kur__machine_is_over(&machine));
+    expect_full(source, true);
+    expect_full(other, true);
+    ck_assert(!kur__machine_is_full(&machine));
     kur__machine_drop(&machine, source);
-    expect_pause(other, false); /* the whole bound is its share again */
+    expect_full(other, false); /* the whole bound is its share again */
     end();
 }
 END_TEST
 
-START_TEST(test_machine__pauses_for_bytes_and_resumes_first)
+START_TEST(test_machine__is_full_for_bytes_too)
 {
     kur__machine_options small = usual;
     small.hold_bytes = 100;
     begin(&small);
-    kur__source *source = assign(0), *other = assign(1), *which;
-    bool paused;
+    kur__source *source = assign(0), *other = assign(1);
     for (int64_t i = 0; i < 5; i++)
         admit(source, i, NULL);
-    expect_pause(source, true);
+    expect_full(source, true);
     for (int64_t i = 0; i < 5; i++)
         admit(other, i, NULL);
+    expect_full(other, true);
     for (int64_t i = 0; i < 3; i++) {
         finish(i);
         finish(i);
     }
-    /* The first is to be resumed; the other, never told to pause, has nothing to undo. */
-    ck_assert(kur__machine_next_pause(&machine, true, &which, &paused));
-    ck_assert(which == source && !paused);
-    expect_no_pause();
+    expect_full(source, false);
+    expect_full(other, false);
     for (int64_t i = 5; i < 8; i++)
         admit(other, i, NULL);
-    ck_assert(!kur__machine_next_pause(&machine, true, &which, &paused)); /* a pause can wait */
-    expect_pause(other, true);
+    expect_full(source, false);
+    expect_full(other, true);
     end();
 }
 END_TEST
@@ -226,23 +224,22 @@ START_TEST(test_machine__a_text_that_is_full_stops_admission)
     kur__machine_options narrow = usual;
     narrow.text_limit = 64;
     begin(&narrow);
-    kur__source *source = assign(0), *which = NULL;
-    bool paused = false;
+    kur__source *source = assign(0);
     int64_t offset = 0;
     kur__work *kept[MANY];
     int count = 0;
-    while (!kur__machine_next_pause(&machine, false, &which, &paused) && offset < 2 * MANY) {
+    while (!source->is_full && offset < 2 * MANY) {
         admit(source, offset, NULL);
         kept[count++] = take_offset(offset++);
         admit(source, offset, NULL);
         finish(offset++);
     }
-    ck_assert(which == source && paused);
+    expect_full(source, true);
     ck_assert_int_gt(count, 5);
     ck_assert_int_lt(count, 100);
     for (int i = 0; i < count; i++)
         say(kept[i], &done);
-    expect_pause(source, false);
+    expect_full(source, false);
     ck_assert_int_eq(kur__ledger_commit_offset(&source->ledger), offset);
     end();
 
@@ -253,7 +250,7 @@ START_TEST(test_machine__a_text_that_is_full_stops_admission)
         admit(source, i, NULL);
     for (int64_t i = 0; i < 10; i++)
         finish(i);
-    ck_assert(!source->wants_pause);
+    expect_full(source, false);
     end();
 }
 END_TEST
@@ -404,8 +401,8 @@ int main(void)
         test_machine__sources_take_turns,
         test_machine__of_a_lane_one_runs_at_a_time,
         test_machine__lanes_of_any_number_and_length,
-        test_machine__pauses_at_its_share_and_resumes_at_half_of_it,
-        test_machine__pauses_for_bytes_and_resumes_first,
+        test_machine__is_full_at_its_share_until_half_of_it,
+        test_machine__is_full_for_bytes_too,
         test_machine__a_text_that_is_full_stops_admission,
         test_machine__tries_again_as_the_policy_says,
         test_machine__jitter_only_shortens_by_its_share,

@@ -163,7 +163,7 @@ START_TEST(test_machine_life__others_go_on_when_what_is_left_of_an_ended_source_
         kur__work *works[8];
         for (int64_t i = 0; i < 8; i++)
             admit(source, i, NULL);
-        expect_pause(source, true);
+        expect_full(source, true);
         ck_assert_uint_eq(kur__machine_take(&machine, now_us, works, 8), 8);
         if (way == 1) {
             say(works[0], &done_with_emits);
@@ -174,13 +174,12 @@ START_TEST(test_machine_life__others_go_on_when_what_is_left_of_an_ended_source_
         else
             kur__machine_drop(&machine, source);
         kur__source *other = assign(1);
-        expect_pause(other, true);
-        expect_no_pause();
+        expect_full(other, true);
         if (way == 1)
             kur__machine_effect(&machine, works[0], true, now_us);
         else
             say(works[0], &done);
-        expect_pause(other, false);
+        expect_full(other, false);
         for (int i = 1; i < 8; i++)
             say(works[i], &done);
         ck_assert_uint_eq(release(), 8);
