@@ -24,10 +24,10 @@ static uint64_t mix(uint64_t a, uint64_t b)
 }
 
 /* Multiply and fold (after the idea of wyhash). */
-static uint64_t hash_of(uint64_t seed, const struct kur__partition *partition, kur_bytes key)
+uint64_t kur__key_hash(uint64_t seed, kur_bytes key)
 {
     const unsigned char *at = key.data;
-    uint64_t hash = mix(seed ^ (uint64_t)(uintptr_t)partition ^ UINT64_C(0x9e3779b97f4a7c15), key.size | 1u << 30);
+    uint64_t hash = mix(seed ^ UINT64_C(0x9e3779b97f4a7c15), key.size | 1u << 30);
     for (size_t left = key.size; left > 0;) {
         uint64_t part = 0;
         size_t size = left < sizeof part ? left : sizeof part;
@@ -72,7 +72,7 @@ kur__lane *kur__lanes_get(kur__lanes *lanes, struct kur__partition *partition, k
 {
     if (key.size > UINT32_MAX)
         return NULL;
-    uint64_t hash = hash_of(lanes->seed, partition, key);
+    uint64_t hash = kur__key_hash(lanes->seed ^ (uint64_t)(uintptr_t)partition, key);
     if (lanes->count >= lanes->capacity)
         grow(lanes);
     if (lanes->capacity == 0)

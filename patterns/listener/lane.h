@@ -41,6 +41,9 @@ static inline bool kur__lane_is_idle(const kur__lane *lane)
     return lane->current == NULL && lane->rejected == 0;
 }
 
+/* Of a key's bytes. Whoever does not know the seed cannot choose keys that collide. */
+uint64_t kur__key_hash(uint64_t seed, kur_bytes key);
+
 /* The lane of a key, made when it is not there; NULL without memory. A key of no bytes is a key. */
 kur__lane *kur__lanes_get(kur__lanes *lanes, struct kur__partition *partition, kur_bytes key);
 

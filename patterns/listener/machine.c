@@ -356,6 +356,7 @@ void kur__machine_done(kur__machine *machine)
     }
     kur_free(machine->parked);
     kur__lanes_done(&machine->lanes);
+    kur__partitions_done(machine);
 }
 
 void kur__machine_stop(kur__machine *machine)

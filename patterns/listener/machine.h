@@ -100,9 +100,10 @@ typedef enum kur__source_state {
 
 /* A topic's partition; there as long as a source, a lane or a handler of it is. */
 typedef struct kur__partition {
-    struct kur__partition *next;
-    struct kur__source *source; /* the one that is not dead, or NULL */
-    size_t references;          /* sources, also dead ones, and lanes */
+    struct kur__partition *next; /* in its bucket */
+    struct kur__source *source;  /* the one that is not dead, or NULL */
+    size_t references;           /* sources, also dead ones, and lanes */
+    uint64_t hash;
     int32_t number;
     char topic[];
 } kur__partition;
@@ -159,7 +160,8 @@ typedef struct kur__machine_options {
 typedef struct kur__machine {
     kur__machine_options options;
     kur__lanes lanes;
-    kur__partition *partitions;
+    kur__partition **partitions; /* a table: a power of two of buckets */
+    size_t partition_capacity, partition_count;
     kur__source *newest, *oldest; /* sources */
     size_t sources;               /* not dead */
     kur__source *first_turn, *last_turn;
@@ -402,7 +404,11 @@ void kur__work_release(kur__machine *machine, kur__work *work);
 /* Puts an active source with ready records in line. */
 void kur__turn_push(kur__machine *machine, kur__source *source);
 
+/* A partition by its name, made when it is not there (NULL: no memory) with a reference for the caller; given back. */
+kur__partition *kur__partition_get(kur__machine *machine, const char *topic, int32_t number);
 void kur__partition_put(kur__machine *machine, kur__partition *partition);
+void kur__partitions_done(kur__machine *machine);
+
 void kur__source_free_if_over(kur__machine *machine, kur__source *source);
 
 /* Room for all that are held and one more, made when a record is admitted: parking itself cannot fail. */

@@ -1,10 +1,7 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Design notes: partitions and their sources, from assignment to end.
- *
- * A partition is there as long as anything refers to it: sources, also those that have ended and wait for a handler,
- * and lanes, which outlive sources. Of its sources at most one is not dead.
+ * Design notes: the sources of partitions, from assignment to end.
  *
  * Whether a partition that comes back is the same: by the group's generation. When it is exactly one higher than when
  * it went, nobody owned the partition between, and everything goes on, unless it is another log by now. Otherwise
@@ -14,48 +11,6 @@
 #include <string.h>
 
 #include "listener/machine.h"
-
-void kur__partition_put(kur__machine *machine, kur__partition *partition)
-{
-    if (--partition->references > 0)
-        return;
-    kur__partition **at = &machine->partitions;
-    while (*at != partition)
-        at = &(*at)->next;
-    *at = partition->next;
-    kur_free(partition);
-}
-
-static kur__partition *partition_find(const kur__machine *machine, const char *topic, int32_t number)
-{
-    kur__partition *partition = machine->partitions;
-    while (partition != NULL && (partition->number != number || strcmp(partition->topic, topic) != 0))
-        partition = partition->next;
-    return partition;
-}
-
-static kur__partition *partition_get(kur__machine *machine, const char *topic, int32_t number)
-{
-    kur__partition *partition = partition_find(machine, topic, number);
-    if (partition == NULL) {
-        size_t size = strlen(topic) + 1;
-        partition = kur_calloc(1, sizeof *partition + size);
-        if (partition == NULL)
-            return NULL;
-        memcpy(partition->topic, topic, size);
-        partition->number = number;
-        partition->next = machine->partitions;
-        machine->partitions = partition;
-    }
-    partition->references++;
-    return partition;
-}
-
-kur__source *kur__machine_source(const kur__machine *machine, const char *topic, int32_t number)
-{
-    kur__partition *partition = partition_find(machine, topic, number);
-    return partition != NULL ? partition->source : NULL;
-}
 
 kur__source *kur__machine_find(const kur__machine *machine, const char *topic, int32_t number)
 {
@@ -144,7 +99,7 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
                                int64_t *position, int64_t now_us, kur_error *warning, kur_error *error)
 {
     warning->code = KUR_OK;
-    kur__partition *partition = partition_get(machine, assignment->topic, assignment->partition);
+    kur__partition *partition = kur__partition_get(machine, assignment->topic, assignment->partition);
     if (partition == NULL)
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a partition");
     kur__source *source = partition->source;

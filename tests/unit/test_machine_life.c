@@ -83,6 +83,48 @@ START_TEST(test_machine_life__what_goes_and_comes_back_goes_on)
 }
 END_TEST
 
+/* Each poll asks for every one of them: none may stand behind thousands of others. */
+START_TEST(test_machine_life__ten_thousand_partitions_are_found_at_once)
+{
+    enum {
+        PARTITIONS = 10000,
+        TOPICS = 4
+    };
+    begin(&usual);
+    static kur__source *sources[PARTITIONS];
+    char topic[16];
+    for (int i = 0; i < PARTITIONS; i++) {
+        snprintf(topic, sizeof topic, "topic-%d", i % TOPICS);
+        kur__assignment assignment = {.topic = topic, .partition = i / TOPICS, .generation = 1};
+        kur_error warning = {0}, error = {0};
+        int64_t position;
+        ck_ok(kur__machine_assign(&machine, &assignment, &sources[i], &position, now_us, &warning, &error), error);
+    }
+    size_t longest = 0;
+    for (size_t i = 0; i < machine.partition_capacity; i++) {
+        size_t length = 0;
+        for (const kur__partition *one = machine.partitions[i]; one != NULL; one = one->next)
+            length++;
+        longest = length > longest ? length : longest;
+    }
+    ck_assert_uint_le(longest, 16);
+    for (int i = 0; i < PARTITIONS; i++) {
+        snprintf(topic, sizeof topic, "topic-%d", i % TOPICS);
+        ck_assert_ptr_eq(kur__machine_source(&machine, topic, i / TOPICS), sources[i]);
+        ck_assert_ptr_null(kur__machine_source(&machine, topic, i / TOPICS + PARTITIONS));
+    }
+    /* One in two goes, and the others stay where they are. */
+    for (int i = 0; i < PARTITIONS; i += 2)
+        kur__machine_drop(&machine, sources[i]);
+    ck_assert_uint_eq(machine.partition_count, PARTITIONS / 2);
+    for (int i = 0; i < PARTITIONS; i++) {
+        snprintf(topic, sizeof topic, "topic-%d", i % TOPICS);
+        ck_assert_ptr_eq(kur__machine_source(&machine, topic, i / TOPICS), i % 2 == 0 ? NULL : sources[i]);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(test_machine_life__a_new_epoch_waits_for_what_still_runs_of_the_old)
 {
     begin(&usual);
@@ -419,6 +461,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         test_machine_life__what_goes_and_comes_back_goes_on,
+        test_machine_life__ten_thousand_partitions_are_found_at_once,
         test_machine_life__a_new_epoch_waits_for_what_still_runs_of_the_old,
         test_machine_life__a_record_of_a_new_leader_epoch_ends_what_was_told,
         test_machine_life__others_go_on_when_what_is_left_of_an_ended_source_is_over,
