@@ -2,7 +2,7 @@
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
  * A kur_record is never defined, only cast: to librdkafka's message, or, when the lowest bit of the pointer is set, to
- * a copy of ours, see record_copy.c.
+ * one of ours that stands by itself, see record_build.c.
  */
 #ifndef KURIER_KAFKA_RECORD_H
 #define KURIER_KAFKA_RECORD_H
@@ -11,6 +11,7 @@
 #include <librdkafka/rdkafka.h>
 
 struct kur__record_copy {
+    size_t memory; /* all of it */
     const char *topic;
     kur_bytes key, value;
     int64_t offset;

@@ -9,6 +9,7 @@ structs=$(sed -nE 's/^(typedef )?struct (kur_[a-z_]+) \{.*/\2/p' "$SOURCE"/inclu
 {
     echo '#include <kurier/kurier.h>'
     echo '#include <kurier/sys/clock.h>'
+    echo '#include <kurier/sys/record.h>'
     echo '#include <stdio.h>'
     echo 'int main(void) {'
     for struct in $structs; do echo "printf(\"$struct %zu\\n\", sizeof(struct $struct));"; done

@@ -5,6 +5,7 @@
  * delivery report, which is a message with key, value and headers like any other.
  */
 #include <kurier/librdkafka.h>
+#include <kurier/sys/record.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -207,12 +208,141 @@ START_TEST(test_record__null_has_nothing)
 }
 END_TEST
 
+/* Two records say the same in every way of asking. */
+static void ck_same(const kur_record *a, const kur_record *b)
+{
+    ck_assert_str_eq(kur_record_topic(a), kur_record_topic(b));
+    ck_assert_int_eq(kur_record_partition(a), kur_record_partition(b));
+    ck_assert_int_eq(kur_record_offset(a), kur_record_offset(b));
+    ck_assert_int_eq(kur_record_timestamp_us(a), kur_record_timestamp_us(b));
+    ck_assert_int_eq(kur_record_leader_epoch(a), kur_record_leader_epoch(b));
+    ck_assert(kur_bytes_equal(kur_record_key(a), kur_record_key(b)));
+    ck_assert(kur_bytes_equal(kur_record_value(a), kur_record_value(b)));
+    ck_assert_uint_eq(kur_record_header_count(a), kur_record_header_count(b));
+    kur_header one, other;
+    for (size_t i = 0; kur_record_header(a, i, &one); i++) {
+        ck_assert(kur_record_header(b, i, &other));
+        ck_assert_str_eq(one.name, other.name);
+        ck_assert(kur_bytes_equal(one.value, other.value));
+    }
+}
+
+/* What is built is what was given, and nothing of it is borrowed any more. */
+START_TEST(test_record__built)
+{
+    kur_error error = {0};
+    char topic[] = "orders", name[] = "x-raw", raw[] = "a\0b", value[] = "{}";
+    const kur_header headers[] = {{"x-none", {NULL, 0}}, {name, {raw, 3}}, {"", {"", 0}}, {"x-none", {"", 0}}};
+    kur_record_parts parts = {.topic = topic,
+                              .partition = 7,
+                              .leader_epoch = KUR_LEADER_EPOCH(4),
+                              .offset = INT64_C(1) << 40,
+                              .timestamp_us = 1234567000,
+                              .key = {"", 0},
+                              .value = {value, 2},
+                              .headers = headers,
+                              .header_count = 4};
+    kur_record *record = kur_record_build(&parts, &error);
+    ck_assert_msg(record != NULL, "%s", error.message);
+    memset(topic, 'x', sizeof topic - 1);
+    memset(name, 'x', sizeof name - 1);
+    memset(raw, 'x', sizeof raw - 1);
+    memset(value, 'x', sizeof value - 1);
+
+    ck_assert_str_eq(kur_record_topic(record), "orders");
+    ck_assert_int_eq(kur_record_partition(record), 7);
+    ck_assert_int_eq(kur_record_offset(record), INT64_C(1) << 40);
+    ck_assert_int_eq(kur_record_timestamp_us(record), 1234567000);
+    ck_assert_int_eq(kur_record_leader_epoch(record), 5);
+    ck_assert(kur_bytes_equal(kur_record_key(record), kur_bytes_text("")));
+    ck_assert_str_eq(kur_record_value(record).data, "{}");
+    ck_assert_uint_eq(kur_record_value(record).size, 2);
+    ck_assert_uint_eq(kur_record_header_count(record), 4);
+    kur_header header;
+    kur_bytes last;
+    ck_assert(kur_record_header(record, 1, &header));
+    ck_assert_str_eq(header.name, "x-raw");
+    ck_assert(kur_bytes_equal(header.value, kur_bytes_of("a\0b", 3)));
+    ck_assert(kur_record_header(record, 0, &header) && header.value.data == NULL);
+    ck_assert(kur_record_header_last(record, "x-none", &last) && last.data != NULL && last.size == 0);
+    ck_assert(!kur_record_header(record, 4, &header));
+
+    kur_record *copy = kur_record_copy(record, &error);
+    ck_assert_ptr_ne(copy, record);
+    ck_same(copy, record);
+    ck_assert_uint_eq(kur_record_memory(copy), kur_record_memory(record));
+    kur_event_view view = KUR_EVENT_VIEW();
+    ck_ok(kur_event_read(record, NULL, &view, &error), error);
+    ck_assert_int_eq(view.mode, KUR_EVENT_PLAIN);
+    kur_consumer_free_records(NULL, (kur_record *[]){record, copy}, 2);
+}
+END_TEST
+
+START_TEST(test_record__copy_of_a_message)
+{
+    const kur_record *record = RECORD("{\"a\":1}", BINARY, TEXT("x-raw", "\0\xff"), {"x-none", {NULL, 0}});
+    kur_error error = {0};
+    kur_record *copy = kur_record_copy(record, &error);
+    ck_assert_msg(copy != NULL, "%s", error.message);
+    ck_same(copy, record);
+    ck_assert_uint_eq(kur_record_memory(record), kur_record_memory(copy));
+    kur_record_free(copy);
+    kur_record_free((kur_record *)(uintptr_t)record); /* is left alone */
+}
+END_TEST
+
+/* Memory that is said is memory that is taken: what a record grows by is counted, byte for byte and with its NULs. */
+START_TEST(test_record__memory)
+{
+    kur_record_parts parts = {.topic = "t"};
+    kur_record *bare = kur_record_build(&parts, NULL);
+    parts.topic = "topic";
+    parts.key = kur_bytes_text("key");
+    parts.value = kur_bytes_text("");
+    parts.headers = (const kur_header[]){{"name", {"value", 5}}, {"n", {NULL, 0}}};
+    parts.header_count = 2;
+    kur_record *full = kur_record_build(&parts, NULL);
+    ck_assert_uint_eq(kur_record_memory(full) - kur_record_memory(bare),
+                      4 + 4 + 1 + 2 * sizeof(kur_header) + 5 + 6 + 2);
+    ck_assert_uint_eq(kur_record_memory(NULL), 0);
+    kur_record_free(bare);
+    kur_record_free(full);
+}
+END_TEST
+
+START_TEST(test_record__not_built)
+{
+    const kur_header nameless = {NULL, {"v", 1}};
+    const struct {
+        kur_record_parts parts;
+        const char *says;
+    } cases[] = {{{.topic = NULL}, "parts.topic is NULL"},
+                 {{.topic = "t", .header_count = 1}, "parts.headers is NULL"},
+                 {{.topic = "t", .headers = &nameless, .header_count = 1}, "the name of a header is NULL"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kur_error error = {0};
+        ck_assert_ptr_null(kur_record_build(&cases[i].parts, &error));
+        ck_assert_int_eq(error.code, KUR_ERROR_INVALID_ARGUMENT);
+        ck_assert_str_eq(error.message, cases[i].says);
+    }
+    ck_assert_ptr_null(kur_record_build(NULL, NULL));
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {test_record__binary,           test_record__structured,
-                                  test_record__plain_tombstone,  test_record__wrong_leaves_the_view,
-                                  test_record__name_with_nul,    test_record__view_of_an_older_program,
-                                  test_record__null_has_nothing, NULL};
+    const TTest *const tests[] = {test_record__binary,
+                                  test_record__structured,
+                                  test_record__plain_tombstone,
+                                  test_record__wrong_leaves_the_view,
+                                  test_record__name_with_nul,
+                                  test_record__view_of_an_older_program,
+                                  test_record__null_has_nothing,
+                                  test_record__built,
+                                  test_record__copy_of_a_message,
+                                  test_record__memory,
+                                  test_record__not_built,
+                                  NULL};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set(conf, "bootstrap.servers", SUPPORT_NOBODY, NULL, 0);
     rd_kafka_conf_set(conf, "log_level", "0", NULL, 0);
