@@ -157,6 +157,19 @@ typedef void kur_gap_callback(kur_consumer *consumer, const kur_gap *gap, void *
  */
 typedef size_t kur_room_callback(kur_consumer *consumer, const char *topic, int32_t partition, void *user);
 
+/**
+ * Which further topics are read with one that is subscribed to: a service's own, such as retry topics. `*companions` is
+ * an array of names that ends with NULL, valid until the consumer is freed; NULL: none. They need not be there, and
+ * that is no error of a poll; those that are missing stand in the log now and then. Their partitions start at the
+ * beginning, whatever .start says, where nothing is committed. No companion need match a pattern: with one this is
+ * asked in polls, on their thread, for each topic that matches, at each look, those with shorter names first; anything
+ * but KUR_OK leaves the topic out, and KUR_ERROR_NO_MEMORY leaves all as it was until the next look. Otherwise it is
+ * asked in kur_consumer_subscribe, which returns what is not KUR_OK. Must return soon, and call nothing of the
+ * consumer.
+ */
+typedef kur_status kur_companions_callback(kur_consumer *consumer, const char *topic, const char *const **companions,
+                                           void *user, kur_error *error);
+
 /** What kur_consumer_new is told; the group is not optional, but with KUR_BROADCAST. */
 typedef struct kur_consumer_options {
     size_t size;
@@ -180,7 +193,8 @@ typedef struct kur_consumer_options {
                                .room */
     int64_t start_at_us;    /**< of KUR_START_TIME: microseconds since 1970 */
     kur_audience audience;
-    kur_room_callback *room; /**< handed `user` as well */
+    kur_room_callback *room;             /**< handed `user` as well */
+    kur_companions_callback *companions; /**< likewise; not with KUR_BROADCAST */
 } kur_consumer_options;
 
 #define KUR_CONSUMER_OPTIONS(...) KUR__OPTIONS(kur_consumer_options, __VA_ARGS__)
@@ -210,6 +224,13 @@ KUR_API kur_status kur_consumer_subscribe(kur_consumer *consumer, const char *co
  */
 KUR_API kur_status kur_consumer_subscribe_pattern(kur_consumer *consumer, const char *pattern, const char *exclude,
                                                   kur_error *error);
+
+/**
+ * Looks at once whether what is subscribed to and was missing is there now, as happens by itself each 10 s
+ * (topic.metadata.refresh.interval.ms): for who has just made a topic. Carried out by the next poll, which this wakes.
+ * Any thread, and in callbacks; does not wait. KUR_ERROR_INVALID_ARGUMENT for NULL, nothing else.
+ */
+KUR_API kur_status kur_consumer_look_up(kur_consumer *consumer, kur_error *error);
 
 /** Ends the subscription or the manual assignment; KUR_REVOKED is told by a later poll. Does not wait. */
 KUR_API kur_status kur_consumer_unsubscribe(kur_consumer *consumer, kur_error *error);

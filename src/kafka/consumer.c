@@ -162,10 +162,11 @@ static kur_status check_audience(const kur_consumer_options *options, kur_error 
                              ".group is missing, longer than 1,000 bytes or not UTF-8");
     if (options->audience == KUR_BROADCAST &&
         (options->group != NULL || options->group_instance_id != NULL || options->session_timeout_ms != 0 ||
-         options->assignor != KUR_ASSIGNOR_DEFAULT || options->protocol != KUR_GROUP_CLASSIC))
+         options->assignor != KUR_ASSIGNOR_DEFAULT || options->protocol != KUR_GROUP_CLASSIC ||
+         options->companions != NULL))
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
-                             "KUR_BROADCAST has no .group, nor .group_instance_id, .session_timeout_ms, .assignor or "
-                             ".protocol of one");
+                             "KUR_BROADCAST has no .group, nor .group_instance_id, .session_timeout_ms, .assignor, "
+                             ".protocol or .companions of one");
     return KUR_OK;
 }
 
@@ -308,6 +309,7 @@ kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_options *g
     consumer->start_ms = options.start_at_us / 1000 + (options.start_at_us % 1000 != 0);
     consumer->on_rebalance = options.on_rebalance;
     consumer->on_gap = options.on_gap;
+    consumer->companions_of = options.companions;
     consumer->user = options.user;
     consumer->group = kur_strdup(options.audience == KUR_BROADCAST ? "(broadcast)" : options.group);
     kur_status status = consumer->group != NULL ? open_handle(consumer, &options, error) : kur__error_no_memory(error);
@@ -364,6 +366,7 @@ kur_status kur_consumer_close_within(kur_consumer *consumer, int timeout_ms, kur
     kur__pattern_free(consumer->pattern);
     consumer->pattern = NULL;
     kur__missing_clear(consumer);
+    kur__companions_set(consumer, NULL);
     kur__commit_give_up(consumer);
     return status;
 }

@@ -5,7 +5,8 @@
  * what the group says; consumer_start.c: where partitions start; consumer_flow.c: pause, resume, seek, and the
  * assignment that librdkafka is given; consumer_queues.c: a queue for each partition; consumer_ask.c: the thread that
  * asks what blocks; consumer_gap.c: gaps; consumer_log.c: which log it is; consumer_subscribe.c: subscriptions and
- * patterns; consumer_missing.c: topics that do not exist; offsets.c, commit.c: offsets.
+ * patterns; consumer_companions.c: topics that are read with others; consumer_missing.c: topics that do not exist;
+ * offsets.c, commit.c: offsets.
  */
 #ifndef KURIER_KAFKA_CONSUMER_H
 #define KURIER_KAFKA_CONSUMER_H
@@ -116,6 +117,7 @@ struct kur_consumer {
     kur__partition *turn; /* whose queue is next; NULL: the first in the table */
     kur_rebalance_callback *on_rebalance;
     kur_gap_callback *on_gap;
+    kur_companions_callback *companions_of;
     void *user;
     char *group;
 
@@ -144,9 +146,11 @@ struct kur_consumer {
 
     kur__asker *asker; /* made when it is needed first */
     kur__pattern *pattern;
-    rd_kafka_topic_partition_list_t *missing; /* topics that are subscribed to and do not exist; NULL: none */
-    uint64_t missing_ask;                     /* the question under way about them, 0 for none */
-    kur__commit *commits;                     /* under way */
+    rd_kafka_topic_partition_list_t *missing;    /* topics that are subscribed to and do not exist; NULL: none */
+    uint64_t missing_ask;                        /* the question under way about them, 0 for none */
+    rd_kafka_topic_partition_list_t *companions; /* of what is subscribed to; NULL: none */
+    atomic_bool looks_up;                        /* kur_consumer_look_up */
+    kur__commit *commits;                        /* under way */
 };
 
 /* ---- consumer_poll.c ---- */
@@ -308,6 +312,23 @@ void kur__missing_add(kur_consumer *consumer, const char *topic);
 void kur__missing_take_topics(kur_consumer *consumer, const kur__ask *ask);
 /* Another subscription, or the end. */
 void kur__missing_clear(kur_consumer *consumer);
+
+/* ---- consumer_companions.c ---- */
+
+/* Whether a topic is read because another one is. */
+bool kur__companions_have(const kur_consumer *consumer, const char *topic);
+/*
+ * Asks for the companions of each of these topics; NULL where there is no callback. A topic that is refused is an
+ * error, or, with `leaves_out`, taken out of the list; the list's order changes.
+ */
+kur_status kur__companions_ask(kur_consumer *consumer, rd_kafka_topic_partition_list_t *topics, bool leaves_out,
+                               rd_kafka_topic_partition_list_t **companions, kur_error *error);
+/* They are read from now on; NULL: none. Takes the list over. */
+void kur__companions_set(kur_consumer *consumer, rd_kafka_topic_partition_list_t *companions);
+/* What is wrong with a topic; true: it is a companion, and that is all. */
+bool kur__companions_take_error(kur_consumer *consumer, const char *topic, const kur_error *error);
+/* What kur_consumer_look_up has asked for. */
+void kur__companions_look_up(kur_consumer *consumer);
 
 /* ---- offsets.c, commit.c ---- */
 

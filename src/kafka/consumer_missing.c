@@ -3,7 +3,7 @@
  *
  * Topics that are subscribed to and do not exist. librdkafka finds them when they come, and says only once that they
  * are not there; a person who reads a log tomorrow should be told as well. So the list of topics is asked for now and
- * then, for as long as one of them is missing.
+ * then, for as long as one of them is missing. Companions stand in the log alone: whoever they belong to makes them.
  */
 #include <kurier/sys/memory.h>
 #include <string.h>
@@ -49,20 +49,33 @@ static bool is_there(const struct rd_kafka_metadata *metadata, const char *topic
     return false;
 }
 
-static void tell(kur_consumer *consumer)
+/* Those that are companions, or those that are not; false: there is none. */
+static bool list_names(const kur_consumer *consumer, bool are_companions, char *names, size_t size)
 {
-    kur_error error;
-    char names[300] = "";
     char *at = names;
     for (int i = 0; i < consumer->missing->cnt; i++) {
         const char *topic = consumer->missing->elems[i].topic;
-        size_t room = sizeof names - (size_t)(at - names);
+        size_t room = size - (size_t)(at - names);
+        if (kur__companions_have(consumer, topic) != are_companions)
+            continue;
         if (strlen(topic) + 8 > room) { /* and a mark that there are more */
             memcpy(at, ", …", sizeof ", …");
-            break;
+            return true;
         }
-        at = stpcpy(stpcpy(at, i > 0 ? ", " : ""), topic);
+        at = stpcpy(stpcpy(at, at > names ? ", " : ""), topic);
     }
+    return at > names;
+}
+
+static void tell(kur_consumer *consumer)
+{
+    kur_error error;
+    char names[300];
+    if (list_names(consumer, true, names, sizeof names))
+        kur__log_print(kur__client_log(consumer->client), KUR_LOG_WARNING, "group %s: still not there: %s",
+                       consumer->group, names);
+    if (!list_names(consumer, false, names, sizeof names))
+        return;
     kur_error_set(&error, KUR_ERROR_UNKNOWN_TOPIC, "group %s: still not there: %s", consumer->group, names);
     kur__consumer_fail(consumer, &error);
 }

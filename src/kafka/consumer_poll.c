@@ -100,6 +100,7 @@ void kur__consumer_serve(kur_consumer *consumer)
     take_answers(consumer);
     if (consumer->closed)
         return;
+    kur__companions_look_up(consumer);
     kur__rebalance_take_incoming(consumer);
     kur__flow_take_seeks(consumer);
     kur__start_ask(consumer);
@@ -213,6 +214,8 @@ void kur__consumer_take_error(kur_consumer *consumer, const rd_kafka_message_t *
                             rd_kafka_message_errstr(message));
     else
         kur__error_of_kafka(&error, code, "group %s: %s", consumer->group, rd_kafka_message_errstr(message));
+    if (topic != NULL && kur__companions_take_error(consumer, topic, &error))
+        return;
     if (error.code == KUR_ERROR_UNKNOWN_TOPIC && topic != NULL)
         kur__missing_add(consumer, topic);
     if (is_for_the_caller(error.code))

@@ -42,12 +42,14 @@ static void ask_committed(kur_consumer *consumer, rd_kafka_topic_partition_list_
     rd_kafka_AdminOptions_destroy(options);
 }
 
-/* Where .start says. */
+/* Where .start says; of a companion the beginning, for what stands there first may have committed nothing. */
 static void aim_at_start(const kur_consumer *consumer, kur__partition *partition)
 {
-    partition->target = consumer->start == KUR_START_LATEST ? KUR_OFFSET_END
-                        : consumer->start == KUR_START_TIME ? KUR__TARGET_TIME
-                                                            : KUR_OFFSET_BEGINNING;
+    bool is_companion = kur__companions_have(consumer, kur__partition_topic(partition));
+    partition->target = is_companion                          ? KUR_OFFSET_BEGINNING
+                        : consumer->start == KUR_START_LATEST ? KUR_OFFSET_END
+                        : consumer->start == KUR_START_TIME   ? KUR__TARGET_TIME
+                                                              : KUR_OFFSET_BEGINNING;
     partition->target_time_ms = consumer->start_ms;
 }
 

@@ -20,6 +20,7 @@
 enum {
     AGAIN_MS = 1000,
     PATTERN_SIZE_MAX = 1000,
+    ROUTE_SIZE_MAX = 32,
     POSITIONS_MAX = 100000
 };
 
@@ -42,12 +43,23 @@ static kur_status check_group(const kur_consumer *consumer, kur_error *error)
     return check_open(consumer, error);
 }
 
-static kur_status subscribe_list(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *list, kur_error *error)
+/* Topics with their companions, which it takes over. */
+static kur_status subscribe_list(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *topics,
+                                 rd_kafka_topic_partition_list_t *companions, kur_error *error)
 {
-    rd_kafka_resp_err_t code = rd_kafka_subscribe(consumer->rk, list);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_copy(topics);
+    for (int i = 0; companions != NULL && i < companions->cnt; i++)
+        if (rd_kafka_topic_partition_list_find(all, companions->elems[i].topic, RD_KAFKA_PARTITION_UA) == NULL)
+            rd_kafka_topic_partition_list_add(all, companions->elems[i].topic, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(consumer->rk, all);
+    rd_kafka_topic_partition_list_destroy(all);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (companions != NULL)
+            rd_kafka_topic_partition_list_destroy(companions);
         return kur__error_of_kafka(error, code, "subscribe");
+    }
     consumer->is_subscribed = true;
+    kur__companions_set(consumer, companions);
     return KUR_OK;
 }
 
@@ -68,10 +80,12 @@ kur_status kur_consumer_subscribe(kur_consumer *consumer, const char *const *top
         return status;
     if (consumer->audience == KUR_BROADCAST)
         return kur__broadcast_subscribe(consumer, topics, error);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count), *companions = NULL;
     for (size_t i = 0; i < count; i++)
         rd_kafka_topic_partition_list_add(list, topics[i], RD_KAFKA_PARTITION_UA);
-    status = subscribe_list(consumer, list, error);
+    status = kur__companions_ask(consumer, list, false, &companions, error);
+    if (status == KUR_OK)
+        status = subscribe_list(consumer, list, companions, error);
     rd_kafka_topic_partition_list_destroy(list);
     if (status == KUR_OK) {
         kur__missing_clear(consumer);
@@ -128,6 +142,18 @@ static bool matches_whole(const regex_t *regex, const char *name)
     return regexec(regex, name, 1, &match, 0) == 0 && match.rm_so == 0 && (size_t)match.rm_eo == strlen(name);
 }
 
+/* "….dlq-" and 1 to 32 of a-z 0-9 -: dead letters of a route. */
+static bool is_dead_letter_route(const char *name)
+{
+    static const char mark[] = ".dlq-";
+    const char *dot = strrchr(name, '.');
+    if (dot == NULL || strncmp(dot, mark, sizeof mark - 1) != 0)
+        return false;
+    const char *suffix = dot + sizeof mark - 1;
+    size_t size = strlen(suffix);
+    return size > 0 && size <= ROUTE_SIZE_MAX && strspn(suffix, "abcdefghijklmnopqrstuvwxyz0123456789-") == size;
+}
+
 /* Kafka's own topics, and what this library puts aside for a group. */
 static bool is_reserved(const char *name)
 {
@@ -140,7 +166,7 @@ static bool is_reserved(const char *name)
         if (size >= ending && strcmp(name + size - ending, endings[i]) == 0)
             return true;
     }
-    return false;
+    return is_dead_letter_route(name);
 }
 
 kur_status kur_consumer_subscribe_pattern(kur_consumer *consumer, const char *pattern, const char *exclude,
@@ -198,25 +224,29 @@ static bool is_same(const rd_kafka_topic_partition_list_t *a, const rd_kafka_top
 static void resolve(kur_consumer *consumer, kur__pattern *pattern, const struct rd_kafka_metadata *metadata)
 {
     kur_error error = {0};
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(0);
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(0), *companions = NULL;
     for (int i = 0; i < metadata->topic_cnt; i++) {
         const char *name = metadata->topics[i].topic;
         if (kur__pattern_matches(pattern, name))
             rd_kafka_topic_partition_list_add(topics, name, RD_KAFKA_PARTITION_UA);
     }
+    kur_status status = kur__companions_ask(consumer, topics, true, &companions, &error);
     rd_kafka_topic_partition_list_sort(topics, NULL, NULL);
-    if (is_same(topics, pattern->topics) && (topics->cnt == 0 || consumer->is_subscribed)) {
+    if (status == KUR_OK && is_same(topics, pattern->topics) && (topics->cnt == 0 || consumer->is_subscribed)) {
         rd_kafka_topic_partition_list_destroy(topics);
+        if (companions != NULL)
+            rd_kafka_topic_partition_list_destroy(companions);
         return;
     }
-    kur_status status = KUR_OK;
-    if (topics->cnt > 0)
-        status = subscribe_list(consumer, topics, &error);
-    else
+    if (status == KUR_OK && topics->cnt > 0) {
+        status = subscribe_list(consumer, topics, companions, &error);
+    } else if (status == KUR_OK) {
         rd_kafka_unsubscribe(consumer->rk);
-    kur__log_print(kur__client_log(consumer->client), KUR_LOG_INFO, "group %s: %d topics match", consumer->group,
-                   topics->cnt);
+        kur__companions_set(consumer, companions);
+    }
     if (status == KUR_OK) {
+        kur__log_print(kur__client_log(consumer->client), KUR_LOG_INFO, "group %s: %d topics match", consumer->group,
+                       topics->cnt);
         rd_kafka_topic_partition_list_destroy(pattern->topics);
         pattern->topics = topics;
         return;
@@ -266,6 +296,7 @@ kur_status kur_consumer_unsubscribe(kur_consumer *consumer, kur_error *error)
     kur__pattern_free(consumer->pattern);
     consumer->pattern = NULL;
     kur__missing_clear(consumer);
+    kur__companions_set(consumer, NULL);
     if (consumer->is_manual)
         leave_all(consumer);
     else
