@@ -17,9 +17,11 @@
  *
  * A run of n is the number n - 1, the very first one, which may be none, the number n, coded after Rice: n - 1 >> k in
  * ones, a zero, the k low bits. What would take more than 31 ones is 32 ones and 62 bits as they are. The parameters
- * are those that cost least for the lengths at hand, so that one gap of any width does not make the others dear: they
- * are estimated by the lengths' bits, and looked for exactly only when the text has no room for everything otherwise.
- * Offsets that are not told are unfinished.
+ * are those that cost least for the lengths at hand, so that one gap of any width does not make the others dear: the
+ * ledger is walked over twice, to count lengths and to write them. Offsets that are not told are unfinished.
+ *
+ * It is done for each partition at each commit, so both walks go from edge to edge of the ledger's words by bit
+ * operations, and a pair of runs is put in one piece.
  */
 #include <endian.h>
 #include <kurier/sys/base64.h>
@@ -36,7 +38,12 @@ enum {
     RAW_MAX = (KUR__LEDGER_TEXT_MAX - MARK_SIZE) / 4 * 3,
     PAIRS_MAX = (RAW_MAX - HEAD_SIZE) * 8 / 2, /* a run takes at least a bit */
     ONES_MAX = 32,
-    WIDE_BITS = 62
+    WIDE_BITS = 62,
+    LENGTHS = 960,
+    PAIRS_COUNTED = 4096,
+    SHORT_RUNS = 64,
+    SHORT = 16, /* bits of a code */
+    LONG = 64
 };
 
 uint32_t kur__ledger_hash(const void *data, size_t size)
@@ -64,178 +71,211 @@ static uint64_t get(const uint8_t *at, int bytes)
 
 /* ---- The runs of a ledger ---- */
 
-struct walk {
-    const kur__ledger *ledger;
-    size_t word, done;
-    uint64_t bits;   /* of the word at hand, those not yet walked over */
-    int64_t next;    /* where the unfinished run after the one at hand begins, -1: there is none */
-    int64_t next_to; /* and ends */
-    int64_t end;     /* behind everything that is to be told */
-    int64_t begin;   /* where the first pair begins, -1 afterwards */
+/* Where unfinished ones begin and end, by turns: a bit for each such offset, from a base on. */
+struct edges {
+    int64_t base;
+    uint64_t bits;
 };
 
-/* Unfinished by its bits, in one word. */
-static inline bool next_in_words(struct walk *walk, int64_t *from, int64_t *to)
+/* What of a ledger was not walked over. */
+struct rest {
+    const kur__ledger *ledger;
+    size_t word, done;
+    int64_t open_to; /* the word before ends with an unfinished one: the next offset; -1: it does not */
+    int64_t to;      /* where a range that is not yet read ends; -1: none is at hand */
+};
+
+/* Behind the words: what lies before and between the ranges that a former owner had finished is not yet read. */
+static struct edges next_edge_behind(struct rest *rest)
 {
-    const kur__ledger *ledger = walk->ledger;
-    while (walk->bits == 0) {
-        if (walk->word + 1 >= ledger->count)
-            return false;
-        walk->bits = ledger->words[++walk->word].bits;
+    const kur__ledger *ledger = rest->ledger;
+    int64_t edge = rest->to;
+    rest->to = -1;
+    while (edge < 0 && rest->done < ledger->done_count) {
+        const struct kur__ledger_range *range = &ledger->done[rest->done];
+        int64_t from = rest->done > ledger->done_head ? range[-1].to : ledger->last + 1;
+        rest->done++;
+        if (from < range->from) {
+            rest->to = range->from;
+            edge = from;
+        }
     }
-    int first = __builtin_ctzll(walk->bits);
-    uint64_t inverted = ~(walk->bits >> first);
-    int length = inverted != 0 ? __builtin_ctzll(inverted) : 64;
-    *from = ledger->words[walk->word].base + first;
-    *to = *from + length;
-    walk->bits = first + length < 64 ? walk->bits >> (first + length) << (first + length) : 0;
-    return true;
+    return (struct edges){edge >= 0 ? edge : INT64_MAX, 1};
 }
 
-/* Not yet read, before what a former owner had finished. */
-static bool next_unread(struct walk *walk, int64_t *from, int64_t *to)
+/* Some, at least one; at INT64_MAX when there are no more. */
+static struct edges next_edges(struct rest *rest)
 {
-    const kur__ledger *ledger = walk->ledger;
-    while (walk->done < ledger->done_count) {
-        const struct kur__ledger_range *range = &ledger->done[walk->done];
-        *from = walk->done > ledger->done_head ? range[-1].to : ledger->last + 1;
-        *to = range->from;
-        walk->done++;
-        if (*from < *to)
-            return true;
+    const kur__ledger *ledger = rest->ledger;
+    for (;;) {
+        bool is_over = rest->word == ledger->count;
+        int64_t open_to = rest->open_to;
+        if (open_to >= 0 && (is_over || ledger->words[rest->word].base != open_to)) {
+            rest->open_to = -1;
+            return (struct edges){open_to, 1};
+        }
+        if (is_over)
+            return next_edge_behind(rest);
+        struct kur__ledger_word word = ledger->words[rest->word++];
+        uint64_t edges = word.bits ^ (word.bits << 1 | (open_to >= 0));
+        rest->open_to = word.bits >> 63 != 0 ? word.base + 64 : -1;
+        if (edges != 0)
+            return (struct edges){word.base, edges};
     }
-    return false;
 }
 
-static bool next_piece(struct walk *walk, int64_t *from, int64_t *to)
+/* Run by run. The offset before the first counts as unfinished, so that each pair has both runs. */
+struct walk {
+    struct edges edges; /* at hand */
+    int64_t from;       /* where the next unfinished run begins */
+    int64_t told;       /* where the last pair has ended */
+    int64_t end;        /* behind everything that is to be told */
+};
+
+static inline int64_t next_edge(struct walk *walk, struct rest *rest)
 {
-    return (next_in_words(walk, from, to) || next_unread(walk, from, to)) && *from < walk->end;
+    if (walk->edges.bits == 0)
+        walk->edges = next_edges(rest);
+    int64_t edge = walk->edges.base + __builtin_ctzll(walk->edges.bits);
+    walk->edges.bits &= walk->edges.bits - 1;
+    return edge;
 }
 
-static void walk_begin(struct walk *walk, const kur__ledger *ledger, int64_t end)
+static struct walk walk_begin(const kur__ledger *ledger, int64_t end, struct rest *rest)
 {
-    *walk = (struct walk){.ledger = ledger,
-                          .word = ledger->head,
-                          .done = ledger->done_head,
-                          .end = end,
-                          .begin = kur__ledger_commit_offset(ledger)};
-    if (ledger->head < ledger->count)
-        walk->bits = ledger->words[ledger->head].bits;
-    if (!next_piece(walk, &walk->next, &walk->next_to))
-        walk->next = -1;
+    const struct rest all = {
+        .ledger = ledger, .word = ledger->head, .done = ledger->done_head, .open_to = -1, .to = -1};
+    int64_t begin = kur__ledger_commit_offset(ledger);
+    struct walk walk = {.from = begin - 1, .told = begin, .end = end};
+    *rest = all;
+    if (next_edge(&walk, rest) != begin) { /* finished from the beginning: a former owner has told so */
+        *rest = all;
+        walk.edges = (struct edges){begin, 1};
+    }
+    return walk;
 }
 
 /* The next unfinished run and the finished one behind it; false when no finished one is left. */
-static bool walk_pair(struct walk *walk, int64_t *unfinished, int64_t *finished)
+static inline bool walk_pair(struct walk *walk, struct rest *rest, int64_t *unfinished, int64_t *finished)
 {
-    int64_t begin = walk->begin, first = walk->next >= 0 ? walk->next : walk->end;
-    walk->begin = -1;
-    if (begin >= 0 && first > begin) { /* finished from the beginning: a former owner has told so */
-        *unfinished = 0;
-        *finished = first - begin;
-        return true;
-    }
-    if (walk->next < 0)
+    int64_t from = walk->from, to, next;
+    if (from >= walk->end)
         return false;
-    int64_t from = walk->next, to = walk->next_to;
-    int64_t next, next_to;
-    /* Another run of the same word has a gap before it. */
-    if (walk->bits != 0 && walk->ledger->words[walk->word].base <= walk->end - 64) {
-        next_in_words(walk, &walk->next, &walk->next_to);
-        *unfinished = to - from;
-        *finished = walk->next - to;
-        return true;
-    }
-    walk->next = -1;
-    while (next_piece(walk, &next, &next_to)) {
-        if (next > to) {
-            walk->next = next;
-            walk->next_to = next_to;
-            break;
-        }
-        to = next_to;
-    }
-    int64_t end = walk->next >= 0 ? walk->next : walk->end;
+    do { /* what is not read may begin where the words end */
+        to = next_edge(walk, rest);
+        next = next_edge(walk, rest);
+    } while (next == to);
+    walk->from = next;
+    walk->told = next < walk->end ? next : walk->end;
     *unfinished = to - from;
-    *finished = end - to;
+    *finished = walk->told - to;
     return *finished > 0;
 }
 
 /* ---- Rice ---- */
 
-struct lengths {
-    uint32_t of_bits[64]; /* how many runs n have an n - 1 of so many bits */
-    int most;
-};
-
-static void count_length(struct lengths *lengths, int64_t run)
-{
-    int bits = run > 1 ? 64 - __builtin_clzll((uint64_t)run - 1) : 0;
-    lengths->of_bits[bits]++;
-    if (bits > lengths->most)
-        lengths->most = bits;
-}
-
-/* The parameter that costs least, taking each length of b bits for 1.5 × 2^(b-1). */
-static int best_parameter(const struct lengths *lengths)
-{
-    int best = 0;
-    uint64_t least = UINT64_MAX;
-    for (int k = 0; k <= lengths->most; k++) {
-        uint64_t cost = 0;
-        for (int bits = 0; bits <= lengths->most; bits++) {
-            uint64_t ones = bits <= k ? 0 : bits - k >= 6 ? ONES_MAX : (UINT64_C(3) << (bits - k)) / 4;
-            cost += lengths->of_bits[bits] * (ones < ONES_MAX ? ones + 1 + (uint64_t)k : ONES_MAX + WIDE_BITS);
-        }
-        if (cost < least) {
-            least = cost;
-            best = k;
-        }
-    }
-    return best;
-}
-
-struct bits {
-    uint8_t *bytes;
-    size_t size, capacity; /* in bits */
-};
-
-/* At most 57 bits, of a value that has no others; writes eight bytes, behind the end too. */
-static void put_bits(struct bits *to, uint64_t value, int count)
-{
-    uint8_t *at = to->bytes + (to->size >> 3);
-    int begun = (int)(to->size & 7);
-    if (count == 0)
-        return;
-    uint64_t bits = htobe64(value << (64 - begun - count) | (begun > 0 ? (uint64_t)*at << 56 : 0));
-    memcpy(at, &bits, sizeof bits);
-    to->size += (size_t)count;
-}
-
-static size_t size_of_run(int64_t run, int k)
+static inline size_t size_of_run(int64_t run, int k)
 {
     uint64_t ones = ((uint64_t)run - 1) >> k;
     return ones >= ONES_MAX ? ONES_MAX + WIDE_BITS : (size_t)ones + 1 + (size_t)k;
 }
 
-/* False when there is no room; what was written of it is then to be cut off. */
-static bool put_run(struct bits *to, int64_t run, int k)
+/*
+ * How many runs there are of each length. Numbers of more than five bits are counted with those whose first five are
+ * the same, for with every parameter they take the same room.
+ */
+struct lengths {
+    uint16_t of[LENGTHS];
+};
+
+static inline void count_length(struct lengths *lengths, int64_t run)
+{
+    uint64_t value = (uint64_t)run - 1;
+    int cut = value < 32 ? 0 : 59 - __builtin_clzll(value);
+    lengths->of[16 * cut + (int)(value >> cut)]++;
+}
+
+/* The parameter that costs least. */
+static int best_parameter(const struct lengths *lengths)
+{
+    uint64_t costs[WIDE_BITS] = {0};
+    int most = 0, best = 0;
+    for (int i = LENGTHS - 1; i >= 0; i--) {
+        if (lengths->of[i] == 0)
+            continue;
+        int cut = i < 32 ? 0 : i / 16 - 1;
+        if (most == 0) /* the longest comes first; a parameter of more bits than it has is no use */
+            most = cut + 5 < WIDE_BITS ? cut + 5 : WIDE_BITS - 1;
+        for (int k = 0; k <= most; k++)
+            costs[k] += lengths->of[i] * size_of_run(((int64_t)(i - 16 * cut) << cut) + 1, k);
+    }
+    for (int k = 1; k <= most; k++)
+        if (costs[k] < costs[best])
+            best = k;
+    return best;
+}
+
+/* Where bits are written, four bytes at a time. */
+struct sink {
+    uint8_t *at;
+    uint64_t begun; /* the last ones put: the lowest `count` bits are not yet written */
+    int count;      /* below 32 */
+};
+
+/* At most 32 bits, of a value that has no others. */
+static inline void put_bits(struct sink *to, uint64_t value, int count)
+{
+    to->begun = to->begun << count | value;
+    to->count += count;
+    if (to->count < 32)
+        return;
+    to->count -= 32;
+    uint32_t full = htobe32((uint32_t)(to->begun >> to->count));
+    memcpy(to->at, &full, sizeof full);
+    to->at += sizeof full;
+}
+
+static inline uint64_t lowest(uint64_t value, int bits)
+{
+    return value & ((UINT64_C(1) << bits) - 1);
+}
+
+static void put_run(struct sink *to, int64_t run, int k)
 {
     uint64_t value = (uint64_t)run - 1, ones = value >> k;
-    bool is_wide = ones >= ONES_MAX;
-    if (to->size + size_of_run(run, k) > to->capacity)
-        return false;
-    if (is_wide) {
-        put_bits(to, UINT32_MAX, ONES_MAX);
-        put_bits(to, value >> 31, WIDE_BITS - 31);
-        put_bits(to, value & INT32_MAX, 31);
-    } else {
+    if (ones < ONES_MAX) {
         put_bits(to, (UINT64_C(2) << ones) - 2, (int)ones + 1);
-        put_bits(to, value >> 31 & ((UINT64_C(1) << (k > 31 ? k - 31 : 0)) - 1), k > 31 ? k - 31 : 0);
-        put_bits(to, value & ((UINT64_C(1) << (k < 31 ? k : 31)) - 1), k < 31 ? k : 31);
+    } else {
+        put_bits(to, UINT32_MAX, ONES_MAX);
+        k = WIDE_BITS;
     }
-    return true;
+    if (k > 31)
+        put_bits(to, lowest(value >> 31, k - 31), k - 31);
+    put_bits(to, lowest(value, k < 31 ? k : 31), k < 31 ? k : 31);
 }
+
+/* The codes of short runs. */
+struct codes {
+    struct {
+        uint32_t code;
+        uint32_t size; /* LONG: it is not short */
+    } of[SHORT_RUNS];
+};
+
+static void make_codes(struct codes *codes, int k)
+{
+    for (int value = 0; value < SHORT_RUNS; value++) {
+        size_t size = size_of_run(value + 1, k);
+        uint32_t ones = size <= SHORT ? (UINT32_C(1) << size) - (UINT32_C(2) << k) : 0;
+        codes->of[value].code = size <= SHORT ? ones | (uint32_t)lowest((uint64_t)value, k) : 0;
+        codes->of[value].size = size <= SHORT ? (uint32_t)size : LONG;
+    }
+}
+
+struct bits {
+    const uint8_t *bytes;
+    size_t size, capacity; /* in bits */
+};
 
 static bool get_bits(struct bits *from, int count, uint64_t *value)
 {
@@ -266,79 +306,77 @@ static bool get_run(struct bits *from, int k, int64_t *run)
 
 /* ---- Writing ---- */
 
-/* A text to be: which runs of the ledger, and their parameters. */
+/* A text to be: the runs of a ledger up to an offset. */
 struct draft {
     const kur__ledger *ledger;
     int64_t end;
-    size_t pairs;
-    struct lengths lengths[2]; /* of unfinished and of finished runs */
-    int k[2];
+    int k[2]; /* the parameters of unfinished and of finished runs */
     /* What was written of it. */
-    size_t written, size; /* pairs, bits */
-    int64_t told;         /* up to there */
+    size_t pairs, bits;
+    int64_t told; /* up to there */
 };
 
-static void measure(struct draft *draft)
+/* Finds the parameters. Many more pairs than are counted seldom have room. False when there is nothing to tell. */
+static bool measure(struct draft *draft)
 {
-    struct walk walk;
+    struct lengths lengths[2] = {{{0}}};
+    struct rest rest;
+    struct walk walk = walk_begin(draft->ledger, draft->end, &rest);
     int64_t unfinished, finished;
-    walk_begin(&walk, draft->ledger, draft->end);
-    for (; draft->pairs < PAIRS_MAX && walk_pair(&walk, &unfinished, &finished); draft->pairs++) {
-        count_length(&draft->lengths[0], unfinished + (draft->pairs == 0));
-        count_length(&draft->lengths[1], finished);
+    int pairs = 0;
+    for (; pairs < PAIRS_COUNTED && walk_pair(&walk, &rest, &unfinished, &finished); pairs++) {
+        count_length(&lengths[0], unfinished);
+        count_length(&lengths[1], finished);
     }
-    for (int i = 0; i < 2; i++)
-        draft->k[i] = best_parameter(&draft->lengths[i]);
-}
-
-/* The parameters that cost least, by the runs themselves. */
-static void measure_exactly(struct draft *draft)
-{
-    struct walk walk;
-    uint64_t costs[2][64] = {{0}};
-    int64_t runs[2];
-    walk_begin(&walk, draft->ledger, draft->end);
-    for (size_t pair = 0; pair < draft->pairs && walk_pair(&walk, &runs[0], &runs[1]); pair++) {
-        runs[0] += pair == 0;
-        for (int i = 0; i < 2; i++)
-            for (int k = 0; k <= draft->lengths[i].most; k++)
-                costs[i][k] += size_of_run(runs[i], k);
-    }
-    for (int i = 0; i < 2; i++)
-        for (int k = 0; k <= draft->lengths[i].most; k++)
-            if (costs[i][k] < costs[i][draft->k[i]])
-                draft->k[i] = k;
+    draft->k[0] = best_parameter(&lengths[0]);
+    draft->k[1] = best_parameter(&lengths[1]);
+    return pairs > 0;
 }
 
 /* Whether there was room for all of it. */
 static bool put_pairs(struct draft *draft, uint8_t *bytes, size_t capacity)
 {
-    struct walk walk;
-    struct bits body = {.bytes = bytes, .capacity = capacity};
-    int64_t unfinished, finished;
-    draft->written = draft->size = 0;
-    draft->told = kur__ledger_commit_offset(draft->ledger);
-    walk_begin(&walk, draft->ledger, draft->end);
-    for (; draft->written < draft->pairs && walk_pair(&walk, &unfinished, &finished); draft->written++) {
-        if (!put_run(&body, unfinished + (draft->written == 0), draft->k[0]) || !put_run(&body, finished, draft->k[1]))
+    struct codes codes[2];
+    struct rest rest;
+    struct walk walk = walk_begin(draft->ledger, draft->end, &rest);
+    struct sink body = {.at = bytes};
+    size_t pairs = 0, bits = 0;
+    int64_t unfinished, finished, told = walk.told;
+    bool is_more;
+    make_codes(&codes[0], draft->k[0]);
+    make_codes(&codes[1], draft->k[1]);
+    for (; (is_more = walk_pair(&walk, &rest, &unfinished, &finished)) && pairs < PAIRS_MAX; pairs++) {
+        uint64_t a = (uint64_t)unfinished - 1, b = (uint64_t)finished - 1;
+        size_t size = (a | b) < SHORT_RUNS ? codes[0].of[a].size + codes[1].of[b].size : LONG;
+        bool is_short = size < LONG;
+        if (!is_short)
+            size = size_of_run(unfinished, draft->k[0]) + size_of_run(finished, draft->k[1]);
+        if (bits + size > capacity)
             break;
-        draft->size = body.size;
-        draft->told += unfinished + finished;
+        if (is_short) {
+            put_bits(&body, codes[0].of[a].code << codes[1].of[b].size | codes[1].of[b].code, (int)size);
+        } else {
+            put_run(&body, unfinished, draft->k[0]);
+            put_run(&body, finished, draft->k[1]);
+        }
+        bits += size;
+        told = walk.told;
     }
-    if (draft->size % 8 != 0)
-        bytes[draft->size / 8] &= (uint8_t)(0xff << (8 - draft->size % 8)); /* the half pair that had no room */
-    return draft->written == draft->pairs;
+    put_bits(&body, 0, 32 - body.count);
+    draft->pairs = pairs;
+    draft->bits = bits;
+    draft->told = told;
+    return !is_more;
 }
 
 int64_t kur__ledger_write_below(const kur__ledger *ledger, const kur__ledger_log *log, int64_t end, size_t limit,
                                 char *text)
 {
-    uint8_t raw[RAW_MAX + sizeof(uint64_t)];
+    uint8_t raw[RAW_MAX + sizeof(uint32_t)]; /* bits are put four bytes at a time */
     int64_t known = kur__ledger_end(ledger);
     struct draft draft = {.ledger = ledger, .end = end < known ? end : known};
     text[0] = '\0';
-    measure(&draft);
-    if (draft.pairs == 0)
+    if (!measure(&draft))
         return draft.end;
     if (limit > KUR__LEDGER_TEXT_MAX)
         limit = KUR__LEDGER_TEXT_MAX;
@@ -346,25 +384,21 @@ int64_t kur__ledger_write_below(const kur__ledger *ledger, const kur__ledger_log
     if (room <= HEAD_SIZE)
         return kur__ledger_commit_offset(ledger);
     bool is_all = put_pairs(&draft, raw + HEAD_SIZE, (room - HEAD_SIZE) * 8);
-    if (!is_all) {
-        measure_exactly(&draft);
-        is_all = put_pairs(&draft, raw + HEAD_SIZE, (room - HEAD_SIZE) * 8);
-    }
-    if (draft.written == 0)
+    if (draft.pairs == 0)
         return draft.told;
-    size_t bytes = (draft.size + 7) / 8;
+    size_t bytes = (draft.bits + 7) / 8;
     put(raw + 4, log->cluster, 4);
     put(raw + 8, log->topic, 4);
     put(raw + 12, (uint32_t)log->epoch, 4);
     put(raw + 16, (uint64_t)kur__ledger_commit_offset(ledger), 8);
     raw[24] = (uint8_t)draft.k[0];
     raw[25] = (uint8_t)draft.k[1];
-    put(raw + 26, draft.written, 2);
+    put(raw + 26, draft.pairs, 2);
     put(raw, kur__ledger_hash(raw + 4, HEAD_SIZE - 4 + bytes), 4);
     memcpy(text, mark, MARK_SIZE);
     kur_buffer coded = kur_buffer_over(text + MARK_SIZE, limit - MARK_SIZE + 1);
     (void)kur_base64_write(&coded, kur_bytes_of(raw, HEAD_SIZE + bytes)); /* it has the room: nothing can fail */
-    return is_all && draft.pairs < PAIRS_MAX ? draft.end : draft.told;
+    return is_all ? draft.end : draft.told;
 }
 
 int64_t kur__ledger_write(const kur__ledger *ledger, const kur__ledger_log *log, size_t limit, char *text)
@@ -378,8 +412,7 @@ static kur_status read_ranges(kur__ledger *ledger, const uint8_t *raw, size_t si
 {
     size_t pairs = (size_t)get(raw + 26, 2);
     int k[2] = {raw[24], raw[25]};
-    uint8_t *bytes = (uint8_t *)(uintptr_t)(raw + HEAD_SIZE);
-    struct bits body = {.bytes = bytes, .capacity = (size - HEAD_SIZE) * 8};
+    struct bits body = {.bytes = raw + HEAD_SIZE, .capacity = (size - HEAD_SIZE) * 8};
     if (k[0] >= WIDE_BITS || k[1] >= WIDE_BITS || pairs == 0 || pairs * 2 > body.capacity)
         return kur_error_set(error, KUR_ERROR_SYNTAX, "the committed ledger is broken");
     ledger->done = kur_malloc(pairs * sizeof *ledger->done);

@@ -9,13 +9,21 @@ kur_status kur_base64_write(kur_buffer *text, kur_bytes bytes)
         return KUR_ERROR_NO_MEMORY;
     const uint8_t *in = bytes.data;
     char *out = text->data + text->size;
-    for (size_t left = bytes.size; left > 0; in += 3) {
-        unsigned three = (unsigned)in[0] << 16 | (left > 1 ? (unsigned)in[1] << 8 : 0) | (left > 2 ? in[2] : 0);
-        *out++ = alphabet[three >> 18];
-        *out++ = alphabet[three >> 12 & 63];
-        *out++ = left > 1 ? alphabet[three >> 6 & 63] : '=';
-        *out++ = left > 2 ? alphabet[three & 63] : '=';
-        left -= left > 3 ? 3 : left;
+    size_t left = bytes.size;
+    for (; left >= 3; left -= 3, in += 3, out += 4) {
+        unsigned three = (unsigned)in[0] << 16 | (unsigned)in[1] << 8 | in[2];
+        out[0] = alphabet[three >> 18];
+        out[1] = alphabet[three >> 12 & 63];
+        out[2] = alphabet[three >> 6 & 63];
+        out[3] = alphabet[three & 63];
+    }
+    if (left > 0) {
+        unsigned two = (unsigned)in[0] << 8 | (left > 1 ? in[1] : 0);
+        out[0] = alphabet[two >> 10];
+        out[1] = alphabet[two >> 4 & 63];
+        out[2] = left > 1 ? alphabet[two << 2 & 63] : '=';
+        out[3] = '=';
+        out += 4;
     }
     text->size = (size_t)(out - text->data);
     *out = '\0';
