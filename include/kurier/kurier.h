@@ -22,6 +22,7 @@
 #include <kurier/log.h>
 #include <kurier/outcome.h>
 #include <kurier/producer.h>
+#include <kurier/retry.h>
 #include <kurier/security.h>
 #include <kurier/time.h>
 #include <kurier/transaction.h>

@@ -48,6 +48,19 @@ static const char *handle(kur_client *client)
     return NULL;
 }
 
+static const char *retry(void)
+{
+    kur_error error = {0};
+    kur_buffer name = {0};
+    NEED(kur_retry_topic(&name, &KUR_RETRY_TOPICS(.prefix = "eu"), "orders", NULL, KUR_TIER_DEAD, NULL, &error) ==
+         KUR_OK);
+    NEED(strcmp(name.data, "eu.orders.dlq") == 0);
+    kur_buffer_done(&name);
+    kur_retry_view view = KUR_RETRY_VIEW(.attempt = 2);
+    NEED(kur_retry_read(NULL, KUR_HEADERS_KURIER, 0, NULL, &view, &error) == KUR_ERROR_INVALID_ARGUMENT);
+    return view.attempt == 2 ? NULL : "view";
+}
+
 static const char *publish(const struct order_placed *event)
 {
     kur_error error = {0};
@@ -109,7 +122,9 @@ const char *use_everything(void)
     NEED(kur_event_is(&view, &order_placed_type));
     NEED(order_placed_read(&view, arena, &back, &error) == KUR_OK);
 
-    const char *failed = publish(&back);
+    const char *failed = retry();
+    if (failed == NULL)
+        failed = publish(&back);
     kur_arena_free(arena);
     kur_buffer_done(&json);
     kur_buffer_done(&text);
