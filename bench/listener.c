@@ -59,10 +59,11 @@ static bench_sample hear(kur_client *client, const char *topic, size_t records, 
     kur_error error = {0};
     struct counter counter = {.wanted = records, .lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER};
     snprintf(group, sizeof group, "bench-listener-%d-%s", ++rounds, topic);
-    kur_listener *listener = kur_listener_new(
-        client,
-        &KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *const[]){topic, NULL}, .concurrency = workers),
-        &error);
+    kur_listener *listener =
+        kur_listener_new(client,
+                         &KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *const[]){topic, NULL},
+                                               .concurrency = workers, .dead_letters = KUR_REJECTED_STOPS),
+                         &error);
     if (listener == NULL || kur_listener_on_record(listener, count, &counter) != KUR_OK ||
         kur_listener_start(listener, &error) != KUR_OK)
         bench_fail("listener: %s", error.message);

@@ -139,7 +139,7 @@ static kur_listener *listen_slowly(kur_client *client, const char *topic, const 
     kur_listener *listener =
         kur_listener_new(client,
                          &KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *const[]){topic, NULL},
-                                               .concurrency = SLOW_WORKERS),
+                                               .concurrency = SLOW_WORKERS, .dead_letters = KUR_REJECTED_STOPS),
                          &error);
     if (listener == NULL || kur_listener_on_record(listener, on_slow, (void *)(uintptr_t)sleeps_us) != KUR_OK ||
         kur_listener_start(listener, &error) != KUR_OK)

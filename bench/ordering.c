@@ -268,11 +268,12 @@ static void run_round(struct round *round, kur_client *client, const char *topic
     snprintf(group, sizeof group, "bench-ordering-%d-%s", ++rounds, topic);
     if (row->deferred > 0 && pthread_create(&finisher, NULL, finish_deferred, round) != 0)
         bench_fail("no thread");
-    kur_listener *listener = kur_listener_new(
-        client,
-        &KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *const[]){topic, NULL}, .order = row->order,
-                              .concurrency = row->deferred > 0 ? 1 : WORKERS, .deferred = row->deferred),
-        &error);
+    kur_listener *listener =
+        kur_listener_new(client,
+                         &KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *const[]){topic, NULL},
+                                               .order = row->order, .concurrency = row->deferred > 0 ? 1 : WORKERS,
+                                               .deferred = row->deferred, .dead_letters = KUR_REJECTED_STOPS),
+                         &error);
     if (listener == NULL ||
         kur_listener_on_record(listener, row->deferred > 0 ? on_deferred : on_record, round) != KUR_OK ||
         kur_listener_start(listener, &error) != KUR_OK)

@@ -59,6 +59,9 @@ KUR__UNUSED static kur_listener *make(kur_client *client, kur_listener_options *
     /* On a slow day a member may not be heard when it leaves, and whoever comes next waits until it is missed. */
     if (options->session_timeout_ms == 0 && options->audience != KUR_BROADCAST)
         options->session_timeout_ms = 10000;
+    /* What a rejected record shows here; topics of a listener's own have tests of theirs. */
+    if (options->on_rejected == NULL)
+        options->dead_letters = KUR_REJECTED_STOPS;
     kur_listener *listener = kur_listener_new(client, options, &error);
     ck_assert_msg(listener != NULL, "%s", error.message);
     if (handler != NULL)

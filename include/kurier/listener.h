@@ -22,6 +22,7 @@
 #include <kurier/consumer.h>
 #include <kurier/delivery.h>
 #include <kurier/producer.h>
+#include <kurier/retry.h>
 #include <kurier/typed.h>
 
 KUR_BEGIN_DECLS
@@ -92,6 +93,13 @@ typedef struct kur_retry_policy {
 
 #define KUR_RETRY_POLICY(...) KUR__OPTIONS(kur_retry_policy, __VA_ARGS__)
 
+/** Where a record ends that was rejected, or has used up its attempts; .on_rejected takes the place of all of this. */
+typedef enum kur_dead_letters {
+    KUR_DEAD_LETTERS = 0, /**< in a topic, TOPIC.GROUP.dlq; with KUR_BROADCAST as KUR_REJECTED_STOPS */
+    KUR_NO_DEAD_LETTER,   /**< it is dropped, and the log has its position */
+    KUR_REJECTED_STOPS    /**< the listener ends with KUR_ERROR_REJECTED, and the record is unfinished */
+} kur_dead_letters;
+
 /**
  * Takes over a record that was rejected, or has used up its attempts: `event` and `record` as the handler had them,
  * `cause` and `reason` from kur_retry or kur_reject, `user` that of the options. Returning KUR_OK says that it is safe
@@ -132,7 +140,7 @@ typedef struct kur_listener_options {
     int deferred;    /**< records deferred at once, about: at most `concurrency` more; default 1,000 */
     kur_start start; /**< of a group that has committed nothing; of each partition with KUR_BROADCAST */
     const kur_retry_policy *retry;
-    kur_rejected_callback *on_rejected; /**< default: a rejected record ends the listener with KUR_ERROR_REJECTED */
+    kur_rejected_callback *on_rejected; /**< default: as .dead_letters says */
     kur_unknown unknown;
     kur_gap_policy gap;
     kur_listener_gap_callback *on_gap;
@@ -158,6 +166,8 @@ typedef struct kur_listener_options {
     int batch_ms;      /**< how long a batch that is not full waits for more; default: not at all */
     kur_missing missing;
     kur_guarantee guarantee;
+    const kur_retry_topics *retry_topics; /**< where retries wait and dead letters are, when in topics of their own */
+    kur_dead_letters dead_letters;
 } kur_listener_options;
 
 #define KUR_LISTENER_OPTIONS(...) KUR__OPTIONS(kur_listener_options, __VA_ARGS__)

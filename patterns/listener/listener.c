@@ -147,6 +147,8 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *g
     if (status == KUR_OK)
         status = copy_texts(listener, &options, error);
     if (status == KUR_OK)
+        status = kur__tiers_new(listener, &options, false, false, error);
+    if (status == KUR_OK)
         status = set_up(listener, error);
     if (status == KUR_OK)
         status = open_descriptors(listener, error);
@@ -157,6 +159,7 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *g
     listener->options.group = listener->group; /* what was the caller's is not looked at again */
     listener->options.topics = NULL;
     listener->options.retry = NULL;
+    listener->options.retry_topics = NULL;
     if (status == KUR_OK)
         return listener;
     kur_listener_free(listener);
@@ -352,6 +355,7 @@ void kur_listener_free(kur_listener *listener)
             close(descriptors[i]);
     for (size_t i = 0; listener->topics != NULL && listener->topics[i] != NULL; i++)
         kur_free(listener->topics[i]);
+    kur__tiers_free(listener);
     kur_free(listener->topics);
     kur_free(listener->group);
     kur_free(listener->pattern);

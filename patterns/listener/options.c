@@ -142,6 +142,11 @@ kur_status kur__listener_options_check(kur_listener_options *options, kur_error 
         return wrong(error, ".dispatch is not a kur_dispatch");
     if (options->worker_stop != NULL && options->worker_start == NULL)
         return wrong(error, ".worker_stop needs .worker_start");
+    if (options->dead_letters != KUR_DEAD_LETTERS && options->dead_letters != KUR_NO_DEAD_LETTER &&
+        options->dead_letters != KUR_REJECTED_STOPS)
+        return wrong(error, ".dead_letters is not a kur_dead_letters");
+    if (options->dead_letters != KUR_DEAD_LETTERS && options->on_rejected != NULL)
+        return wrong(error, ".dead_letters: .on_rejected takes their place");
     if (options->batch_records < 0 || options->batch_records > BATCH_MAX)
         return wrong(error, ".batch_records is not 1 to 10,000");
     options->concurrency += options->concurrency == 0;

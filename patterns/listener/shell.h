@@ -125,12 +125,14 @@ struct kur__goal {
 };
 
 struct kur__exactly; /* transactions: exactly_once.h */
+struct kur__tiers;   /* its own topics: topics.h */
 
 struct kur_listener {
     kur_client *client;
     kur_listener_options options;
     char *group, *pattern, *exclude, *instance;
     char **topics;
+    struct kur__tiers *tiers; /* retry topics and dead letters; NULL: they are not in use */
     kur__machine_options decisions;
     struct kur__handler handlers[KUR__HANDLERS];
     int handler_count;
@@ -365,6 +367,22 @@ void kur__requests_free(struct kur__request *request);
 /* Refuses what makes no sense by its name, and puts the defaults in. */
 kur_status kur__listener_options_check(kur_listener_options *options, kur_error *error);
 kur_status kur__listener_take_policy(kur__machine_options *to, const kur_retry_policy *given, kur_error *error);
+
+/* ---- topics.c ---- */
+
+/* The names of its own topics, when it has such; on failure what was made is kur__tiers_free's. */
+kur_status kur__tiers_new(kur_listener *listener, const kur_listener_options *options, bool is_by_topic,
+                          bool keeps_order, kur_error *error);
+void kur__tiers_free(kur_listener *listener);
+/*
+ * The name of a topic's tier; of dead letters of a cause (or NULL) by its route. NULL: the topic is not one that is
+ * listened to, or there is no such topic. Valid as long as the listener; the control thread.
+ */
+const char *kur__topics_name(const kur_listener *listener, const char *main_topic, kur_tier tier, const char *cause);
+/* The topic and tier that a topic belongs to, the topic itself to KUR_TIER_MAIN; false: none. Likewise. */
+bool kur__topics_of(const kur_listener *listener, const char *topic, const char **main_topic, kur_tier *tier);
+/* Whether a cause is one of a list's: the same, or all that begin like it when it ends with `*`. */
+bool kur__cause_fits(const char *pattern, const char *cause);
 
 /* ---- listener.c ---- */
 

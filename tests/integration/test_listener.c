@@ -159,6 +159,8 @@ static kur_listener *listen(kur_client *client, kur_listener_options *options, c
     options->topics = topics;
     options->group = group;
     options->user = book;
+    if (options->on_rejected == NULL)
+        options->dead_letters = KUR_REJECTED_STOPS;
     kur_listener *listener = kur_listener_new(client, options, &error);
     ck_assert_msg(listener != NULL, "%s", error.message);
     ck_ok(kur_listener_on_record(listener, handle, book), error);
@@ -244,7 +246,8 @@ START_TEST(test_listener__ends_when_nobody_takes_a_rejected_record)
     const char *topic = support_topic(1), *group = support_name("nobody"), *topics[] = {topic, NULL};
     send_records(client, topic, 1, 99, 10);
     book.reject_every = 30;
-    kur_listener *listener = kur_listener_new(client, &KUR_LISTENER_OPTIONS(.group = group, .topics = topics), &error);
+    kur_listener *listener = kur_listener_new(
+        client, &KUR_LISTENER_OPTIONS(.group = group, .topics = topics, .dead_letters = KUR_REJECTED_STOPS), &error);
     ck_assert_msg(listener != NULL, "%s", error.message);
     ck_ok(kur_listener_on_record(listener, handle, &book), error);
     ck_status(kur_listener_run(listener, &error), KUR_ERROR_REJECTED, error);
@@ -434,6 +437,10 @@ START_TEST(test_listener__refuses_what_makes_no_sense)
          ".timeout_ms"},
         {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .retry = &KUR_RETRY_POLICY(.jitter = 2)), ".jitter"},
         {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .retry = &KUR_RETRY_POLICY(.attempts = -5)), ".attempts"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .dead_letters = (kur_dead_letters)3), ".dead_letters"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .dead_letters = KUR_NO_DEAD_LETTER,
+                              .on_rejected = take_rejected),
+         ".on_rejected"},
         {{.group = "g"}, "size"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -113,7 +113,8 @@ static int consume(char **arguments)
     kur_listener *listener =
         kur_listener_new(client,
                          &KUR_LISTENER_OPTIONS(.group = arguments[3], .topics = topics, .concurrency = KILL_CONCURRENCY,
-                                               .session_timeout_ms = 1000, .commit_interval_ms = COMMIT_MS),
+                                               .session_timeout_ms = 1000, .commit_interval_ms = COMMIT_MS,
+                                               .dead_letters = KUR_REJECTED_STOPS),
                          &error);
     kur_listener_on_record(listener, make_one, NULL);
     kur_status status = kur_listener_run(listener, &error);

@@ -387,11 +387,12 @@ static int consume(char **arguments)
     snprintf(out_topic, sizeof out_topic, "%s", arguments[4]);
     bench.client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = arguments[1], .source = "/tests"), &error);
     const char *topics[] = {arguments[2], NULL};
-    kur_listener *listener = kur_listener_new(
-        bench.client,
-        &KUR_LISTENER_OPTIONS(.group = arguments[3], .topics = topics, .concurrency = 8, .commit_interval_ms = 20,
-                              .guarantee = KUR_EXACTLY_ONCE, .group_instance_id = "killed"),
-        &error);
+    kur_listener *listener =
+        kur_listener_new(bench.client,
+                         &KUR_LISTENER_OPTIONS(.group = arguments[3], .topics = topics, .concurrency = 8,
+                                               .commit_interval_ms = 20, .guarantee = KUR_EXACTLY_ONCE,
+                                               .group_instance_id = "killed", .dead_letters = KUR_REJECTED_STOPS),
+                         &error);
     kur_listener_on_record(listener, emit_number, &bench.handled);
     kur_status status = kur_listener_run(listener, &error);
     if (status != KUR_OK)

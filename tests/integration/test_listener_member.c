@@ -255,7 +255,7 @@ START_TEST(test_listener_member__a_pattern_leaves_out_what_is_put_aside)
     flush(client);
     kur_listener_options options =
         KUR_LISTENER_OPTIONS(.group = support_name("pattern"), .pattern = pattern, .exclude = ".*[.]old",
-                             .session_timeout_ms = support_is_real() ? 6000 : 3000);
+                             .dead_letters = KUR_REJECTED_STOPS, .session_timeout_ms = support_is_real() ? 6000 : 3000);
     kur_listener *listener = kur_listener_new(client, &options, &error);
     ck_assert_msg(listener != NULL, "%s", error.message);
     ck_ok(kur_listener_on_record(listener, see, seen), error);

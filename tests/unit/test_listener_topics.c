@@ -1,0 +1,166 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * The names of a listener's own topics, and what is refused of them.
+ */
+#include <kurier/kurier.h>
+#include <string.h>
+
+#include "../check_main.h"
+#include "listener/topics.h"
+
+static kur_client *client_of(void)
+{
+    kur_error error = {0};
+    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = "127.0.0.1:1"), &error);
+    ck_assert_msg(client != NULL, "%s", error.message);
+    return client;
+}
+
+static kur_listener *make(kur_client *client, const kur_listener_options *options)
+{
+    kur_error error = {0};
+    kur_listener *listener = kur_listener_new(client, options, &error);
+    ck_assert_msg(listener != NULL, "%s", error.message);
+    return listener;
+}
+
+#define check_name(listener, topic, tier, cause, expected)                                                             \
+    do {                                                                                                               \
+        const char *name_ = kur__topics_name(listener, topic, tier, cause);                                            \
+        ck_assert_ptr_nonnull(name_);                                                                                  \
+        ck_assert_str_eq(name_, expected);                                                                             \
+    } while (0)
+
+#define check_of(listener, topic, main_topic, tier)                                                                    \
+    do {                                                                                                               \
+        const char *of_ = NULL;                                                                                        \
+        kur_tier tier_ = KUR_TIER_MAIN;                                                                                \
+        ck_assert(kur__topics_of(listener, topic, &of_, &tier_));                                                      \
+        ck_assert_str_eq(of_, main_topic);                                                                             \
+        ck_assert_int_eq(tier_, tier);                                                                                 \
+    } while (0)
+
+START_TEST(test_listener_topics__names)
+{
+    kur_client *client = client_of();
+    const char *of = NULL;
+    kur_tier tier = KUR_TIER_MAIN;
+    const kur_dead_letter_route routes[] = {{"smtp.*", "mail"}, {"smtp.timeout", "never"}, {"db", "db"}, {NULL, NULL}};
+    kur_listener *listener =
+        make(client, &KUR_LISTENER_OPTIONS(.group = "email", .topics = (const char *[]){"orders", "returns", NULL},
+                                           .retry_topics = &KUR_RETRY_TOPICS(.routes = routes)));
+    check_name(listener, "orders", KUR_TIER_MAIN, NULL, "orders");
+    check_name(listener, "orders", KUR_TIER_SHORT, NULL, "orders.email.retry-short");
+    check_name(listener, "returns", KUR_TIER_MEDIUM, NULL, "returns.email.retry-medium");
+    check_name(listener, "orders", KUR_TIER_LONG, "db", "orders.email.retry-long");
+    check_name(listener, "orders", KUR_TIER_ORDERED, NULL, "orders.email.retry-ordered");
+    check_name(listener, "orders", KUR_TIER_DEAD, NULL, "orders.email.dlq");
+    check_name(listener, "orders", KUR_TIER_DEAD, "db.closed", "orders.email.dlq");
+    check_name(listener, "orders", KUR_TIER_DEAD, "db", "orders.email.dlq-db");
+    check_name(listener, "returns", KUR_TIER_DEAD, "smtp.timeout", "returns.email.dlq-mail");
+    ck_assert_ptr_null(kur__topics_name(listener, "payments", KUR_TIER_SHORT, NULL));
+    check_of(listener, "orders", "orders", KUR_TIER_MAIN);
+    check_of(listener, "returns.email.retry-long", "returns", KUR_TIER_LONG);
+    check_of(listener, "orders.email.dlq-db", "orders", KUR_TIER_DEAD);
+    ck_assert(!kur__topics_of(listener, "orders.sms.retry-long", &of, &tier));
+    kur_listener_free(listener);
+    kur_client_unref(client);
+}
+END_TEST
+
+START_TEST(test_listener_topics__prefix_and_spring)
+{
+    kur_client *client = client_of();
+    const char *const *topics = (const char *const[]){"orders", "returns", NULL};
+    kur_listener *listener = make(client, &KUR_LISTENER_OPTIONS(.group = "Zoë's mail", .topics = topics,
+                                                                .retry_topics = &KUR_RETRY_TOPICS(.prefix = "mail")));
+    check_name(listener, "orders", KUR_TIER_SHORT, NULL, "mail.orders.retry-short");
+    check_name(listener, "returns", KUR_TIER_DEAD, NULL, "mail.returns.dlq");
+    kur_listener_free(listener);
+    kur_retry_topics spring = KUR_RETRY_TOPICS(.headers = KUR_HEADERS_SPRING);
+    listener = make(client, &KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .retry_topics = &spring));
+    check_name(listener, "orders", KUR_TIER_LONG, NULL, "orders-retry");
+    check_name(listener, "orders", KUR_TIER_DEAD, NULL, "orders-dlt");
+    const struct kur__family *family = atomic_load(&listener->tiers->first);
+    ck_assert_str_eq(family->read[0], "returns-retry"); /* once */
+    ck_assert_ptr_null(family->read[1]);
+    kur_listener_free(listener);
+    kur_client_unref(client);
+}
+END_TEST
+
+START_TEST(test_listener_topics__only_where_they_are_in_use)
+{
+    kur_client *client = client_of();
+    const char *const *topics = (const char *const[]){"orders", NULL};
+    const char *of = NULL;
+    kur_tier tier = KUR_TIER_MAIN;
+    const kur_listener_options without[] = {
+        KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .dead_letters = KUR_REJECTED_STOPS),
+        KUR_LISTENER_OPTIONS(.group = "a group", .topics = topics, .dead_letters = KUR_NO_DEAD_LETTER),
+        KUR_LISTENER_OPTIONS(.audience = KUR_BROADCAST, .topics = topics)};
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
+        kur_listener *listener = make(client, &without[i]);
+        ck_assert_ptr_null(kur__topics_name(listener, "orders", KUR_TIER_DEAD, NULL));
+        ck_assert(!kur__topics_of(listener, "orders", &of, &tier));
+        kur_listener_free(listener);
+    }
+    kur_client_unref(client);
+}
+END_TEST
+
+START_TEST(test_listener_topics__what_is_refused)
+{
+    kur_client *client = client_of();
+    const char *const *topics = (const char *const[]){"orders", NULL};
+    char long_group[240];
+    memset(long_group, 'g', sizeof long_group - 1);
+    long_group[sizeof long_group - 1] = '\0';
+    const struct {
+        kur_listener_options options;
+        const char *says;
+    } cases[] = {
+        {KUR_LISTENER_OPTIONS(.group = "a group", .topics = topics), ".prefix"},
+        {KUR_LISTENER_OPTIONS(.group = long_group, .topics = topics), "249"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = (const char *[]){"orders", "orders.g.retry-long", NULL}),
+         "orders.g.retry-long"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = (const char *[]){"orders_g.dlq", "orders", NULL}),
+         "orders.g.dlq"},
+        {KUR_LISTENER_OPTIONS(.group = "g", .topics = (const char *[]){"a.b", "a_b", NULL}), "a_b"},
+        {KUR_LISTENER_OPTIONS(.audience = KUR_BROADCAST, .topics = topics,
+                              .retry_topics = &KUR_RETRY_TOPICS(.partitions = 1)),
+         "KUR_BROADCAST"},
+#define WRONG(...) KUR_LISTENER_OPTIONS(.group = "g", .topics = topics, .retry_topics = &KUR_RETRY_TOPICS(__VA_ARGS__))
+        {WRONG(.topics = (kur_topics)2), ".retry_topics.topics"},
+        {WRONG(.headers = (kur_header_style)2), ".retry_topics.headers"},
+        {WRONG(.failure = (kur_dead_letter_failure)2), ".retry_topics.failure"},
+        {WRONG(.partitions = -1), ".retry_topics.partitions"},
+        {WRONG(.replication = 32768), ".retry_topics.replication"},
+        {WRONG(.retention_ms = -2), ".retry_topics.retention_ms"},
+        {WRONG(.window_records = -1), ".retry_topics.window_records"},
+        {WRONG(.window_kbytes = -1), ".retry_topics.window_kbytes"},
+        {WRONG(.configs = (const kur_property[]){{"cleanup.policy", "compact"}, {0}}), "cleanup.policy"},
+        {WRONG(.configs = (const kur_property[]){{"retention.ms", "1"}, {0}}), ".retention_ms is that of dead letters"},
+        {WRONG(.configs = (const kur_property[]){{"min.insync.replicas", NULL}, {0}}), ".configs[0]"},
+        {WRONG(.routes = (const kur_dead_letter_route[]){{"smtp", NULL}, {0}}), ".routes[0]"},
+        {WRONG(.routes = (const kur_dead_letter_route[]){{"smtp", "M"}, {0}}), "suffix"},
+        {WRONG(.prefix = ""), ".prefix"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kur_error error = {0};
+        ck_assert_ptr_null(kur_listener_new(client, &cases[i].options, &error));
+        ck_assert_int_eq(error.code, KUR_ERROR_INVALID_ARGUMENT);
+        ck_says(error, cases[i].says);
+    }
+    kur_client_unref(client);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {test_listener_topics__names, test_listener_topics__prefix_and_spring,
+                                  test_listener_topics__only_where_they_are_in_use,
+                                  test_listener_topics__what_is_refused, NULL};
+    return check_main("listener_topics", tests);
+}
