@@ -52,6 +52,8 @@ typedef struct kur_message {
     int64_t timestamp_us;           /**< default: now; Kafka keeps milliseconds */
     kur_result_callback *on_result; /**< default: nobody; what fails is logged */
     void *user;                     /**< handed to on_result */
+    bool verbatim; /**< the headers are those of another record, and taken however many they are and whatever their
+                      names; default: at most 1,000, with names in UTF-8 that are not empty */
 } kur_message;
 
 #define KUR_MESSAGE(...) KUR__OPTIONS(kur_message, __VA_ARGS__)

@@ -19,9 +19,10 @@ enum {
     WAIT_SLICE_MS = 200 /* between looks at whether log-ins are refused */
 };
 
-static bool header_is_valid(const kur_header *header)
+static bool header_is_valid(const kur_header *header, bool is_verbatim)
 {
-    return header->name != NULL && header->name[0] != '\0' && kur_bytes_is_utf8(kur_bytes_text(header->name)) &&
+    return header->name != NULL &&
+           (is_verbatim || (header->name[0] != '\0' && kur_bytes_is_utf8(kur_bytes_text(header->name)))) &&
            (header->value.data != NULL || header->value.size == 0);
 }
 
@@ -42,13 +43,14 @@ static kur_status check_message(const kur_message *message, const rd_kafka_topic
                              message->tombstone ? ".value is set beside .tombstone"
                                                 : ".value is NULL: a null value is asked for by .tombstone");
     if ((message->key.data == NULL && message->key.size > 0) ||
-        (message->headers == NULL && message->header_count > 0) || message->header_count > HEADERS_MAX)
+        (message->headers == NULL && message->header_count > 0) ||
+        (message->header_count > HEADERS_MAX && !message->verbatim))
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                              ".key or .headers is NULL but has a size, or there are more "
                              "than %d headers",
                              HEADERS_MAX);
     for (size_t i = 0; i < message->header_count; i++)
-        if (!header_is_valid(&message->headers[i]))
+        if (!header_is_valid(&message->headers[i], message->verbatim))
             return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                                  ".headers[%zu]: the name is empty or not UTF-8, or the value is NULL but has a size",
                                  i);

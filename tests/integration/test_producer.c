@@ -178,6 +178,38 @@ START_TEST(test_producer__refuses_with_a_name)
 }
 END_TEST
 
+/* What stands on another record is sent as it stands. */
+START_TEST(test_producer__verbatim_headers)
+{
+    enum {
+        MANY = 1001
+    };
+    kur_error error = {0};
+    kur_client *client = support_client();
+    kur_producer *producer = kur_client_producer(client, &error);
+    const kur_header odd[] = {{"", kur_bytes_text("1")}, {"\xff", kur_bytes_of(NULL, 0)}};
+    kur_header *many = calloc(MANY, sizeof *many);
+    for (int i = 0; i < MANY; i++)
+        many[i] = (kur_header){"h", kur_bytes_text("v")};
+    kur_message message = to(support_topic(1), "v");
+    for (int round = 0; round < 2; round++) {
+        message.headers = round == 0 ? odd : many;
+        message.header_count = round == 0 ? 2 : MANY;
+        message.verbatim = false;
+        ck_status(kur_producer_send(producer, &message, &error), KUR_ERROR_INVALID_ARGUMENT, error);
+        ck_says(error, ".headers");
+        message.verbatim = true;
+        message.on_result = NULL;
+        ck_ok(kur_producer_send_wait(producer, &message, 30000, NULL, &error), error);
+    }
+    message.headers = &(kur_header){"h", kur_bytes_of(NULL, 1)};
+    message.header_count = 1;
+    ck_status(kur_producer_send(producer, &message, &error), KUR_ERROR_INVALID_ARGUMENT, error);
+    free(many);
+    kur_client_unref(client);
+}
+END_TEST
+
 START_TEST(test_producer__refuses_options)
 {
     kur_client *client = support_client();
@@ -563,6 +595,7 @@ int main(void)
                                   test_producer__waits_for_a_result,
                                   test_producer__keys_go_where_java_puts_them,
                                   test_producer__refuses_with_a_name,
+                                  test_producer__verbatim_headers,
                                   test_producer__refuses_options,
                                   test_producer__options_stand_above_properties,
                                   test_producer__too_large_and_unknown_partition,
