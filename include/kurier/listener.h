@@ -265,14 +265,15 @@ KUR_API kur_status kur_listener_resume(kur_listener *listener, kur_error *error)
  * up, and late results of its handlers are ignored. The target is committed as soon as it is known, which a stop waits
  * for: a restart neither ends a replay nor brings back what was passed over. Any thread, handlers too; carried out
  * soon, and not at all when the partition is not assigned then; a warning says when it went before the broker had
- * answered where its beginning or end is. KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY.
+ * answered where its beginning or end is. KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_INVALID_STATE (the listener stops),
+ * KUR_ERROR_NO_MEMORY.
  */
 KUR_API kur_status kur_listener_seek(kur_listener *listener, const char *topic, int32_t partition, int64_t offset,
                                      kur_error *error);
 
 /**
  * The same to the first record at or after a time, in microseconds since 1970; to the end when there is none (the
- * embedded broker never finds one). KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY.
+ * embedded broker never finds one). KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_INVALID_STATE, KUR_ERROR_NO_MEMORY.
  */
 KUR_API kur_status kur_listener_seek_time(kur_listener *listener, const char *topic, int32_t partition,
                                           int64_t timestamp_us, kur_error *error);

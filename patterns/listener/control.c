@@ -362,7 +362,7 @@ static bool is_over(kur_listener *listener, int64_t now_us)
         listener->is_leaving = true;
         kur__machine_stop(&listener->machine);
         kur__control_untake(listener, now_us);
-        kur__seek_take_requests(listener); /* those of before the stop */
+        kur__seek_stop(listener);
     }
     int64_t by_us = atomic_load(&listener->stop_by_us);
     bool is_drained = kur__machine_is_drained(&listener->machine) && listener->sought == NULL;

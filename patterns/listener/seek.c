@@ -5,7 +5,7 @@
  * is a number only when the consumer has found it out: an offset with its next poll, the beginning, the end and a time
  * when the broker has answered, while everything else goes on. Then the next source begins, and its start is committed
  * at once, without a ledger: a restart ends no replay and brings back nothing that was passed over, also when no record
- * has come meanwhile. A stop waits for that.
+ * has come meanwhile. A stop waits for that, and therefore takes no further ones.
  *
  * A place that no memory was there to remember begins with its first record.
  */
@@ -51,11 +51,17 @@ static kur_status ask(kur_listener *listener, const char *topic, int32_t partiti
     if (request == NULL)
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a seek");
     pthread_mutex_lock(&listener->lock);
+    bool is_refused = listener->refuses_seeks;
     struct kur__request **at = &listener->requests;
     while (*at != NULL)
         at = &(*at)->next;
-    *at = request;
+    if (!is_refused)
+        *at = request;
     pthread_mutex_unlock(&listener->lock);
+    if (is_refused) {
+        kur_free(request);
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the listener stops");
+    }
     kur__control_wake(listener);
     return KUR_OK;
 }
@@ -157,6 +163,14 @@ void kur__seek_take_requests(kur_listener *listener)
             restart(listener, one->topic, one->partition, &one->place, listener->polled_next);
     }
     kur__requests_free(requests);
+}
+
+void kur__seek_stop(kur_listener *listener)
+{
+    pthread_mutex_lock(&listener->lock);
+    listener->refuses_seeks = true;
+    pthread_mutex_unlock(&listener->lock);
+    kur__seek_take_requests(listener);
 }
 
 void kur__seek_begin_found(kur_listener *listener, int64_t now_us)

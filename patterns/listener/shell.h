@@ -188,11 +188,12 @@ struct kur_listener {
     _Atomic int64_t stop_by_us; /* of the monotonic clock; INT64_MAX: no hurry */
     _Atomic int64_t leave_us;   /* of the time for a stop, what the last commit and leaving the group are given */
     int run_fd;                 /* wakes kur_listeners_run */
-    pthread_mutex_t lock;       /* guards state, failed, requests and look */
+    pthread_mutex_t lock;       /* guards state, failed, requests, refuses_seeks and look */
     pthread_cond_t changed;     /* of state */
     enum kur__listener_state state;
     kur_error failed;
     struct kur__request *requests;
+    bool refuses_seeks;
     struct kur__look *look; /* what was told last of each partition */
 
     atomic_int deferred;
@@ -355,6 +356,8 @@ void kur__health_tell(kur_listener *listener, int64_t now_us);
 void kur__restart(kur_listener *listener, const char *topic, int32_t partition, int64_t offset);
 /* Carries out what was asked for. */
 void kur__seek_take_requests(kur_listener *listener);
+/* The same for the last time: whoever comes later is told so. */
+void kur__seek_stop(kur_listener *listener);
 /* After a poll: begins, and commits, where it has been found out. */
 void kur__seek_begin_found(kur_listener *listener, int64_t now_us);
 /* The partition has gone. */

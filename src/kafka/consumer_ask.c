@@ -187,6 +187,24 @@ static kur_status make_asker(kur_consumer *consumer, kur_error *error)
     return kur_error_set(error, KUR_ERROR_SYSTEM, "no thread for the consumer: %s", strerror(code));
 }
 
+/* What is asked anew about a partition needs no answer to the question that still waits. */
+static void drop_outdated(kur__asker *asker, const rd_kafka_topic_partition_list_t *list)
+{
+    for (kur__ask **at = &asker->waiting, *ask; (ask = *at) != NULL;) {
+        for (int i = 0; ask->kind == KUR__ASK_OFFSETS && i < list->cnt; i++) {
+            rd_kafka_topic_partition_list_del(ask->list, list->elems[i].topic, list->elems[i].partition);
+            if (ask->ends != NULL)
+                rd_kafka_topic_partition_list_del(ask->ends, list->elems[i].topic, list->elems[i].partition);
+        }
+        if (ask->kind != KUR__ASK_OFFSETS || ask->list->cnt > 0) {
+            at = &ask->next;
+            continue;
+        }
+        *at = ask->next;
+        kur__ask_free(ask);
+    }
+}
+
 uint64_t kur__ask_start(kur_consumer *consumer, kur__ask_kind kind, int delay_ms, rd_kafka_topic_partition_list_t *list,
                         rd_kafka_topic_partition_list_t *ends)
 {
@@ -209,6 +227,8 @@ uint64_t kur__ask_start(kur_consumer *consumer, kur__ask_kind kind, int delay_ms
     ask->ends = ends;
     uint64_t number = ask->number;
     pthread_mutex_lock(&consumer->asker->lock);
+    if (kind == KUR__ASK_OFFSETS)
+        drop_outdated(consumer->asker, list);
     append(&consumer->asker->waiting, ask);
     pthread_cond_signal(&consumer->asker->changed);
     pthread_mutex_unlock(&consumer->asker->lock);
