@@ -106,12 +106,11 @@ struct kur_consumer {
     rd_kafka_queue_t *answers; /* of commits and of committed offsets */
     kur_audience audience;
     kur_start start;
-    char *cluster_id;     /* librdkafka's memory; NULL: not known yet */
-    int64_t start_ms;     /* of KUR_START_TIME */
-    bool requires_stable; /* reads what is committed only */
-    int refresh_ms;       /* of metadata */
-    bool has_protocol;    /* of a group that was joined, and: */
-    bool is_cooperative;
+    char *cluster_id;        /* librdkafka's memory; NULL: not known yet */
+    int64_t start_ms;        /* of KUR_START_TIME */
+    bool requires_stable;    /* reads what is committed only */
+    int refresh_ms;          /* of metadata */
+    bool is_cooperative;     /* of a group that was joined */
     kur_room_callback *room; /* not NULL: each partition has a queue of its own */
     int64_t fetch_ahead_bytes;
     kur__partition *turn; /* whose queue is next; NULL: the first in the table */

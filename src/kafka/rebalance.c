@@ -9,6 +9,11 @@
  *
  * rd_kafka_yield is not called: in a batch poll it drops the record behind the callback. None is given of a partition
  * that has gone, for it is no longer in the table; and none comes of one that has come back before a later poll.
+ *
+ * A close ends librdkafka's part of the group without waiting for a callback that was on its way to us when it was
+ * asked to, and what its main thread finds in its queue at that end it throws away: who waits for the answer waits for
+ * ever (rd_kafka_cgrp_terminated; seen with 2.0.2, and read so up to 2.15). So in a close nothing is asked but what the
+ * group waits for: one answer, when nothing is left of what it gave, by a thread that is left behind when it is lost.
  */
 #include <kurier/sys/memory.h>
 #include <poll.h>
@@ -17,9 +22,10 @@
 #include "base/error.h"
 #include "kafka/client.h"
 #include "kafka/consumer.h"
+#include <kurier/sys/thread.h>
 
 enum {
-    COME_THROUGH_MS = 100
+    LAST_ANSWER_MS = 1000
 };
 
 /* ---- Telling ---- */
@@ -97,6 +103,51 @@ static void acknowledge(kur_consumer *consumer)
     rd_kafka_topic_partition_list_destroy(none);
 }
 
+/* The last answer, which its thread and who waits for it have in common: whoever is done with it second frees it. */
+struct answer {
+    rd_kafka_t *rk;
+    atomic_bool is_done_by_one;
+};
+
+static void *give_answer(void *user)
+{
+    struct answer *answer = user;
+    rd_kafka_assign(answer->rk, NULL); /* in a close this gives back everything, whatever the protocol */
+    if (atomic_exchange(&answer->is_done_by_one, true))
+        kur_free(answer);
+    return NULL;
+}
+
+static void answer_last(kur_consumer *consumer)
+{
+    pthread_t thread;
+    struct answer *answer = kur_calloc(1, sizeof *answer);
+    if (answer == NULL)
+        return; /* the close waits until its time is over */
+    answer->rk = consumer->rk;
+    if (kur_thread_start(&thread, give_answer, answer) != 0) {
+        kur_free(answer);
+        return;
+    }
+    /* Once the group's part has ended, an answer comes at once or not at all. */
+    for (int waited_ms = 0; !atomic_load(&answer->is_done_by_one) && waited_ms < LAST_ANSWER_MS; poll(NULL, 0, 1))
+        waited_ms += rd_kafka_consumer_closed(consumer->rk);
+    if (!atomic_exchange(&answer->is_done_by_one, true)) {
+        pthread_detach(thread);
+        return;
+    }
+    pthread_join(thread, NULL);
+    kur_free(answer);
+}
+
+static bool has_any(const kur_consumer *consumer)
+{
+    for (const kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
+        if (at->stage != KUR__AWAY && at->is_group_given)
+            return true;
+    return consumer->incoming != NULL && consumer->incoming->cnt > 0;
+}
+
 static void give(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
     if (consumer->incoming == NULL)
@@ -104,9 +155,8 @@ static void give(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *
     for (int i = 0; i < partitions->cnt; i++)
         rd_kafka_topic_partition_list_add(consumer->incoming, partitions->elems[i].topic,
                                           partitions->elems[i].partition);
-    /* Asked here, where librdkafka cannot have gone on to another one; in a close it may never answer. */
-    consumer->incoming_generation =
-        consumer->is_cooperative || consumer->closed ? -1 : kur__consumer_ask_generation(consumer);
+    /* Asked here, where librdkafka cannot have gone on to another one. */
+    consumer->incoming_generation = consumer->is_cooperative ? -1 : kur__consumer_ask_generation(consumer);
     acknowledge(consumer);
 }
 
@@ -170,30 +220,18 @@ static void take(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *
         if (at->stage == KUR__ASSIGNED && goes(consumer, at, partitions))
             add_told(consumer, at, &count);
     tell(consumer, rd_kafka_assignment_lost(consumer->rk) ? KUR_LOST : KUR_REVOKED, count);
-    unassign(consumer, partitions);
+    if (!consumer->closed)
+        unassign(consumer, partitions);
     kur__partition *at, *next;
     HASH_ITER (hh, consumer->table, at, next)
         if (goes(consumer, at, partitions))
             kur__table_leave(consumer, at);
 }
 
-/*
- * When a close overtakes an assignment, librdkafka may end the group's part while its word to us is still on the way;
- * what it is asked at that moment it throws away, and who asked waits for ever. So it is given the time to come
- * through, and only if it still waits for our answer then, it gets one.
- */
-static bool is_overtaken(const kur_consumer *consumer)
-{
-    for (int i = 0; i < COME_THROUGH_MS && !rd_kafka_consumer_closed(consumer->rk); i++)
-        poll(NULL, 0, 1);
-    return rd_kafka_consumer_closed(consumer->rk);
-}
-
 static void ask_protocol(kur_consumer *consumer)
 {
     const char *protocol = rd_kafka_rebalance_protocol(consumer->rk);
     consumer->is_cooperative = protocol != NULL && strcmp(protocol, "COOPERATIVE") == 0;
-    consumer->has_protocol = true;
 }
 
 void kur__consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,
@@ -202,14 +240,16 @@ void kur__consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kaf
     kur__connection *connection = opaque;
     kur_consumer *consumer = (kur_consumer *)((char *)connection - offsetof(struct kur_consumer, connection));
     (void)rk;
-    if (consumer->closed && code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && is_overtaken(consumer))
-        return;
-    if (!consumer->closed || !consumer->has_protocol)
+    bool gives = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    if (!consumer->closed)
         ask_protocol(consumer);
-    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
-        give(consumer, partitions);
-    else
+    if (!gives)
         take(consumer, partitions);
+    else if (!consumer->closed)
+        give(consumer, partitions);
+    /* What was given in a close is taken back, or needs no answer, unless it was nothing. */
+    if (consumer->closed && !has_any(consumer) && (!gives || partitions->cnt == 0))
+        answer_last(consumer);
     if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
         kur_error error;
         kur__error_of_kafka(&error, code, "group %s: rebalance", consumer->group);

@@ -4,7 +4,9 @@
  * Members of groups: where partitions start, what rebalances say, patterns, static members, the newer protocols.
  */
 #include <kurier/librdkafka.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -313,6 +315,57 @@ START_TEST(test_consumer_group__a_pattern_leaves_out_what_is_put_aside)
 }
 END_TEST
 
+/* ---- A close in the midst of joins ---- */
+
+struct visitor {
+    const char *topic, *group;
+    unsigned seed;
+    int rounds, span_ms;
+    int64_t longest_us;
+};
+
+static void *come_and_go(void *user)
+{
+    struct visitor *visitor = user;
+    for (int i = 0; i < visitor->rounds; i++) {
+        kur_error error = {0};
+        kur_consumer *consumer = kur_consumer_new(
+            consuming_client(), &KUR_CONSUMER_OPTIONS(.group = visitor->group, .session_timeout_ms = 1500), &error);
+        ck_assert_msg(consumer != NULL, "%s", error.message);
+        const char *topics[] = {visitor->topic, NULL};
+        ck_ok(kur_consumer_subscribe(consumer, topics, &error), error);
+        int64_t until_us = kur_clock_monotonic_us() + rand_r(&visitor->seed) % (visitor->span_ms * 1000);
+        while (kur_clock_monotonic_us() < until_us) {
+            kur_record *record = NULL;
+            ck_ok(kur_consumer_poll(consumer, 1, &record, &error), error);
+        }
+        int64_t began_us = kur_clock_monotonic_us();
+        ck_ok(kur_consumer_close(consumer, &error), error);
+        int64_t took_us = kur_clock_monotonic_us() - began_us;
+        visitor->longest_us = visitor->longest_us < took_us ? took_us : visitor->longest_us;
+        kur_consumer_free(consumer);
+    }
+    return NULL;
+}
+
+START_TEST(test_consumer_group__a_close_meets_rebalances_at_any_moment)
+{
+    bool is_real = support_is_real();
+    struct visitor visitors[3];
+    pthread_t threads[3];
+    const char *topic = support_topic(3), *group = support_name("g");
+    consuming_client();
+    for (int i = 0; i < 3; i++) {
+        visitors[i] = (struct visitor){topic, group, (unsigned)i, is_real ? 20 : 2, is_real ? 60 : 4500, 0};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, come_and_go, &visitors[i]), 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+        printf("# the longest close: %d ms\n", (int)(visitors[i].longest_us / 1000));
+    }
+}
+END_TEST
+
 START_TEST(test_consumer_group__a_static_member_comes_back_unnoticed)
 {
     skip_unless(support_is_real(), "the embedded broker knows no static members");
@@ -502,6 +555,7 @@ int main(void)
                                   test_consumer_group__what_is_lost_is_not_committed,
                                   test_consumer_group__a_pause_survives_rebalances,
                                   test_consumer_group__a_pattern_leaves_out_what_is_put_aside,
+                                  test_consumer_group__a_close_meets_rebalances_at_any_moment,
                                   test_consumer_group__a_static_member_comes_back_unnoticed,
                                   test_consumer_group__cooperative,
                                   test_consumer_group__divided_by_the_broker,

@@ -29,7 +29,7 @@ struct storm {
     atomic_int handled[RECORDS];
     atomic_int beside, running[KEYS];
     atomic_bool calm, is_stopping, over; /* nobody disturbs; a stop was asked for; threads end */
-    pthread_mutex_t lock;   /* guards tickets */
+    pthread_mutex_t lock;                /* guards tickets */
     kur_ticket tickets[TICKETS];
     int count;
     atomic_int finished, stale, sought, refused, asked;
@@ -166,8 +166,8 @@ START_TEST(test_listener_storm__a_stop_in_the_midst_of_everything_loses_nothing)
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
         pthread_join(threads[i], NULL);
     kur_listener_free(storm.listener);
-    printf("# %d of %d handled, %d tickets, %d stale, %d seeks, %d refused, %d looks\n",
-           count_handled(&storm), RECORDS, storm.finished, storm.stale, storm.sought, storm.refused, storm.asked);
+    printf("# %d of %d handled, %d tickets, %d stale, %d seeks, %d refused, %d looks\n", count_handled(&storm), RECORDS,
+           storm.finished, storm.stale, storm.sought, storm.refused, storm.asked);
     ck_assert_int_gt(storm.finished, 0);
     ck_assert_int_gt(storm.sought, 0);
     /* Whatever the first one has left. */
