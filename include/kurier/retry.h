@@ -135,7 +135,7 @@ typedef struct kur_retry_view {
     int attempt; /**< on a retry topic the one that comes next, of a dead letter the last one that was made; from 1 on
                   */
     int64_t due_us;          /**< microseconds since 1970; 0: at once */
-    int64_t first_failed_us; /**< 0: it has not failed yet */
+    int64_t first_failed_us; /**< 0: it has not failed yet, or that is not told */
     int64_t failed_us;       /**< last; 0 likewise */
     const char *topic;       /**< where it came from; NULL when that is not told, and then the three below are -1 */
     int32_t partition;
@@ -177,6 +177,9 @@ KUR_API kur_status kur_retry_read(const kur_record *record, kur_header_style sty
  * order: the history, the message, then of the record's own headers those that no longer fit, which makes it a stub.
  * What is still larger then is given as it is: that a record is to be tried again must be told. Some 2 kB and the
  * group's name are always enough.
+ *
+ * With KUR_HEADERS_SPRING times are of milliseconds, a due one rounded up; where no topic is told the record's own
+ * position is, as Spring Kafka does; and what it has no header for stands in headers of ours beside its own.
  *
  * The array and what it points to live in `arena`, but for what is the record's own. KUR_ERROR_INVALID_ARGUMENT names
  * what is NULL or not valid in the view: a topic that is no topic's name or has no partition or offset, a group over

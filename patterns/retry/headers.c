@@ -60,22 +60,19 @@ static kur__retry_part part_of(const char *name)
 
 static kur_status check_style(kur_header_style style, kur_error *error)
 {
-    if (style == KUR_HEADERS_KURIER)
+    if (style == KUR_HEADERS_KURIER || style == KUR_HEADERS_SPRING)
         return KUR_OK;
-    if (style == KUR_HEADERS_SPRING)
-        return kur_error_set(error, KUR_ERROR_UNSUPPORTED, "KUR_HEADERS_SPRING is not there yet");
     return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%d is not a kur_header_style", (int)style);
 }
 
 /* ---- Reading ---- */
 
-static void read_text(kur__retry_reader *reader, const kur_bytes *values, kur_retry_view *view)
+/* What Spring Kafka has headers for, too. */
+static void read_common(kur__retry_reader *reader, const kur_bytes *values, kur_retry_view *view)
 {
     view->attempt = (int)kur__retry_number(reader, values[KUR__RETRY_ATTEMPT], 1, KUR_RETRY_ATTEMPTS_MAX, 1,
                                            KUR_RETRY_ATTEMPTS_MAX);
     view->due_us = kur__retry_time(reader, values[KUR__RETRY_DUE]);
-    view->first_failed_us = kur__retry_time(reader, values[KUR__RETRY_FIRST_FAILED]);
-    view->failed_us = kur__retry_time(reader, values[KUR__RETRY_FAILED]);
     view->topic = kur__retry_topic_name(reader, values[KUR__RETRY_TOPIC]);
     view->partition = (int32_t)kur__retry_number(reader, values[KUR__RETRY_PARTITION], 0, INT32_MAX, -1, -1);
     view->offset = kur__retry_number(reader, values[KUR__RETRY_OFFSET], 0, INT64_MAX - 1, -1, -1);
@@ -83,13 +80,19 @@ static void read_text(kur__retry_reader *reader, const kur_bytes *values, kur_re
     view->group = kur__retry_group(reader, values[KUR__RETRY_GROUP]);
     view->cause = kur__retry_cause(reader, values[KUR__RETRY_CAUSE]);
     view->message = kur__retry_text(reader, values[KUR__RETRY_MESSAGE], KUR__RETRY_MESSAGE_MAX, false);
+}
+
+/* And what it has none for. */
+static void read_ours(kur__retry_reader *reader, const kur_bytes *values, kur_retry_view *view)
+{
+    view->first_failed_us = kur__retry_time(reader, values[KUR__RETRY_FIRST_FAILED]);
+    view->failed_us = kur__retry_time(reader, values[KUR__RETRY_FAILED]);
     view->code = kur__retry_text(reader, values[KUR__RETRY_CODE], KUR__RETRY_TEXT_MAX, true);
     kur__retry_history_read(reader, values[KUR__RETRY_HISTORY], view);
     view->redriven = (int)kur__retry_number(reader, values[KUR__RETRY_REDRIVEN], 0, KUR_RETRY_ATTEMPTS_MAX, 0,
                                             KUR_RETRY_ATTEMPTS_MAX);
     view->redrive_id = kur__retry_text(reader, values[KUR__RETRY_REDRIVE_ID], KUR__RETRY_TEXT_MAX, true);
     view->is_stub = kur__retry_number(reader, values[KUR__RETRY_STUB], 0, 1, 0, 1) == 1;
-    kur__retry_origin(reader, view);
 }
 
 kur_status kur_retry_read(const kur_record *record, kur_header_style style, int64_t now_us, kur_arena *arena,
@@ -112,7 +115,12 @@ kur_status kur_retry_read(const kur_record *record, kur_header_style style, int6
     kur__retry_reader reader;
     kur_retry_view made = {.size = view->size < sizeof made ? view->size : sizeof made};
     kur__retry_reader_begin(&reader, arena, now_us);
-    read_text(&reader, values, &made);
+    if (style == KUR_HEADERS_SPRING)
+        kur__spring_read(&reader, record, &made);
+    else
+        read_common(&reader, values, &made);
+    kur__retry_origin(&reader, &made);
+    read_ours(&reader, values, &made);
     made.is_clamped = reader.is_clamped;
     if (reader.is_out_of_memory)
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");
@@ -141,24 +149,13 @@ static int within(int number, int least, int most)
     return number < least ? least : number < most ? number : most;
 }
 
-static void write_redrive(kur__retry_writer *writer, const kur_retry_view *view)
-{
-    if (view->redriven > 0)
-        kur__retry_add_number(writer, KUR__RETRY_REDRIVEN, within(view->redriven, 0, KUR_RETRY_ATTEMPTS_MAX));
-    kur__retry_add_text(writer, KUR__RETRY_REDRIVE_ID, view->redrive_id, KUR__RETRY_TEXT_MAX);
-}
-
-static void write_text(kur__retry_writer *writer, kur_tier tier, const kur_retry_view *view, kur_bytes history)
+static void write_common(kur__retry_writer *writer, kur_tier tier, const kur_retry_view *view)
 {
     char cause[KUR__RETRY_CAUSE_MAX + 1] = "";
     bool is_changed;
     kur__retry_add_number(writer, KUR__RETRY_ATTEMPT, within(view->attempt, 1, KUR_RETRY_ATTEMPTS_MAX));
     if (tier != KUR_TIER_DEAD && view->due_us > 0)
         kur__retry_add_time(writer, KUR__RETRY_DUE, view->due_us < last_us ? view->due_us : last_us);
-    if (view->first_failed_us > 0)
-        kur__retry_add_time(writer, KUR__RETRY_FIRST_FAILED, view->first_failed_us);
-    if (view->failed_us > 0)
-        kur__retry_add_time(writer, KUR__RETRY_FAILED, view->failed_us);
     if (view->topic != NULL) {
         kur__retry_add_text(writer, KUR__RETRY_TOPIC, view->topic, KUR__RETRY_MESSAGE_MAX);
         kur__retry_add_number(writer, KUR__RETRY_PARTITION, view->partition);
@@ -171,10 +168,25 @@ static void write_text(kur__retry_writer *writer, kur_tier tier, const kur_retry
         kur__retry_clean_cause(cause, view->cause, strlen(view->cause), &is_changed);
     kur__retry_add_text(writer, KUR__RETRY_CAUSE, cause, KUR__RETRY_CAUSE_MAX);
     kur__retry_add_text(writer, KUR__RETRY_MESSAGE, view->message, KUR__RETRY_MESSAGE_MAX);
+}
+
+static void write_ours(kur__retry_writer *writer, const kur_retry_view *view, kur_bytes history)
+{
+    if (view->first_failed_us > 0)
+        kur__retry_add_time(writer, KUR__RETRY_FIRST_FAILED, view->first_failed_us);
+    if (view->failed_us > 0)
+        kur__retry_add_time(writer, KUR__RETRY_FAILED, view->failed_us);
     kur__retry_add_text(writer, KUR__RETRY_CODE, view->code, KUR__RETRY_TEXT_MAX);
     kur__retry_add_bytes(writer, KUR__RETRY_HISTORY, history);
     if (view->is_stub)
         kur__retry_add_number(writer, KUR__RETRY_STUB, 1);
+}
+
+static void write_redrive(kur__retry_writer *writer, const kur_retry_view *view)
+{
+    if (view->redriven > 0)
+        kur__retry_add_number(writer, KUR__RETRY_REDRIVEN, within(view->redriven, 0, KUR_RETRY_ATTEMPTS_MAX));
+    kur__retry_add_text(writer, KUR__RETRY_REDRIVE_ID, view->redrive_id, KUR__RETRY_TEXT_MAX);
 }
 
 kur_status kur_retry_write(const kur_record *record, kur_header_style style, kur_tier tier, const kur_retry_view *view,
@@ -204,8 +216,12 @@ kur_status kur_retry_write(const kur_record *record, kur_header_style style, kur
     if (status != KUR_OK)
         return status;
     kur__retry_writer writer = {.arena = arena};
+    if (tier != KUR_TIER_MAIN && style == KUR_HEADERS_SPRING)
+        kur__spring_write(&writer, record, tier, &taken);
+    else if (tier != KUR_TIER_MAIN)
+        write_common(&writer, tier, &taken);
     if (tier != KUR_TIER_MAIN)
-        write_text(&writer, tier, &taken, kur_bytes_of(history, size));
+        write_ours(&writer, &taken, kur_bytes_of(history, size));
     write_redrive(&writer, &taken);
     return kur__retry_compose(&writer, record, style, max_bytes, headers, count, error);
 }

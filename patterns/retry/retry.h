@@ -140,4 +140,8 @@ kur_status kur__retry_compose(kur__retry_writer *writer, const kur_record *recor
 
 bool kur__spring_is_header(const char *name);
 
+/* All of a view but what is in headers of ours in both styles. */
+void kur__spring_read(kur__retry_reader *reader, const kur_record *record, kur_retry_view *view);
+void kur__spring_write(kur__retry_writer *writer, const kur_record *record, kur_tier tier, const kur_retry_view *view);
+
 #endif

@@ -7,6 +7,7 @@
  */
 #include <jansson.h>
 #include <kurier/kurier.h>
+#include <kurier/sys/record.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,53 @@ START_TEST(test_allocation__envelope)
 }
 END_TEST
 
+/* A record is built, gets retry headers of either style, and is read again. */
+static kur_status retry_both_ways(kur_error *error)
+{
+    static const kur_attempt_view attempt = {sizeof attempt, 1, 1, "c"};
+    const kur_attempt_view *const attempts[] = {&attempt};
+    const kur_retry_view told =
+        KUR_RETRY_VIEW(.attempt = 2, .due_us = 1, .topic = "t", .group = "g", .cause = "c", .message = "m",
+                       .code = "f.c:1", .attempt_count = 1, .attempts = attempts, .redriven = 1, .redrive_id = "r");
+    kur_status status = KUR_ERROR_NO_MEMORY;
+    kur_record *record = NULL, *written = NULL;
+    kur_arena *arena = kur_arena_new();
+    if (arena == NULL) {
+        kur_error_set(error, status, "no arena");
+        goto out;
+    }
+    for (int style = KUR_HEADERS_KURIER; style <= KUR_HEADERS_SPRING; style++) {
+        const kur_header own = {"own", kur_bytes_text("1")}, *headers;
+        size_t count;
+        kur_retry_view view = KUR_RETRY_VIEW(.message = "untouched");
+        kur_record_free(record);
+        kur_record_free(written);
+        written = NULL;
+        record = kur_record_build(&(kur_record_parts){.topic = "t", .headers = &own, .header_count = 1}, error);
+        status = record == NULL
+                     ? error->code
+                     : kur_retry_write(record, style, KUR_TIER_SHORT, &told, 0, arena, &headers, &count, error);
+        if (status != KUR_OK)
+            goto out;
+        written = kur_record_build(&(kur_record_parts){.topic = "t", .headers = headers, .header_count = count}, error);
+        status = written == NULL ? error->code : kur_retry_read(written, style, 1, arena, &view, error);
+        ck_assert_str_eq(view.message, status == KUR_OK ? "m" : "untouched");
+        if (status != KUR_OK)
+            goto out;
+    }
+out:
+    kur_record_free(record);
+    kur_record_free(written);
+    kur_arena_free(arena);
+    return status;
+}
+
+START_TEST(test_allocation__retry)
+{
+    fail_each("retry headers both ways", retry_both_ways);
+}
+END_TEST
+
 static void on_result(const kur_result *result, void *user)
 {
     (void)result;
@@ -190,7 +238,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_allocation__json, test_allocation__map_of_many, test_allocation__envelope,
-                                  test_allocation__client, NULL};
+    const TTest *const tests[] = {test_allocation__json,  test_allocation__map_of_many, test_allocation__envelope,
+                                  test_allocation__retry, test_allocation__client,      NULL};
     return check_main("allocation", tests);
 }
