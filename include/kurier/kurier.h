@@ -12,6 +12,7 @@
 #include <kurier/bytes.h>
 #include <kurier/client.h>
 #include <kurier/consumer.h>
+#include <kurier/deadletter.h>
 #include <kurier/delivery.h>
 #include <kurier/embedded_broker.h>
 #include <kurier/error.h>
