@@ -66,7 +66,8 @@ static kur_status make_consumer(kur_listener *listener, kur_error *error)
                               .max_poll_interval_ms = options->max_poll_interval_ms, .on_rebalance = kur__on_rebalance,
                               .user = listener, .on_gap = kur__on_gap, .group_instance_id = listener->instance,
                               .assignor = options->assignor, .protocol = options->protocol,
-                              .fetch_ahead_kbytes = ahead_kbytes, .room = kur__room),
+                              .fetch_ahead_kbytes = ahead_kbytes, .room = kur__room,
+                              .companions = listener->tiers != NULL ? kur__companions : NULL),
         error);
     return listener->consumer != NULL ? KUR_OK : KUR_ERROR_CONFIG;
 }
@@ -292,6 +293,8 @@ kur_status kur_listener_start(kur_listener *listener, kur_error *error)
     if (status == KUR_OK && listener->exactly != NULL)
         status = kur__exactly_start(listener, error);
     if (status == KUR_OK)
+        status = kur__tiers_start(listener, error);
+    if (status == KUR_OK)
         status = kur__workers_start(listener, error);
     if (status == KUR_OK)
         status = start_control(listener, error);
@@ -335,6 +338,7 @@ void kur_listener_free(kur_listener *listener)
         kur_listener_request_stop(listener);
         pthread_join(listener->control, NULL);
     }
+    kur__tiers_stop(listener);
     if (listener->workers != NULL)
         kur__workers_stop(listener);
     kur__exactly_free(listener);

@@ -384,6 +384,12 @@ void kur__tiers_free(kur_listener *listener);
 const char *kur__topics_name(const kur_listener *listener, const char *main_topic, kur_tier tier, const char *cause);
 /* The topic and tier that a topic belongs to, the topic itself to KUR_TIER_MAIN; false: none. Likewise. */
 bool kur__topics_of(const kur_listener *listener, const char *topic, const char **main_topic, kur_tier *tier);
+/* Makes or checks its own topics, and what is missing is waited for; stop waits for the thread. */
+kur_status kur__tiers_start(kur_listener *listener, kur_error *error);
+void kur__tiers_stop(kur_listener *listener);
+/* The consumer's kur_companions_callback. */
+kur_status kur__companions(kur_consumer *consumer, const char *topic, const char *const **companions, void *user,
+                           kur_error *error);
 /* Whether a cause is one of a list's: the same, or all that begin like it when it ends with `*`. */
 bool kur__cause_fits(const char *pattern, const char *cause);
 

@@ -3,8 +3,8 @@
  *
  * Design notes: the names of a listener's own topics are made when it is made, or, with a pattern, when a topic matches
  * first, and stay for as long as it lives, whatever becomes of the topic: what was forwarded under a name goes on under
- * it. They only get more: in front of a list, which any thread may walk without a lock, and in a table of names,
- * which is the control thread's.
+ * it. They only get more: in front of a list, which the thread that makes the topics walks without a lock, and in a
+ * table of names, which is the control thread's.
  *
  * Kafka takes `.` and `_` for the same where names of topics collide; so does this.
  */
@@ -13,6 +13,7 @@
 #include <kurier/sys/error.h>
 #include <kurier/sys/memory.h>
 #include <kurier/sys/options.h>
+#include <kurier/sys/thread.h>
 #include <kurier/sys/topic.h>
 #include <string.h>
 
@@ -298,6 +299,7 @@ kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const str
     if (family == NULL || routes == NULL || dead == NULL || read == NULL ||
         !grow(tiers, KUR__TIERS + tiers->route_count))
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: the names of topics");
+    atomic_init(&family->is_ready, false);
     kur_error why = {0};
     if (!make_names(tiers, family, topic, routes, &why) || !enter_all(tiers, family, &why)) {
         if (error != NULL)
@@ -321,6 +323,12 @@ kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const str
 
 /* ---- Looking up ---- */
 
+const struct kur__family *kur__tiers_find(const struct kur__tiers *tiers, const char *topic)
+{
+    const struct kur__tier_name *found = find(tiers, topic, true);
+    return found != NULL && found->tier == KUR_TIER_MAIN ? found->family : NULL;
+}
+
 bool kur__cause_fits(const char *pattern, const char *cause)
 {
     size_t size = strlen(pattern);
@@ -332,13 +340,13 @@ bool kur__cause_fits(const char *pattern, const char *cause)
 const char *kur__topics_name(const kur_listener *listener, const char *main_topic, kur_tier tier, const char *cause)
 {
     const struct kur__tiers *tiers = listener->tiers;
-    const struct kur__tier_name *found = find(tiers, main_topic, true);
-    if (found == NULL || found->tier != KUR_TIER_MAIN || found->family->names[tier] == NULL)
+    const struct kur__family *family = kur__tiers_find(tiers, main_topic);
+    if (family == NULL || family->names[tier] == NULL)
         return NULL;
     for (size_t i = 0; tier == KUR_TIER_DEAD && cause != NULL && i < tiers->route_count; i++)
         if (kur__cause_fits(tiers->options.routes[i].cause, cause))
-            return found->family->routes[i];
-    return found->family->names[tier];
+            return family->routes[i];
+    return family->names[tier];
 }
 
 bool kur__topics_of(const kur_listener *listener, const char *topic, const char **main_topic, kur_tier *tier)
@@ -369,6 +377,9 @@ kur_status kur__tiers_new(kur_listener *listener, const kur_listener_options *op
     tiers->listener = listener;
     tiers->has_dead_letters = has_dead_letters;
     tiers->keeps_order = keeps_order;
+    atomic_init(&tiers->ends, false);
+    pthread_mutex_init(&tiers->lock, NULL);
+    kur_condition_init(&tiers->changed);
     tiers->arena = kur_arena_new();
     if (tiers->arena == NULL)
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a listener");
@@ -385,6 +396,8 @@ void kur__tiers_free(kur_listener *listener)
     struct kur__tiers *tiers = listener->tiers;
     if (tiers == NULL)
         return;
+    pthread_cond_destroy(&tiers->changed);
+    pthread_mutex_destroy(&tiers->lock);
     kur_free(tiers->buckets);
     kur_buffer_done(&tiers->name);
     kur_arena_free(tiers->arena);

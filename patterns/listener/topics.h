@@ -2,7 +2,8 @@
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
  * A listener's own topics: those in which records wait for their next attempt, and its dead letters. topics.c knows
- * their names.
+ * their names, topics_spec.c how they should be; topics_start.c makes or checks them, on a thread of its own, for as
+ * long as some are not there.
  */
 #ifndef KURIER_PATTERNS_LISTENER_TOPICS_H
 #define KURIER_PATTERNS_LISTENER_TOPICS_H
@@ -20,6 +21,13 @@ struct kur__family {
     const char *const *routes;     /* dead letters by route, in the order of the options */
     const char *const *read;       /* retry topics that are read with it; ends with NULL */
     const char *const *dead;       /* topics of dead letters, each once; likewise */
+    atomic_bool is_ready;          /* all of them are there */
+};
+
+/* A topic that matches a pattern and can have no topics of its own. */
+struct kur__refused {
+    struct kur__refused *next;
+    char topic[];
 };
 
 /* A name of a family's. */
@@ -40,12 +48,38 @@ struct kur__tiers {
     size_t route_count;
     struct kur__tier_name **buckets; /* as many as a power of two; the control thread's */
     size_t bucket_count, name_count;
+    struct kur__refused *refused; /* the control thread's */
     /* New ones come in front, made by one thread; any thread walks them. */
     _Atomic(struct kur__family *) first;
+
+    /* ---- topics_start.c ---- */
+    pthread_t thread;
+    bool has_thread;
+    pthread_mutex_t lock; /* guards the sleep */
+    pthread_cond_t changed;
+    bool is_changed;
+    atomic_bool ends;
+    kur_admin *admin;
+    kur_arena *answers;
+    int question_ms; /* the time that one is given */
+    int64_t next_tell_us;
 };
 
+/* The topic's family; NULL: it is not listened to. The control thread. */
+const struct kur__family *kur__tiers_find(const struct kur__tiers *tiers, const char *topic);
 /* A topic that is listened to from now on, with the names of what is its own. */
 kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const struct kur__family **added,
                           kur_error *error);
+
+/* ---- topics_spec.c ---- */
+
+/* How a family's topics should be, by how the topic is that they belong to; how many they are. */
+size_t kur__tiers_specify(const struct kur__tiers *tiers, const struct kur__family *family,
+                          const kur_topic_view *source, kur_topic_spec *specs);
+/* Whether somebody should know of it. */
+bool kur__tiers_matters(const struct kur__tiers *tiers, const kur_topic_difference *difference);
+/* Appends the command that makes a topic; a difference with what mends it. */
+kur_status kur__tiers_print_creation(const kur_topic_spec *spec, kur_buffer *line);
+kur_status kur__tiers_print_mending(const kur_topic_difference *difference, kur_buffer *line);
 
 #endif
