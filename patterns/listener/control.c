@@ -27,7 +27,8 @@ enum {
     OVERHEAD_BYTES = 200, /* of a record, about */
     LOOK_MS = 20,         /* while something runs, its result may have come without a word */
     FETCH_AHEAD = 6,      /* records */
-    FED_US = 10 * 1000,   /* never longer without a poll because the workers have enough */
+    WORKS_AHEAD = 4,
+    FED_US = 10 * 1000, /* never longer without a poll because the workers have enough */
     ERROR_LOG_US = 10 * 1000 * 1000
 };
 
@@ -76,7 +77,9 @@ static void take_consequence(kur_listener *listener, kur__work *work)
         kur__extra_drop_emits(work->extra); /* of an attempt that does not count */
     if (work->consequence == KUR__RETRIED || work->consequence == KUR__AGAIN)
         kur__record_unpin(listener, work);
-    atomic_fetch_add_explicit(&listener->handled, !work->verdict.is_not_run, memory_order_relaxed);
+    if (!work->verdict.is_not_run) /* nobody else counts it */
+        atomic_store_explicit(&listener->handled, atomic_load_explicit(&listener->handled, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
 }
 
 /* One that settles, one that was run, or the first of a batch. */
@@ -101,12 +104,23 @@ static void take_result(kur_listener *listener, kur__work *first, int64_t now_us
     }
 }
 
+static void take_outbox(kur_listener *listener, struct kur__outbox *outbox, int64_t now_us)
+{
+    kur__work *works[64];
+    for (size_t count; (count = kur__outbox_take(outbox, works, sizeof works / sizeof *works)) > 0;)
+        for (size_t i = 0; i < count; i++) {
+            if (i + WORKS_AHEAD < count) /* another processor has written it */
+                for (size_t at = 0; at < sizeof **works; at += 64)
+                    __builtin_prefetch((const char *)works[i + WORKS_AHEAD] + at, 1);
+            take_result(listener, works[i], now_us);
+        }
+}
+
 static void take_results(kur_listener *listener, int64_t now_us)
 {
     kur__work *work, *in_order = NULL;
     for (int i = 0; i < listener->worker_count && listener->workers[i].outbox != NULL; i++)
-        while ((work = kur__outbox_take(listener->workers[i].outbox)) != NULL)
-            take_result(listener, work, now_us);
+        take_outbox(listener, listener->workers[i].outbox, now_us);
     work = atomic_exchange_explicit(&listener->mailbox, NULL, memory_order_acquire);
     while (work != NULL) {
         kur__work *next = work->next;
@@ -315,9 +329,11 @@ void kur__control_wait(kur_listener *listener, int timeout_ms)
     uint64_t value;
     atomic_store(&listener->control_sleeps, true);
     atomic_thread_fence(memory_order_seq_cst);
-    bool runs_low = listener->is_batched || kur__ring_size(&listener->ring) <= listener->depth / 4;
-    if (runs_low && kur__results_wait(listener))
+    uint64_t ready = kur__ring_size(&listener->ring);
+    if ((listener->is_batched || ready <= listener->depth / 4) && kur__results_wait(listener))
         timeout_ms = 0;
+    else if (ready > 0 && timeout_ms != 0 && listener->options.dispatch == KUR_DISPATCH_THREAD)
+        kur__workers_wake(listener, ready); /* who was not called while more came */
     /* What the consumer has must not wake a thread that does not poll it now. */
     struct pollfd without[] = {{.fd = listener->wake_fd, .events = POLLIN},
                                {.fd = kur_producer_fd(listener->producer), .events = POLLIN}};

@@ -35,18 +35,17 @@ bool kur__machine_is_full(const kur__machine *machine)
     return machine->held >= machine->options.hold_records || machine->held_bytes >= machine->options.hold_bytes;
 }
 
-/* Of each source, what it may hold. */
-static size_t share_of(const kur__machine *machine, int64_t *bytes)
+void kur__flow_share(kur__machine *machine)
 {
     size_t sources = machine->sources > 0 ? machine->sources : 1, share = machine->options.hold_records / sources;
-    *bytes = machine->options.hold_bytes / (int64_t)sources;
-    return share > 0 ? share : 1;
+    machine->share = share > 0 ? share : 1;
+    machine->share_bytes = machine->options.hold_bytes / (int64_t)sources;
 }
 
 void kur__flow_update(kur__machine *machine, kur__source *source)
 {
-    int64_t share_bytes;
-    size_t share = share_of(machine, &share_bytes);
+    size_t share = machine->share;
+    int64_t share_bytes = machine->share_bytes;
     bool is_over = kur__machine_is_full(machine), is_full;
     if (source->is_full)
         is_full = source->held > share / 2 || source->held_bytes > share_bytes / 2 || is_over;
@@ -65,6 +64,8 @@ void kur__flow_update_sum(kur__machine *machine)
 
 void kur__flow_update_all(kur__machine *machine)
 {
+    if (machine->held == 0 && !machine->over_bound)
+        return; /* nobody is full, and there may be thousands */
     machine->over_bound = false;
     for (kur__source *source = machine->oldest; source != NULL; source = source->newer)
         if (source->state == KUR__ACTIVE)
@@ -73,8 +74,7 @@ void kur__flow_update_all(kur__machine *machine)
 
 size_t kur__machine_room(const kur__machine *machine, const kur__source *source)
 {
-    int64_t share_bytes;
-    size_t share = share_of(machine, &share_bytes), held = source != NULL ? source->held : 0;
+    size_t share = machine->share, held = source != NULL ? source->held : 0;
     if (kur__machine_is_full(machine) || (source != NULL && source->is_full) || held >= share)
         return 0;
     size_t room = machine->options.hold_records - machine->held;
@@ -82,7 +82,7 @@ size_t kur__machine_room(const kur__machine *machine, const kur__source *source)
     if (held == 0)
         return room;
     /* And one more than fit by their bytes, if they are as large as those that are held. */
-    int64_t left_bytes = share_bytes - source->held_bytes;
+    int64_t left_bytes = machine->share_bytes - source->held_bytes;
     size_t fit = left_bytes > 0 ? (size_t)(left_bytes / (source->held_bytes / (int64_t)held + 1)) : 0;
     return fit + 1 < room ? fit + 1 : room;
 }

@@ -328,6 +328,7 @@ kur_status kur__machine_init(kur__machine *machine, const kur__machine_options *
     *machine = (kur__machine){.options = *options, .random = options->seed | 1, .lanes.seed = options->seed};
     machine->next_commit_again_us = INT64_MAX;
     machine->in_transaction_most = (size_t)options->commit_records;
+    kur__flow_share(machine);
     return KUR_OK;
 }
 

@@ -164,6 +164,8 @@ typedef struct kur__machine {
     size_t partition_capacity, partition_count;
     kur__source *newest, *oldest; /* sources */
     size_t sources;               /* not dead */
+    size_t share;                 /* that each of them may hold: records */
+    int64_t share_bytes;
     kur__source *first_turn, *last_turn;
     kur__work **parked; /* a heap by due time */
     size_t parked_count, parked_capacity;
@@ -416,6 +418,9 @@ bool kur__park_reserve(kur__machine *machine);
 void kur__park(kur__machine *machine, kur__work *work, int64_t due_us);
 void kur__unpark(kur__machine *machine, kur__work *work);
 int64_t kur__back_off_us(kur__machine *machine, int64_t delay_us, int64_t delay_max_us, int32_t failures);
+
+/* The number of sources has changed: what each of them may hold. */
+void kur__flow_share(kur__machine *machine);
 
 /* Whether a source is full now. */
 void kur__flow_update(kur__machine *machine, kur__source *source);

@@ -69,7 +69,8 @@ struct kur__record_handler {
 /* What a worker has finished, for the control thread: one writer and one reader. */
 struct kur__outbox {
     _Atomic uint32_t tail; /* the worker's: put in up to here */
-    char apart[60];
+    uint32_t seen_head;    /* the worker's: `head` as it was seen last */
+    char apart[56];
     _Atomic uint32_t head; /* the control thread's: taken up to here */
     char apart_too[60];
     _Atomic(kur__work *) works[KUR__OUTBOX];
@@ -81,6 +82,7 @@ struct kur__worker {
     bool has_thread, has_started; /* .worker_start has made the state */
     _Atomic int64_t since_us;     /* in a handler since then; 0: in none */
     int64_t now_us;               /* when the handler before returned; 0: it is to be looked up */
+    int untimed;                  /* for so many handlers the clock is not looked at */
     void *state;
     struct kur__outbox *outbox; /* NULL: it pushes to the mailbox */
     kur_arena *arena;
@@ -228,8 +230,8 @@ void kur__adapt_depth(kur_listener *listener);
 bool kur__hand_over(kur_listener *listener, int64_t now_us);
 /* A record is done for good: it is given back with others. */
 void kur__worker_keep_done(struct kur__worker *worker, kur__work *work);
-/* The next result in the outbox of a worker, for the control thread; NULL: there is none. */
-kur__work *kur__outbox_take(struct kur__outbox *outbox);
+/* Takes results out of the outbox of a worker, for the control thread; how many. */
+size_t kur__outbox_take(struct kur__outbox *outbox, kur__work **works, size_t capacity);
 /* Whether results wait, wherever. */
 bool kur__results_wait(const kur_listener *listener);
 /* Hands a work, or a batch by its first, back to the control thread; any thread. `wakes`: at once. */

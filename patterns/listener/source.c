@@ -116,6 +116,7 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
             kur__machine_drop(machine, partition->source);
         partition->source = source;
         machine->sources++;
+        kur__flow_share(machine);
         kur__ledger_read(&source->ledger, assignment->start, &source->log, assignment->text, warning);
         source->finished_to = kur__ledger_end(&source->ledger);
         if (machine->options.exactly_once && warning->code != KUR_OK) { /* what is beside the commit goes first */
@@ -126,6 +127,7 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
     machine->finished_since_commit += source->is_dirty;
     if (machine->next_commit_again_us == INT64_MAX)
         machine->next_commit_again_us = now_us + machine->options.commit_again_us;
+    kur__flow_update(machine, source); /* it may have been full when it went */
     kur__flow_update_all(machine);
     *result = source;
     *position = source->ledger.last + 1;
@@ -194,6 +196,7 @@ void kur__machine_drop(kur__machine *machine, kur__source *source)
     clear(machine, source);
     source->partition->source = NULL;
     machine->sources--;
+    kur__flow_share(machine);
     kur__source_free_if_over(machine, source);
     kur__flow_update_all(machine);
 }

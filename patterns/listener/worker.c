@@ -34,9 +34,9 @@
 
 enum {
     DEPTH_FAST = 256,
-    SLOW_US = 50,   /* a handler that took longer tells at once */
-    OUTBOXES = 64,  /* all of them are looked at each time */
-    FETCH_AHEAD = 4 /* works */
+    SLOW_US = 50, /* a handler that took longer tells at once */
+    UNTIMED = 7,  /* records of fast handlers, one after the other, at most */
+    OUTBOXES = 64 /* all of them are looked at each time */
 };
 
 /* ---- Whose thread it is ---- */
@@ -132,6 +132,20 @@ void kur__adapt_depth(kur_listener *listener)
     listener->was_filled = false;
 }
 
+/*
+ * Fast handlers: one worker has done what there is before another has woken up, and each that goes to sleep again costs
+ * more than it has done. So one is called, and the others when the control thread has nothing more to hand over and
+ * sleeps, or before, if the one sleeps again.
+ */
+static void wake_for(kur_listener *listener, uint64_t count)
+{
+    bool is_fast = listener->depth >= DEPTH_FAST && listener->options.dispatch == KUR_DISPATCH_THREAD;
+    if (!is_fast)
+        kur__workers_wake(listener, count);
+    else if (atomic_load_explicit(&listener->idle_count, memory_order_relaxed) >= listener->worker_count)
+        kur__workers_wake(listener, 1);
+}
+
 /* Fills the ring up to `depth`. */
 static bool hand_over_singles(kur_listener *listener, int64_t now_us)
 {
@@ -154,7 +168,7 @@ static bool hand_over_singles(kur_listener *listener, int64_t now_us)
     }
     listener->was_filled |= size + put >= depth;
     if (put > 0)
-        kur__workers_wake(listener, put);
+        wake_for(listener, put);
     return depth >= DEPTH_FAST && size + put >= depth;
 }
 
@@ -179,9 +193,14 @@ void kur__control_wake(kur_listener *listener)
     (void)written;
 }
 
-static void wake_sleeping_control(kur_listener *listener)
+/*
+ * Without the fence it costs nothing, and a control thread that is about to sleep may not have seen the result and not
+ * be seen asleep: the next result wakes it then, or the worker before it sleeps itself.
+ */
+static void wake_sleeping_control(kur_listener *listener, bool is_certain)
 {
-    atomic_thread_fence(memory_order_seq_cst);
+    if (is_certain)
+        atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&listener->control_sleeps, memory_order_relaxed) &&
         atomic_exchange(&listener->control_sleeps, false))
         kur__control_wake(listener);
@@ -195,7 +214,7 @@ void kur__mailbox_push(kur_listener *listener, kur__work *work, bool wakes)
     while (!atomic_compare_exchange_weak_explicit(&listener->mailbox, &top, work, memory_order_acq_rel,
                                                   memory_order_relaxed));
     if (wakes)
-        wake_sleeping_control(listener);
+        wake_sleeping_control(listener, true);
 }
 
 /* ---- Outboxes ---- */
@@ -203,8 +222,11 @@ void kur__mailbox_push(kur_listener *listener, kur__work *work, bool wakes)
 static bool outbox_put(struct kur__outbox *outbox, kur__work *work)
 {
     uint32_t tail = atomic_load_explicit(&outbox->tail, memory_order_relaxed);
-    if (tail - atomic_load_explicit(&outbox->head, memory_order_acquire) >= KUR__OUTBOX)
-        return false;
+    if (tail - outbox->seen_head >= KUR__OUTBOX) {
+        outbox->seen_head = atomic_load_explicit(&outbox->head, memory_order_acquire);
+        if (tail - outbox->seen_head >= KUR__OUTBOX)
+            return false;
+    }
     atomic_store_explicit(&outbox->works[tail & (KUR__OUTBOX - 1)], work, memory_order_relaxed);
     atomic_store_explicit(&outbox->tail, tail + 1, memory_order_release);
     return true;
@@ -216,20 +238,15 @@ static uint32_t outbox_size(const struct kur__outbox *outbox)
            atomic_load_explicit(&outbox->head, memory_order_relaxed);
 }
 
-kur__work *kur__outbox_take(struct kur__outbox *outbox)
+size_t kur__outbox_take(struct kur__outbox *outbox, kur__work **works, size_t capacity)
 {
-    uint32_t head = atomic_load_explicit(&outbox->head, memory_order_relaxed), size = outbox_size(outbox);
-    if (size == 0)
-        return NULL;
-    kur__work *work = atomic_load_explicit(&outbox->works[head & (KUR__OUTBOX - 1)], memory_order_relaxed);
-    if (size > FETCH_AHEAD) {
-        const kur__work *soon =
-            atomic_load_explicit(&outbox->works[(head + FETCH_AHEAD) & (KUR__OUTBOX - 1)], memory_order_relaxed);
-        for (size_t i = 0; i < sizeof *soon; i += 64)
-            __builtin_prefetch((const char *)soon + i, 1);
-    }
-    atomic_store_explicit(&outbox->head, head + 1, memory_order_release);
-    return work;
+    uint32_t head = atomic_load_explicit(&outbox->head, memory_order_relaxed);
+    size_t size = outbox_size(outbox), count = size < capacity ? size : capacity;
+    for (size_t i = 0; i < count; i++)
+        works[i] = atomic_load_explicit(&outbox->works[(head + i) & (KUR__OUTBOX - 1)], memory_order_relaxed);
+    if (count > 0)
+        atomic_store_explicit(&outbox->head, head + (uint32_t)count, memory_order_release);
+    return count;
 }
 
 bool kur__results_wait(const kur_listener *listener)
@@ -242,12 +259,12 @@ bool kur__results_wait(const kur_listener *listener)
     return false;
 }
 
-static void give_back(struct kur__worker *worker, kur__work *work, bool wakes)
+static void give_back(struct kur__worker *worker, kur__work *work, bool is_slow, bool runs_low)
 {
     if (worker->outbox == NULL || !outbox_put(worker->outbox, work))
-        kur__mailbox_push(worker->listener, work, wakes);
-    else if (wakes)
-        wake_sleeping_control(worker->listener);
+        kur__mailbox_push(worker->listener, work, is_slow || runs_low);
+    else if (is_slow || runs_low)
+        wake_sleeping_control(worker->listener, is_slow);
 }
 
 /* ---- Workers ---- */
@@ -266,6 +283,24 @@ void kur__worker_keep_done(struct kur__worker *worker, kur__work *work)
     work->item = NULL;
     if (worker->done_count == sizeof worker->done / sizeof *worker->done)
         kur__worker_flush(worker);
+}
+
+/*
+ * How late it is, and whether what was done since then took long. Reading the clock costs as much as a handler that
+ * does little, so that for some of those one look has to do: they begin when the one before was last seen.
+ */
+static bool look_at_clock(struct kur__worker *worker, int64_t begin_us)
+{
+    const kur_listener *listener = worker->listener;
+    worker->now_us = begin_us;
+    if (worker->untimed > 0) {
+        worker->untimed--;
+        return false;
+    }
+    worker->now_us = kur_clock_monotonic_us();
+    bool is_slow = listener->is_batched || worker->now_us - begin_us >= SLOW_US;
+    worker->untimed = !is_slow && listener->depth >= DEPTH_FAST ? UNTIMED : 0;
+    return is_slow;
 }
 
 void kur__worker_run(struct kur__worker *worker, kur__work *work)
@@ -288,11 +323,10 @@ void kur__worker_run(struct kur__worker *worker, kur__work *work)
             kur__worker_keep_done(worker, work);
     }
     atomic_store_explicit(&worker->since_us, 0, memory_order_relaxed);
-    worker->now_us = kur_clock_monotonic_us();
-    bool is_slow = listener->is_batched || worker->now_us - begin_us >= SLOW_US;
+    bool is_slow = look_at_clock(worker, begin_us);
     bool runs_low = kur__ring_size(&listener->ring) <= listener->depth / 4;
     KUR__CRASH_POINT("handled");
-    give_back(worker, work, is_slow || runs_low);
+    give_back(worker, work, is_slow, runs_low);
 }
 
 /* Sleeps until there is something to claim, and claims it; NULL at the end. */
@@ -345,8 +379,10 @@ static void *run_worker(void *user)
         kur__work *work = kur__ring_claim(&listener->ring);
         if (work == NULL) {
             kur__worker_flush(worker);
+            wake_sleeping_control(listener, true);
             work = wait_for_work(listener);
             worker->now_us = 0;
+            worker->untimed = 0;
         }
         if (work == NULL)
             break;
@@ -400,7 +436,7 @@ void kur__workers_stop(kur_listener *listener)
             stop_worker(worker);
         kur_arena_free(worker->arena);
         kur__batch_free(worker->batch);
-        for (kur__work *work; worker->outbox != NULL && (work = kur__outbox_take(worker->outbox)) != NULL;)
+        for (kur__work *work; worker->outbox != NULL && kur__outbox_take(worker->outbox, &work, 1) == 1;)
             kur__mailbox_push(listener, work, false); /* for kur__control_clear */
         kur_free(worker->outbox);
     }
