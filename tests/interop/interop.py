@@ -24,71 +24,15 @@ import uuid
 from datetime import datetime
 from pathlib import Path
 
+sys.dont_write_bytecode = True  # what is built stands elsewhere
+from peers import CACHE, Unavailable, check, finish, install, java, run_or_say, say, skip
+
 HERE = Path(__file__).resolve().parent
 PYTHON_PACKAGES = ["cloudevents==2.2.0", "confluent-kafka==2.16.1"]
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kurier"
 KEYS = 3000
 PARTITIONS = [1, 3, 6, 16, 100]
 
-passed, failed, skipped = 0, 0, 0
-
-
-def say(text):
-    print("interop: " + text, file=sys.stderr, flush=True)
-
-
-def check(name, difference):
-    global passed, failed
-    if difference is None:
-        passed += 1
-    else:
-        failed += 1
-        print(f"FAILED: {name}\n    {difference}", flush=True)
-
-
-def skip(reason):
-    global skipped, failed
-    if os.environ.get("CI") == "true":
-        failed += 1
-        print("FAILED: " + reason, flush=True)
-    else:
-        skipped += 1
-        print("# skipped: " + reason, flush=True)
-
-
 # ---- The peers ----
-
-
-class Unavailable(Exception):
-    pass
-
-
-def install(directory, make):
-    """Makes a directory in the cache once; whoever comes first puts it in place."""
-    if directory.exists():
-        return
-    work = directory.with_name(f"{directory.name}.{os.getpid()}")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
-        make(work)
-        try:
-            work.rename(directory)
-        except OSError:
-            if not directory.exists():
-                raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def run_or_say(what, command, **options):
-    try:
-        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-    except OSError as error:
-        raise Unavailable(f"{what}: {error.strerror}") from error
-    if result.returncode != 0:
-        print(result.stdout[-2000:], file=sys.stderr)
-        raise Unavailable(what)
 
 
 def python_peer():
@@ -107,30 +51,7 @@ def python_peer():
 
 
 def java_peer():
-    version = str(abs(hash_of((HERE / "java/pom.xml").read_bytes() + (HERE / "java/Peer.java").read_bytes())))
-    directory = CACHE / ("interop-java-" + version)
-
-    def make(work):
-        say("fetching Java's cloudevents-kafka and kafka-clients (once)…")
-        shutil.copy(HERE / "java/pom.xml", work / "pom.xml")
-        run_or_say("Java's jars could not be fetched",
-                   ["mvn", "-q", "-B", "-f", work / "pom.xml", "dependency:copy-dependencies",
-                    f"-DoutputDirectory={work / 'lib'}"])
-        jars = ":".join(str(jar) for jar in sorted((work / "lib").glob("*.jar")))
-        run_or_say("Java's peer could not be compiled",
-                   ["java", "-cp", jars, "org.eclipse.jdt.internal.compiler.batch.Main", "-17", "-nowarn", "-cp", jars,
-                    "-d", work / "classes", HERE / "java/Peer.java"])
-
-    install(directory, make)
-    return ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp",
-            f"{directory}/classes:{directory}/lib/*", "Peer"], {}
-
-
-def hash_of(data):
-    value = 0
-    for byte in data:
-        value = (value * 31 + byte) % (1 << 61)
-    return value
+    return java(HERE / "java", "Peer", "Java's cloudevents-kafka and kafka-clients"), {}
 
 
 class Peer:
@@ -404,5 +325,4 @@ try:
     main()
 except Exception as error:
     check("the suite", f"{type(error).__name__}: {error}")
-print(f"# interop: {passed} passed, {failed} failed, {skipped} skipped")
-sys.exit(0 if failed == 0 and passed > 0 else 1)
+sys.exit(finish("interop"))
