@@ -60,7 +60,7 @@ KUR__UNUSED static kur_listener *make(kur_client *client, kur_listener_options *
     if (options->session_timeout_ms == 0 && options->audience != KUR_BROADCAST)
         options->session_timeout_ms = 10000;
     /* What a rejected record shows here; topics of a listener's own have tests of theirs. */
-    if (options->on_rejected == NULL)
+    if (options->on_rejected == NULL && options->retry_topics == NULL && options->dead_letters == KUR_DEAD_LETTERS)
         options->dead_letters = KUR_REJECTED_STOPS;
     kur_listener *listener = kur_listener_new(client, options, &error);
     ck_assert_msg(listener != NULL, "%s", error.message);

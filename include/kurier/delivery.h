@@ -38,7 +38,10 @@ typedef kur_outcome kur_batch_handler(kur_delivery *const *deliveries, kur_outco
 /** The event at hand, borrowed from the delivery; NULL when the record is not a valid event, or for NULL. */
 KUR_API const kur_event_view *kur_delivery_event(kur_delivery *delivery);
 
-/** The record at hand; borrowed. NULL for NULL. */
+/**
+ * The record at hand; borrowed. One that comes from a retry topic is as it was first: topic, partition, offset and
+ * timestamp are those of its first topic; its headers have what kur_retry_read reads besides. NULL for NULL.
+ */
 KUR_API const kur_record *kur_delivery_record(const kur_delivery *delivery);
 
 /** What .worker_start has made for this worker; NULL without it. */
@@ -60,10 +63,13 @@ KUR_API bool kur_delivery_is_current(const kur_delivery *delivery);
  */
 KUR_API kur_outcome kur_retry(kur_delivery *delivery, const char *cause, const char *format, ...)
     KUR_PRINTF(3, 4) KUR_WARN_UNUSED_RESULT;
-/** Likewise after `delay_ms`, and not after the policy's delay: a server's Retry-After. */
+/** Likewise after `delay_ms`, and not after the policy's delay: a server's Retry-After. 30 days at most. */
 KUR_API kur_outcome kur_retry_after(kur_delivery *delivery, int64_t delay_ms, const char *cause, const char *format,
                                     ...) KUR_PRINTF(4, 5) KUR_WARN_UNUSED_RESULT;
-/** Never again: to on_rejected. */
+/** Likewise at a time, in microseconds since 1970; one that has passed is now. 30 days ahead at most. */
+KUR_API kur_outcome kur_retry_at(kur_delivery *delivery, int64_t time_us, const char *cause, const char *format, ...)
+    KUR_PRINTF(4, 5) KUR_WARN_UNUSED_RESULT;
+/** Never again: to the dead letters, or to on_rejected. */
 KUR_API kur_outcome kur_reject(kur_delivery *delivery, const char *cause, const char *format, ...)
     KUR_PRINTF(3, 4) KUR_WARN_UNUSED_RESULT;
 

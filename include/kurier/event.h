@@ -113,6 +113,12 @@ typedef struct kur_result {
  */
 typedef void kur_result_callback(const kur_result *result, void *user);
 
+/**
+ * The header by which a record asks not to be handled before a time (RFC 3339): listeners with .allow_due keep it in
+ * their retry topics until then, all others handle it at once.
+ */
+#define KUR_DUE_HEADER "kurier-due"
+
 /** What a publisher may say of an event; everything has a default. All pointers are borrowed for the call. */
 typedef struct kur_publish_options {
     size_t size;
@@ -140,6 +146,7 @@ typedef struct kur_publish_options {
     int64_t timestamp_us;           /**< the record's own timestamp; default: now */
     kur_result_callback *on_result; /**< default: nobody; what fails is logged */
     void *user;                     /**< handed to on_result */
+    int64_t due_us; /**< not to be handled before that, microseconds since 1970: KUR_DUE_HEADER; default: at once */
 } kur_publish_options;
 
 #define KUR_PUBLISH_OPTIONS(...) KUR__OPTIONS(kur_publish_options, __VA_ARGS__)

@@ -70,35 +70,19 @@ typedef enum kur_gap_policy {
     KUR_GAP_STOP          /**< told, then the listener ends with KUR_ERROR_GAP */
 } kur_gap_policy;
 
+/** Where a record ends that was rejected, or has used up its attempts; .on_rejected takes the place of all of this. */
+typedef enum kur_dead_letters {
+    KUR_DEAD_LETTERS = 0, /**< in a topic, TOPIC.GROUP.dlq; with KUR_BROADCAST as KUR_REJECTED_STOPS */
+    KUR_NO_DEAD_LETTER,   /**< it is dropped, and the log has its position and cause */
+    KUR_REJECTED_STOPS    /**< the listener ends with KUR_ERROR_REJECTED, and the record is unfinished */
+} kur_dead_letters;
+
 /** What becomes of a topic of .topics that does not exist. */
 typedef enum kur_missing {
     KUR_MISSING_WAIT = 0, /**< it is waited for, and a warning names it once in a while; when it comes, it is read from
                                its beginning on, within topic.metadata.refresh.interval.ms, 10 s */
     KUR_MISSING_STOP      /**< the listener ends with KUR_ERROR_UNKNOWN_TOPIC; also when it is deleted later */
 } kur_missing;
-
-/**
- * How a record that failed is tried again: in place, so that those behind it in its order wait and all others go on.
- * Options within options: a pointer with a size of its own.
- */
-typedef struct kur_retry_policy {
-    size_t size;
-    int attempts;      /**< of a record, counting the first; default 5; KUR_NONE: no end */
-    int delay_ms;      /**< before the second attempt; default 1,000 */
-    double multiplier; /**< of each further delay; default 2 */
-    int delay_max_ms;  /**< default 60,000 */
-    double jitter;     /**< the share of each delay that is drawn at random, 0 to 1; default 0.2; KUR_NONE: none */
-    int timeout_ms;    /**< since the first failure: no attempt begins after it; default none */
-} kur_retry_policy;
-
-#define KUR_RETRY_POLICY(...) KUR__OPTIONS(kur_retry_policy, __VA_ARGS__)
-
-/** Where a record ends that was rejected, or has used up its attempts; .on_rejected takes the place of all of this. */
-typedef enum kur_dead_letters {
-    KUR_DEAD_LETTERS = 0, /**< in a topic, TOPIC.GROUP.dlq; with KUR_BROADCAST as KUR_REJECTED_STOPS */
-    KUR_NO_DEAD_LETTER,   /**< it is dropped, and the log has its position */
-    KUR_REJECTED_STOPS    /**< the listener ends with KUR_ERROR_REJECTED, and the record is unfinished */
-} kur_dead_letters;
 
 /**
  * Takes over a record that was rejected, or has used up its attempts: `event` and `record` as the handler had them,
@@ -168,6 +152,8 @@ typedef struct kur_listener_options {
     kur_guarantee guarantee;
     const kur_retry_topics *retry_topics; /**< where retries wait and dead letters are, when in topics of their own */
     kur_dead_letters dead_letters;
+    bool allow_due; /**< a record with the header kurier-due (KUR_DUE_HEADER) is handled then and not before: until then
+                       it waits in a retry topic */
 } kur_listener_options;
 
 #define KUR_LISTENER_OPTIONS(...) KUR__OPTIONS(kur_listener_options, __VA_ARGS__)

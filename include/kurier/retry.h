@@ -2,8 +2,10 @@
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
  * <kurier/retry.h>: what becomes of a record that failed: how often it is tried again, where it waits meanwhile, and
- * where it ends. What stands here names these topics and reads and writes what their records tell, for tools and for
- * services that share them.
+ * where it ends. The listener does all of this by itself; what else stands here names its topics and reads and writes
+ * what their records tell, for tools and for services that share them.
+ *
+ *     .retry = &KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .attempts = 6, .delay_ms = 1000, .multiplier = 4.0)
  *
  * A group's retry topics and dead letters of a topic are named for both, and never change with the policy:
  *
@@ -24,6 +26,45 @@
 #include <kurier/consumer.h>
 
 KUR_BEGIN_DECLS
+
+/* ---- Policy ---- */
+
+/** Where a record that failed waits for its next attempt. */
+typedef enum kur_retry_mode {
+    KUR_RETRY_IN_PLACE = 0, /**< in its order: those behind it wait, and all others go on */
+    KUR_RETRY_BY_TOPIC,     /**< in a retry topic: those behind it go on at once, and the order of its key is given up,
+                               unless `.keep_order` */
+    KUR_RETRY_IN_PLACE_THEN_BY_TOPIC /**< in place for `.in_place_attempts`, then by topic */
+} kur_retry_mode;
+
+/** What `.timeout_ms` counts from. */
+typedef enum kur_retry_since {
+    KUR_SINCE_FIRST_FAILURE = 0,
+    KUR_SINCE_RECORD /**< the timestamp of the record in its first topic */
+} kur_retry_since;
+
+/**
+ * How a record that failed is tried again. Options within options: a pointer with a size of its own. Causes are names
+ * as handlers give them ("smtp.timeout"); a list of them ends with NULL, and one that ends with `*` stands for all that
+ * begin like it.
+ */
+typedef struct kur_retry_policy {
+    size_t size;
+    int attempts;         /**< of a record, counting the first; default 5; KUR_NONE: no end */
+    int64_t delay_ms;     /**< before the second attempt; default 1,000 */
+    double multiplier;    /**< of each further delay; default 2 */
+    int64_t delay_max_ms; /**< default 60,000, or `.delay_ms` where that is more; up to 30 days */
+    double jitter;        /**< the share of each delay that is drawn at random, 0 to 1; default 0.2; KUR_NONE: none */
+    int64_t timeout_ms;   /**< no attempt begins later than that; default: none */
+    kur_retry_mode mode;
+    kur_retry_since timeout_since;
+    int in_place_attempts;        /**< with KUR_RETRY_IN_PLACE_THEN_BY_TOPIC, counting the first; default 2 */
+    const char *const *fatal;     /**< causes that are rejected at once whatever the handler said */
+    const char *const *retriable; /**< when given, kur_retry with any other cause is a rejection */
+    bool keep_order; /**< with topics: later records of a key follow the one that failed, and come after it */
+} kur_retry_policy;
+
+#define KUR_RETRY_POLICY(...) KUR__OPTIONS(kur_retry_policy, __VA_ARGS__)
 
 /* ---- Topics ---- */
 

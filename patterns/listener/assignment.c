@@ -22,6 +22,7 @@
 
 #include "listener/crash.h"
 #include "listener/shell.h"
+#include "listener/topics.h"
 
 enum {
     COMMITS_AT_ONCE = 64,
@@ -159,6 +160,9 @@ kur__source *kur__source_open(kur_listener *listener, const kur_position *positi
                                   .text = position->metadata,
                                   .log = log_of(listener, position),
                                   .generation = kur_consumer_group_generation(listener->consumer)};
+    if (!kur__topics_of(listener, position->topic, &assignment.home, &assignment.tier) ||
+        assignment.tier == KUR_TIER_MAIN)
+        assignment.home = NULL;
     listener->seen_topic = NULL;
     if (kur__machine_assign(&listener->machine, &assignment, &source, &start, kur_clock_monotonic_us(), &warning,
                             &error) != KUR_OK) {

@@ -80,6 +80,8 @@ int64_t kur__machine_wake_us(const kur__machine *machine)
     int64_t wake_us = INT64_MAX;
     if (machine->parked_count > 0)
         wake_us = machine->parked[0]->due_us;
+    if (machine->window_is_wanted && machine->window_wake_us < wake_us)
+        wake_us = machine->window_wake_us;
     if (machine->commits_in_flight == 0 && !machine->transaction_is_open && machine->sources > 0 &&
         !machine->options.commits_nothing) {
         int64_t again_us = machine->options.exactly_once ? INT64_MAX : machine->next_commit_again_us;

@@ -29,7 +29,8 @@ enum {
     FETCH_AHEAD = 6,      /* records */
     WORKS_AHEAD = 4,
     FED_US = 10 * 1000, /* never longer without a poll because the workers have enough */
-    ERROR_LOG_US = 10 * 1000 * 1000
+    ERROR_LOG_US = 10 * 1000 * 1000,
+    JUMP_US = 100
 };
 
 void kur__listener_fail(kur_listener *listener, const kur_error *error)
@@ -69,7 +70,7 @@ void kur__record_unpin(kur_listener *listener, kur__work *work)
 
 static void take_consequence(kur_listener *listener, kur__work *work)
 {
-    if (work->consequence == KUR__RETRIED)
+    if (work->consequence == KUR__RETRIED || work->consequence == KUR__FORWARDS)
         atomic_fetch_add_explicit(&listener->retried, 1, memory_order_relaxed);
     if (work->consequence == KUR__STALE)
         atomic_fetch_add_explicit(&listener->stale, 1, memory_order_relaxed);
@@ -90,6 +91,9 @@ static void take_result(kur_listener *listener, kur__work *first, int64_t now_us
         return;
     }
     listener->batches -= listener->is_batched;
+    /* A delay begins when the handler has returned, which may have been after this round began. */
+    if (first->verdict.outcome != KUR_DONE && now_us != INT64_MAX)
+        now_us = kur_clock_monotonic_us();
     for (kur__work *work = first; work != NULL; work = work->mate) {
         if (work->is_deferred) {
             work->is_deferred = false;
@@ -170,12 +174,10 @@ static void hand_over_rejected(kur_listener *listener)
 
 void kur__control_serve(kur_listener *listener, int64_t now_us)
 {
-    kur__work *work;
     if (listener->producer != NULL)
         kur_producer_dispatch(listener->producer, 0, NULL, NULL);
     take_results(listener, now_us);
-    while ((work = kur__machine_next_effect(&listener->machine, now_us)) != NULL)
-        kur__effect_begin(listener, work, now_us);
+    kur__effects_begin(listener, now_us);
     hand_over_rejected(listener);
     kur__exactly_serve(listener, now_us);
     release_all(listener);
@@ -222,7 +224,7 @@ static void set_pause(kur_listener *listener)
 
 size_t kur__room(kur_consumer *consumer, const char *topic, int32_t partition, void *user)
 {
-    const kur_listener *listener = user;
+    kur_listener *listener = user;
     (void)consumer;
     return kur__machine_room(&listener->machine, kur__machine_source(&listener->machine, topic, partition));
 }
@@ -256,8 +258,15 @@ static bool admit(kur_listener *listener, kur_record *record, int64_t now_us)
                           .key = key,
                           .bytes = (uint32_t)(key.size + value.size + OVERHEAD_BYTES),
                           .item = record};
-    switch (kur__machine_admit(&listener->machine, listener->seen_source, &polled, now_us)) {
+    if (!kur__forward_take(listener, listener->seen_source, record, &polled))
+        return false;
+    kur__admission admission = kur__machine_admit(&listener->machine, listener->seen_source, &polled, now_us);
+    if (polled.item != record && admission != KUR__ADMITTED)
+        kur_record_free(polled.item);
+    switch (admission) {
     case KUR__ADMITTED:
+        if (polled.item != record)
+            kur_consumer_free_records(listener->consumer, &record, 1);
         KUR__CRASH_POINT("polled");
         return true;
     case KUR__ADMITTED_NO_MEMORY:
@@ -361,6 +370,21 @@ static int sleep_ms(const kur_listener *listener, int64_t now_us)
     return (int)(left_ms < longest_ms ? left_ms : longest_ms);
 }
 
+/* Times of the world's are kept in those of the other clock, which does not jump with it. */
+static void look_at_clock(kur_listener *listener)
+{
+    if (listener->tiers == NULL)
+        return;
+    /* Read between two of the other, so that it is known by how much it may be wrong; what is in doubt makes late. */
+    int64_t before_us = kur_clock_monotonic_us(), wall_us = kur_clock_now_us(), after_us = kur_clock_monotonic_us();
+    int64_t ahead_us = wall_us - after_us, jump_us = ahead_us - listener->wall_ahead_us;
+    bool is_known = after_us - before_us < JUMP_US / 2 || listener->wall_ahead_us == 0;
+    if (!is_known || (jump_us > -JUMP_US && jump_us < JUMP_US))
+        return;
+    listener->wall_ahead_us = ahead_us;
+    kur__machine_clock_jumped(&listener->machine, jump_us);
+}
+
 /* ---- The thread ---- */
 
 /* Nothing is left but deferred records, for which nobody waits when the listener is freed. */
@@ -390,6 +414,7 @@ static void run(kur_listener *listener)
 {
     for (;;) {
         int64_t now_us = kur_clock_monotonic_us();
+        look_at_clock(listener);
         kur__seek_take_requests(listener);
         kur__control_serve(listener, now_us);
         if (is_over(listener, now_us))
@@ -464,6 +489,9 @@ void kur__control_clear(kur_listener *listener)
     kur__control_untake(listener, INT64_MAX);
     while ((work = kur__queue_pop(&listener->rejected)) != NULL)
         kur__machine_effect(&listener->machine, work, false, INT64_MAX);
+    if (listener->alone != NULL)
+        kur__machine_effect(&listener->machine, listener->alone, false, INT64_MAX);
+    listener->alone = NULL;
     while (listener->polled_next < listener->polled_count)
         kur_consumer_free_records(listener->consumer, &listener->polled[listener->polled_next++], 1);
     while (kur__machine_drop_one(&listener->machine))

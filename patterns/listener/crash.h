@@ -9,6 +9,8 @@
  *     handled           a handler has returned, and nobody knows it
  *     emitted           what it has emitted is on its way
  *     emit-answered     all of that is durable or refused, and the decisions do not know it
+ *     forwarded         a record is on its way to a retry topic or the dead letters
+ *     forward-answered  it is there or refused, and the decisions do not know it
  *     commit-begun      what is to be committed has been gathered
  *     commit-sent       it is on its way
  *     commit-answered   it is done, and the decisions do not know it

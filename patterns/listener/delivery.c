@@ -7,6 +7,7 @@
  * The envelope is read only when somebody asks for it, so that a listener of plain records does not pay for it.
  */
 #include <kurier/json.h>
+#include <kurier/sys/clock.h>
 #include <kurier/sys/log.h>
 #include <kurier/sys/memory.h>
 #include <stdarg.h>
@@ -14,6 +15,8 @@
 #include <string.h>
 
 #include "listener/delivery.h"
+
+#define DELAY_MAX_US (KUR_RETRY_DAYS_MAX * INT64_C(86400000000))
 
 /* ---- What is rarely needed ---- */
 
@@ -122,16 +125,31 @@ kur_outcome kur_retry(kur_delivery *delivery, const char *cause, const char *for
     return KUR_RETRY;
 }
 
+static void set_delay(kur_delivery *delivery, int64_t delay_us)
+{
+    delivery->has_delay = true;
+    delivery->delay_us = delay_us <= 0 ? 0 : delay_us < DELAY_MAX_US ? delay_us : DELAY_MAX_US;
+}
+
 kur_outcome kur_retry_after(kur_delivery *delivery, int64_t delay_ms, const char *cause, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     say(delivery, KUR_RETRY, cause, format, arguments);
     va_end(arguments);
-    if (delivery != NULL) {
-        delivery->has_delay = true;
-        delivery->delay_us = delay_ms <= 0 ? 0 : delay_ms < INT64_MAX / 2000 ? delay_ms * 1000 : INT64_MAX / 2;
-    }
+    if (delivery != NULL)
+        set_delay(delivery, delay_ms < DELAY_MAX_US / 1000 ? delay_ms * 1000 : DELAY_MAX_US);
+    return KUR_RETRY;
+}
+
+kur_outcome kur_retry_at(kur_delivery *delivery, int64_t time_us, const char *cause, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(delivery, KUR_RETRY, cause, format, arguments);
+    va_end(arguments);
+    if (delivery != NULL)
+        set_delay(delivery, time_us - kur_clock_now_us());
     return KUR_RETRY;
 }
 
@@ -338,10 +356,13 @@ void kur__delivery_judge(kur_delivery *delivery, kur_outcome returned)
         kur__extra_say(extra, "kurier.no_outcome", "the handler returned no outcome");
     if (outcome != KUR_DONE && extra != NULL)
         kur__extra_drop_emits(extra); /* of an attempt that came to nothing */
-    work->verdict = (kur__verdict){.outcome = outcome,
-                                   .has_emits = outcome == KUR_DONE && extra != NULL && extra->emits != NULL,
-                                   .has_delay = delivery->has_delay && delivery->said == KUR_RETRY,
-                                   .delay_us = delivery->delay_us};
+    work->verdict =
+        (kur__verdict){.outcome = outcome,
+                       .has_emits = outcome == KUR_DONE && extra != NULL && extra->emits != NULL,
+                       .has_delay = delivery->has_delay && delivery->said == KUR_RETRY,
+                       .is_hopeless = outcome == KUR_RETRY && kur__listener_is_fatal(delivery->worker->listener,
+                                                                                     extra != NULL ? extra->cause : ""),
+                       .delay_us = delivery->delay_us};
 }
 
 void kur__delivery_begin(kur_delivery *delivery, struct kur__worker *worker, kur__work *work)

@@ -2,8 +2,9 @@
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
  * Design notes: making outcomes durable. What a handler has emitted is sent by the listener's own producer and counts
- * when all of it is acknowledged; what was acknowledged once is not sent again. A rejected record goes to on_rejected,
- * on a worker's thread, for it may wait; without one the listener ends, and the offset stays unfinished.
+ * when all of it is acknowledged; what was acknowledged once is not sent again. What goes to a retry topic or to the
+ * dead letters is forwarded (forward.c). A rejected record may also go to on_rejected, on a worker's thread, for it may
+ * wait; or it is dropped, or ends the listener and stays unfinished, as .dead_letters says.
  *
  * Effects that fail come again from the machine, after a while: nothing is given up here.
  */
@@ -13,9 +14,12 @@
 
 #include "listener/crash.h"
 #include "listener/shell.h"
+#include "listener/topics.h"
 
 enum {
-    WARN_US = 10 * 1000 * 1000
+    WARN_US = 10 * 1000 * 1000,
+    QUEUE_KBYTES = 16384,
+    QUEUE_KBYTES_MAX = 2000000 /* librdkafka's own, about */
 };
 
 /* Once in a while: there may be thousands, and each is tried again. */
@@ -45,16 +49,21 @@ static void on_result(const kur_result *result, void *user)
     }
 }
 
-static kur_status make_producer(kur_listener *listener, kur_error *error)
+kur_status kur__effect_producer(kur_listener *listener, kur_error *error)
 {
     if (listener->producer != NULL)
         return KUR_OK;
-    /* Results come where the control thread takes everything else in; a record never times out behind our back. */
-    listener->producer =
-        kur_producer_new(listener->client,
-                         &KUR_PRODUCER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER, .delivery_timeout_ms = KUR_NONE,
-                                               .queue_wait_ms = KUR_NONE),
-                         error);
+    /* Results come where the control thread takes everything else in; a record never times out behind our back; and
+     * there is room for all that may be held. */
+    const kur_listener_options *options = &listener->options;
+    int window_kbytes = listener->tiers != NULL ? listener->tiers->options.window_kbytes : 0;
+    int64_t kbytes = 2 * ((int64_t)options->hold_kbytes + window_kbytes) + QUEUE_KBYTES;
+    listener->producer = kur_producer_new(
+        listener->client,
+        &KUR_PRODUCER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER, .delivery_timeout_ms = KUR_NONE,
+                              .queue_wait_ms = KUR_NONE,
+                              .queue_kbytes = (int)(kbytes < QUEUE_KBYTES_MAX ? kbytes : QUEUE_KBYTES_MAX)),
+        error);
     if (listener->producer == NULL)
         return error->code;
     return kur__control_watch(listener, kur_producer_fd(listener->producer), error);
@@ -77,7 +86,7 @@ static void begin_emits(kur_listener *listener, kur__work *work, int64_t now_us)
     kur_error error = {0};
     kur_event_view parent = KUR_EVENT_VIEW();
     struct kur__extra *extra = work->extra;
-    kur_status status = make_producer(listener, &error);
+    kur_status status = kur__effect_producer(listener, &error);
     bool has_parent = kur_event_read(work->item, listener->arena, &parent, NULL) == KUR_OK;
     extra->pending = 1; /* for us, so that the last result does not come before we are through */
     for (struct kur__emit *emit = extra->emits; emit != NULL && status == KUR_OK; emit = emit->next) {
@@ -108,21 +117,54 @@ static void begin_reject(kur_listener *listener, kur__work *work, int64_t now_us
     }
     kur_error error;
     const kur_record *record = work->item;
+    if (listener->options.dead_letters == KUR_NO_DEAD_LETTER) {
+        kur_client_log(listener->client, KUR_LOG_WARNING,
+                       "group %s: dropped after %d attempts: %s [%d] at offset %lld: %s: %s", listener->group,
+                       (int)work->attempts, kur_record_topic(record), (int)kur_record_partition(record),
+                       (long long)kur_record_offset(record), extra != NULL ? extra->cause : "",
+                       extra != NULL ? extra->reason : "");
+        work->verdict.outcome = KUR_DONE;
+        kur__effect_end(listener, work, now_us);
+        return;
+    }
     kur_error_set(&error, KUR_ERROR_REJECTED,
                   "%s [%d] at offset %lld was rejected after %d attempts, and there is no .on_rejected: %s: %s",
-                  kur_record_topic(record), (int)kur_record_partition(record), (long long)work->offset,
+                  kur_record_topic(record), (int)kur_record_partition(record), (long long)kur_record_offset(record),
                   (int)work->attempts, extra != NULL ? extra->cause : "", extra != NULL ? extra->reason : "");
     kur__listener_fail(listener, &error);
     /* It stays unfinished, and goes back with all that is held at the end. */
     kur__machine_effect(&listener->machine, work, false, now_us);
 }
 
-void kur__effect_begin(kur_listener *listener, kur__work *work, int64_t now_us)
+static void begin(kur_listener *listener, kur__work *work, int64_t now_us)
 {
     if (work->effect == KUR__EFFECT_EMIT)
         begin_emits(listener, work, now_us);
+    else if (work->effect == KUR__EFFECT_FORWARD)
+        kur__forward_begin(listener, work, now_us);
     else
         begin_reject(listener, work, now_us);
+}
+
+/* One that is to be judged by itself goes when nothing else is on its way, and nothing else until it is judged. */
+void kur__effects_begin(kur_listener *listener, int64_t now_us)
+{
+    kur__work *work;
+    if (listener->is_alone_out && kur_producer_pending(listener->producer) > 0)
+        return;
+    listener->is_alone_out = false;
+    while (listener->alone == NULL && (work = kur__machine_next_effect(&listener->machine, now_us)) != NULL) {
+        if (kur__forward_goes_alone(work))
+            listener->alone = work;
+        else
+            begin(listener, work, now_us);
+    }
+    work = listener->alone;
+    if (work == NULL || kur_producer_pending(listener->producer) > 0)
+        return;
+    listener->alone = NULL;
+    listener->is_alone_out = true;
+    begin(listener, work, now_us);
 }
 
 void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us)
@@ -131,9 +173,15 @@ void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us)
     const struct kur__extra *extra = work->extra;
     if (work->effect == KUR__EFFECT_REJECT)
         is_durable = work->verdict.outcome == KUR_DONE;
+    if (work->effect == KUR__EFFECT_FORWARD)
+        is_durable = extra != NULL && extra->forward.is_acknowledged;
     for (struct kur__emit *emit = extra != NULL ? extra->emits : NULL; emit != NULL; emit = emit->next)
         is_durable = is_durable && emit->is_acknowledged;
-    if (is_durable && work->effect == KUR__EFFECT_REJECT)
+    if (is_durable && (work->effect == KUR__EFFECT_REJECT || work->to == KUR_TIER_DEAD))
         atomic_fetch_add_explicit(&listener->rejected_count, 1, memory_order_relaxed);
+    if (is_durable && work->effect == KUR__EFFECT_FORWARD)
+        atomic_fetch_add_explicit(&listener->forwarded[work->to], 1, memory_order_relaxed);
+    if (!is_durable)
+        kur__record_unpin(listener, work);
     kur__machine_effect(&listener->machine, work, is_durable, now_us);
 }

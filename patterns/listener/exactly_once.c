@@ -71,6 +71,17 @@ static bool fill(struct kur__exactly *exactly, kur__machine *machine)
     return true;
 }
 
+/* Records that are forwarded; false without memory. */
+static bool prepare_forwards(kur_listener *listener)
+{
+    for (size_t i = 0; i < listener->exactly->count; i++)
+        for (kur__work *work = listener->exactly->parts[i].source->in_transaction.first; work != NULL;
+             work = work->next)
+            if (work->to != KUR_TIER_MAIN && kur__forward_prepare(listener, work) == NULL)
+                return false;
+    return true;
+}
+
 static void clear_set(struct kur__exactly *exactly)
 {
     for (size_t i = 0; i < exactly->count; i++)
@@ -86,7 +97,7 @@ static bool begin(kur_listener *listener, int64_t now_us)
     kur_error error = {0};
     if (!kur__machine_begin_transaction(&listener->machine, now_us))
         return false;
-    bool is_filled = fill(exactly, &listener->machine);
+    bool is_filled = fill(exactly, &listener->machine) && prepare_forwards(listener);
     /* Not a member at this moment: later, or never. */
     exactly->group = is_filled ? kur_consumer_group_metadata(listener->consumer, &error) : NULL;
     if (exactly->group == NULL) {
@@ -121,8 +132,8 @@ static void tell(struct kur__exactly *exactly, bool is_committed, int64_t now_us
         exactly->next_warning_us = now_us + WARN_US;
     if (error == &exactly->refusal)
         kur_client_log(listener->client, KUR_LOG_WARNING,
-                       "group %s: an emitted event is refused, its record is not finished, and it will be sent again: "
-                       "%s",
+                       "group %s: an emitted event, or a record that is forwarded, is refused; its record is not "
+                       "finished, and it will be sent again: %s",
                        listener->group, error->message);
     else
         kur_client_log(listener->client, is_expected ? KUR_LOG_INFO : KUR_LOG_WARNING, "group %s: %s: %s",
@@ -140,6 +151,18 @@ static void unpin_left_out(kur_listener *listener)
              work = work->next)
             if (work->is_left_out)
                 kur__record_unpin(listener, work);
+}
+
+static void count_forwarded(kur_listener *listener)
+{
+    for (size_t i = 0; i < listener->exactly->count; i++)
+        for (const kur__work *work = listener->exactly->parts[i].source->in_transaction.first; work != NULL;
+             work = work->next) {
+            if (work->to != KUR_TIER_MAIN)
+                atomic_fetch_add_explicit(&listener->forwarded[work->to], 1, memory_order_relaxed);
+            if (work->to == KUR_TIER_DEAD)
+                atomic_fetch_add_explicit(&listener->rejected_count, 1, memory_order_relaxed);
+        }
 }
 
 /* On the control thread, which alone knows what is still ours. */
@@ -161,6 +184,8 @@ static void take_end(kur_listener *listener, int64_t now_us)
         exactly->outcome == KUR__COMMITTED || (exactly->outcome == KUR__LOOKED && was_committed(exactly));
     tell(exactly, is_committed, now_us);
     unpin_left_out(listener);
+    if (is_committed)
+        count_forwarded(listener);
     kur__machine_end_transaction(&listener->machine, is_committed, now_us);
     clear_set(exactly);
     atomic_store(&exactly->stage, KUR__SET_NONE);

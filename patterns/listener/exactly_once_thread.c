@@ -52,7 +52,34 @@ static void on_result(const kur_result *result, void *user)
         leave_out(emit->listener->exactly, emit->work, &result->error);
 }
 
-static kur_status publish_work(struct kur__exactly *exactly, kur__work *work, kur_error *error)
+static void on_forward_result(const kur_result *result, void *user)
+{
+    struct kur__forward *forward = user;
+    if (result->status != KUR_FAILED || !is_refusal(&result->error))
+        return;
+    kur__forward_judge(forward->listener, forward->work, &result->error);
+    leave_out(forward->listener->exactly, forward->work, &result->error);
+}
+
+static kur_status publish_forward(struct kur__exactly *exactly, kur__work *work, kur_error *error)
+{
+    kur_status status;
+    for (;;) {
+        status =
+            kur__forward_send(exactly->listener, exactly->producer, work, on_forward_result, exactly->arena, error);
+        kur_arena_reset(exactly->arena);
+        if (status != KUR_ERROR_QUEUE_FULL || is_out_of_time(exactly))
+            break;
+        kur_producer_dispatch(exactly->producer, PAUSE_MS, NULL, NULL);
+    }
+    if (status == KUR_OK || !is_refusal(error))
+        return status;
+    kur__forward_judge(exactly->listener, work, error);
+    leave_out(exactly, work, error);
+    return KUR_OK;
+}
+
+static kur_status publish_emits(struct kur__exactly *exactly, kur__work *work, kur_error *error)
 {
     kur_event_view parent = KUR_EVENT_VIEW();
     const struct kur__extra *extra = work->extra;
@@ -81,7 +108,8 @@ static kur_status publish(struct kur__exactly *exactly, kur_error *error)
     for (size_t i = 0; i < exactly->count; i++)
         for (kur__work *work = exactly->parts[i].source->in_transaction.first; work != NULL && status == KUR_OK;
              work = work->next)
-            status = publish_work(exactly, work, error);
+            status =
+                work->to != KUR_TIER_MAIN ? publish_forward(exactly, work, error) : publish_emits(exactly, work, error);
     if (status == KUR_OK && exactly->refusal.code != KUR_OK) {
         *error = exactly->refusal;
         status = error->code;
@@ -227,7 +255,7 @@ static void suspect_all(struct kur__exactly *exactly, const kur_error *error)
         for (size_t i = 0; i < exactly->count; i++)
             for (kur__work *work = exactly->parts[i].source->in_transaction.first; work != NULL; work = work->next) {
                 const struct kur__extra *extra = work->extra;
-                if (extra == NULL || extra->emits == NULL)
+                if (work->to == KUR_TIER_MAIN && (extra == NULL || extra->emits == NULL))
                     continue;
                 count += pass == 0;
                 if (pass == 1 && count <= exactly->count)

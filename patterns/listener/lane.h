@@ -3,7 +3,8 @@
  *
  * Lanes: the unit of order. A lane is (partition, key), or the partition; one record of it runs at a time, or some in
  * one batch, the others wait in the order of their offsets. Lanes live with the process and not with an assignment:
- * what still runs for a partition that went and came back keeps its lane until it returns.
+ * what still runs for a partition that went and came back keeps its lane until it returns. The partitions of a topic's
+ * retry topics have their lanes in the topic's own partition of that number: one key never runs twice at once.
  */
 #ifndef KURIER_PATTERNS_LISTENER_LANE_H
 #define KURIER_PATTERNS_LISTENER_LANE_H
@@ -22,7 +23,9 @@ typedef struct kur__lane {
     uint32_t taken;    /* together, and not through */
     uint32_t out;      /* of these, not returned */
     uint32_t rejected; /* nobody has taken them over yet: none of the lane runs */
+    uint32_t early;    /* parked until they are due, and only then in the lane */
     uint32_t key_size;
+    bool is_swept; /* in kur__lanes_sweep */
     unsigned char key[];
 } kur__lane;
 
@@ -35,10 +38,16 @@ typedef struct kur__lanes {
     uint64_t seed; /* of the hash, so that nobody outside can choose keys that collide */
 } kur__lanes;
 
-/* Whether nothing of it is on its way. */
-static inline bool kur__lane_is_idle(const kur__lane *lane)
+/* Whether nothing of it is on its way: who comes is the next. */
+static inline bool kur__lane_is_free(const kur__lane *lane)
 {
     return lane->current == NULL && lane->rejected == 0;
+}
+
+/* Whether nothing needs it. */
+static inline bool kur__lane_is_idle(const kur__lane *lane)
+{
+    return kur__lane_is_free(lane) && lane->early == 0;
 }
 
 /* Of a key's bytes. Whoever does not know the seed cannot choose keys that collide. */

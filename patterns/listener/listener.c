@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "listener/shell.h"
+#include "listener/topics.h"
 
 enum {
     AHEAD_SHARE = 16,
@@ -87,6 +88,11 @@ static kur_status set_up(kur_listener *listener, kur_error *error)
     decisions->exactly_once = options->guarantee == KUR_EXACTLY_ONCE;
     if (decisions->exactly_once && options->hold_records < 2 * decisions->commit_records)
         decisions->commit_records = options->hold_records / 2 + 1; /* what settles is held until it is committed */
+    decisions->has_dead_letters = listener->tiers != NULL && listener->tiers->has_dead_letters;
+    if (listener->tiers != NULL) {
+        decisions->window_records = (size_t)listener->tiers->options.window_records;
+        decisions->window_bytes = listener->tiers->options.window_kbytes * INT64_C(1024);
+    }
     decisions->effect_delay_us = 100 * 1000;
     decisions->effect_delay_max_us = 10 * INT64_C(1000000);
     kur_uuid seed;
@@ -144,11 +150,12 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *g
     pthread_mutex_init(&listener->idle_lock, NULL);
     pthread_cond_init(&listener->idle, NULL);
     kur_condition_init(&listener->changed);
-    kur_status status = kur__listener_take_policy(&listener->decisions, options.retry, error);
+    kur_status status = kur__listener_take_policy(listener, options.retry, error);
     if (status == KUR_OK)
         status = copy_texts(listener, &options, error);
     if (status == KUR_OK)
-        status = kur__tiers_new(listener, &options, false, false, error);
+        status = kur__tiers_new(listener, &options, listener->decisions.mode != KUR_RETRY_IN_PLACE || options.allow_due,
+                                listener->decisions.keep_order, error);
     if (status == KUR_OK)
         status = set_up(listener, error);
     if (status == KUR_OK)
@@ -319,6 +326,13 @@ void kur_listener_request_stop(kur_listener *listener)
     errno = saved;
 }
 
+static void free_list(char **texts)
+{
+    for (size_t i = 0; texts != NULL && texts[i] != NULL; i++)
+        kur_free(texts[i]);
+    kur_free(texts);
+}
+
 void kur_listener_free(kur_listener *listener)
 {
     if (listener == NULL)
@@ -357,10 +371,10 @@ void kur_listener_free(kur_listener *listener)
     for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
         if (descriptors[i] >= 0)
             close(descriptors[i]);
-    for (size_t i = 0; listener->topics != NULL && listener->topics[i] != NULL; i++)
-        kur_free(listener->topics[i]);
+    free_list(listener->topics);
+    free_list(listener->fatal);
+    free_list(listener->retriable);
     kur__tiers_free(listener);
-    kur_free(listener->topics);
     kur_free(listener->group);
     kur_free(listener->pattern);
     kur_free(listener->exclude);

@@ -104,6 +104,10 @@ void kur__work_release(kur__machine *machine, kur__work *work)
     source->held_bytes -= work->bytes;
     machine->held--;
     machine->held_bytes -= work->bytes;
+    if (source->tier != KUR_TIER_MAIN) {
+        machine->window_held--;
+        machine->window_held_bytes -= work->bytes;
+    }
     kur__queue_push(&machine->released, work);
 }
 
@@ -121,6 +125,42 @@ static void link_work(kur__machine *machine, kur__source *source, kur__work *wor
     source->held_bytes += work->bytes;
     machine->held++;
     machine->held_bytes += work->bytes;
+    if (source->tier != KUR_TIER_MAIN) {
+        machine->window_held++;
+        machine->window_held_bytes += work->bytes;
+    }
+}
+
+static kur_tier tier_for(const kur__machine *machine, int64_t delay_us)
+{
+    return machine->options.keep_order ? KUR_TIER_ORDERED : kur_retry_tier_for(delay_us);
+}
+
+/* Where a record begins that was just admitted. */
+static void begin(kur__machine *machine, kur__work *work, bool is_over, int64_t now_us)
+{
+    bool is_early = work->due_us > now_us, is_main = work->source->tier == KUR_TIER_MAIN;
+    if (!is_over && (!is_early || !is_main)) {
+        if (is_early)
+            kur__lane_wait_outside(machine, work);
+        else
+            kur__lane_enter(machine, work, now_us);
+        return;
+    }
+    work->is_early = work->lane != NULL; /* it only looks in */
+    if (work->lane != NULL)
+        work->lane->early++;
+    work->is_unrun = true;
+    work->then_us = work->due_us;
+    if (!is_over)
+        work->to = (uint8_t)tier_for(machine, work->due_us - now_us);
+    if (!is_over || machine->options.exactly_once) {
+        kur__settle(machine, work, machine->options.exactly_once ? KUR__EFFECT_TRANSACTION : KUR__EFFECT_FORWARD,
+                    now_us);
+        return;
+    }
+    kur__lane_leave(machine, work, now_us);
+    kur__finish(machine, work);
 }
 
 kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, const kur__polled *polled, int64_t now_us)
@@ -150,10 +190,14 @@ kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, co
                         .lane = lane,
                         .offset = polled->offset,
                         .due_us = polled->due_us,
+                        .first_us = polled->first_us,
+                        .attempts = polled->attempts,
                         .item = polled->item,
                         .bytes = polled->bytes};
     link_work(machine, source, work);
-    kur__lane_enter(machine, work, now_us);
+    if (source->tier != KUR_TIER_MAIN)
+        kur__window_read(source, polled->written_us);
+    begin(machine, work, polled->is_over, now_us);
     kur__flow_update(machine, source);
     return KUR__ADMITTED;
 }
@@ -174,6 +218,8 @@ void kur__wake_parked(kur__machine *machine, int64_t now_us)
         kur__unpark(machine, work);
         if (work->state == KUR__SETTLING)
             queue_effect(machine, work);
+        else if (work->is_early)
+            kur__lane_come_in(machine, work, now_us);
         else
             kur__make_ready(machine, work);
     }
@@ -210,7 +256,7 @@ void kur__finish(kur__machine *machine, kur__work *work)
         kur__flow_update_sum(machine);
 }
 
-static void settle(kur__machine *machine, kur__work *work, kur__effect effect, int64_t now_us)
+void kur__settle(kur__machine *machine, kur__work *work, kur__effect effect, int64_t now_us)
 {
     kur__lane *lane = effect == KUR__EFFECT_REJECT ? work->lane : NULL;
     if (lane != NULL)
@@ -241,6 +287,19 @@ static bool may_retry(kur__machine *machine, kur__work *work, const kur__verdict
     return options->timeout_us == 0 || *due_us - work->first_us <= options->timeout_us;
 }
 
+static bool goes_by_topic(const kur__machine *machine, const kur__work *work)
+{
+    const kur__machine_options *options = &machine->options;
+    return options->mode == KUR_RETRY_BY_TOPIC ||
+           (options->mode == KUR_RETRY_IN_PLACE_THEN_BY_TOPIC && work->attempts >= options->in_place_attempts);
+}
+
+/* By that effect, or with all else that there is to say in a transaction. */
+static void settle_as(kur__machine *machine, kur__work *work, kur__effect effect, int64_t now_us)
+{
+    kur__settle(machine, work, machine->options.exactly_once ? KUR__EFFECT_TRANSACTION : effect, now_us);
+}
+
 kur__consequence kur__conclude(kur__machine *machine, kur__work *work, int64_t now_us)
 {
     int64_t due_us;
@@ -261,21 +320,32 @@ kur__consequence kur__conclude(kur__machine *machine, kur__work *work, int64_t n
         return KUR__FINISHED;
     }
     if (verdict->outcome == KUR_DONE) {
-        settle(machine, work, machine->options.exactly_once ? KUR__EFFECT_TRANSACTION : KUR__EFFECT_EMIT, now_us);
+        settle_as(machine, work, KUR__EFFECT_EMIT, now_us);
         return KUR__SETTLES;
     }
     if (verdict->outcome != KUR_REJECT && may_retry(machine, work, verdict, now_us, &due_us)) {
         work->due_us = due_us;
+        if (goes_by_topic(machine, work)) {
+            work->then_us = due_us;
+            work->to = (uint8_t)tier_for(machine, due_us - now_us);
+            settle_as(machine, work, KUR__EFFECT_FORWARD, now_us);
+            return KUR__FORWARDS;
+        }
         work->is_alone = !verdict->has_delay;
         return KUR__RETRIED;
     }
-    settle(machine, work, KUR__EFFECT_REJECT, now_us);
+    work->to = machine->options.has_dead_letters ? KUR_TIER_DEAD : KUR_TIER_MAIN;
+    if (work->to == KUR_TIER_DEAD)
+        settle_as(machine, work, KUR__EFFECT_FORWARD, now_us);
+    else
+        kur__settle(machine, work, KUR__EFFECT_REJECT, now_us);
     return KUR__REJECTS;
 }
 
 kur__work *kur__machine_next_effect(kur__machine *machine, int64_t now_us)
 {
     kur__wake_parked(machine, now_us);
+    kur__window_turn(machine, now_us);
     for (;;) {
         kur__work *work = kur__queue_pop(&machine->effects);
         if (work == NULL)

@@ -12,6 +12,8 @@
  *                            │  parked ┘ └──────────┘ retry: parked in its lane until due
  *                            └─ behind its lane
  *
+ * A record of a retry topic is parked from its admission until it is due, and enters its lane only then.
+ *
  * Exactly-once, what has its outcome settles by a transaction, which stands in for commits and emits: see there.
  *
  * A source is one partition for one epoch: from its assignment (or a seek, or a reset) to its end.
@@ -27,6 +29,7 @@
 #include <kurier/error.h>
 #include <kurier/listener.h>
 #include <kurier/outcome.h>
+#include <kurier/retry.h>
 #include <stdatomic.h>
 
 #include "listener/lane.h"
@@ -44,7 +47,8 @@ typedef enum kur__work_state {
 typedef enum kur__effect {
     KUR__EFFECT_NONE = 0,
     KUR__EFFECT_EMIT,       /* what the handler has emitted */
-    KUR__EFFECT_REJECT,     /* the record goes where rejected ones go */
+    KUR__EFFECT_REJECT,     /* somebody takes the record over; until then nothing of its lane runs */
+    KUR__EFFECT_FORWARD,    /* the record goes to a retry topic or to the dead letters: `to` */
     KUR__EFFECT_TRANSACTION /* a transaction that takes its outcome in */
 } kur__effect;
 
@@ -67,7 +71,8 @@ typedef struct kur__work {
     kur__lane *lane; /* NULL: it keeps no order */
     int64_t offset;
     int64_t due_us;   /* of a parked one */
-    int64_t first_us; /* when it failed first; 0: not yet */
+    int64_t then_us;  /* of one that is forwarded: when it is due there */
+    int64_t first_us; /* what the policy's time-out counts from; 0: nothing yet */
     void *item;       /* the shell's record */
     uint32_t bytes;
     uint32_t place;   /* among the parked, plus one; 0: it is not there */
@@ -76,6 +81,9 @@ typedef struct kur__work {
     uint8_t state;
     uint8_t effect;
     uint8_t consequence; /* a kur__consequence: of what was said last */
+    uint8_t to;          /* a kur_tier: where it is forwarded to; KUR_TIER_MAIN: nowhere */
+    bool is_early;       /* parked, and not in its lane yet */
+    bool is_unrun;       /* forwarded without having been run: that was no attempt */
     bool issued;         /* its effect is in the shell's hands */
     bool is_alone;       /* it has failed: a batch of its own */
     bool is_left_out;    /* the shell's: this transaction cannot be committed because of it */
@@ -102,7 +110,8 @@ typedef enum kur__source_state {
 typedef struct kur__partition {
     struct kur__partition *next; /* in its bucket */
     struct kur__source *source;  /* the one that is not dead, or NULL */
-    size_t references;           /* sources, also dead ones, and lanes */
+    struct kur__partition *home; /* whose lanes it has: of a retry topic the main one's; else NULL */
+    size_t references;           /* sources, also dead ones, lanes, and partitions whose home it is */
     uint64_t hash;
     int32_t number;
     char topic[];
@@ -134,6 +143,10 @@ typedef struct kur__source {
     int in_commit;  /* answers awaited */
     bool has_turn;
     bool is_full; /* nothing more of it is taken in */
+    kur_tier tier;
+    bool is_wanted;       /* of a retry topic: it is full, and more waits unread */
+    int64_t pass_us;      /* window.c: since when what waits is looked through; 0: it is not */
+    int64_t next_pass_us; /* not before */
     /* The shell's, for the health that it tells. */
     int64_t seen_finished, moved_us; /* how much was finished at the last look, and when that had changed last */
     _Atomic kur__source_state state;
@@ -151,7 +164,13 @@ typedef struct kur__machine_options {
     int64_t delay_us, delay_max_us;
     double multiplier;
     double jitter;      /* 0 to 1, the share of a delay that is drawn */
-    int64_t timeout_us; /* since a record first failed; 0: none */
+    int64_t timeout_us; /* since a record first failed, or since what it came with; 0: none */
+    kur_retry_mode mode;
+    int32_t in_place_attempts; /* with KUR_RETRY_IN_PLACE_THEN_BY_TOPIC */
+    bool keep_order;           /* one ordered retry topic */
+    bool has_dead_letters;     /* rejected records are forwarded there */
+    size_t window_records;     /* of retry topics held at most, together */
+    int64_t window_bytes;
     int64_t effect_delay_us, effect_delay_max_us;
     bool exactly_once; /* transactions in the place of commits, by the interval and the number of those */
     uint64_t seed;
@@ -164,7 +183,8 @@ typedef struct kur__machine {
     size_t partition_capacity, partition_count;
     kur__source *newest, *oldest; /* sources */
     size_t sources;               /* not dead */
-    size_t share;                 /* that each of them may hold: records */
+    size_t main_sources;          /* of these, not of retry topics */
+    size_t share;                 /* that each of those may hold: records */
     int64_t share_bytes;
     kur__source *first_turn, *last_turn;
     kur__work **parked; /* a heap by due time */
@@ -175,6 +195,11 @@ typedef struct kur__machine {
     struct kur__work_chunk *chunks;
     size_t held, running, settling;
     int64_t held_bytes;
+    size_t window_held; /* of that, records of retry topics */
+    int64_t window_held_bytes;
+    bool window_is_wanted; /* some source is */
+    int64_t window_wake_us, moves_at_us, moves_left;
+    int64_t moved; /* since the beginning */
     int64_t finished_since_commit;
     int64_t finished; /* since the beginning */
     int64_t next_commit_us, next_commit_again_us;
@@ -203,6 +228,8 @@ typedef struct kur__assignment {
     const char *text;    /* committed beside it, may be NULL */
     kur__ledger_log log; /* as it is now */
     int64_t generation;  /* of the group; -1: not known */
+    kur_tier tier;
+    const char *home; /* of a retry topic: the topic whose it is */
 } kur__assignment;
 
 /*
@@ -245,8 +272,12 @@ typedef struct kur__polled {
     int64_t offset;
     kur_bytes key; /* data NULL: none */
     uint32_t bytes;
-    int64_t due_us; /* 0: at once */
+    int64_t due_us; /* 0: at once. In a main topic: it goes to the retry topic for that time, unseen */
     void *item;
+    int32_t attempts;   /* that were made before */
+    int64_t first_us;   /* what the time-out counts from; 0: the first failure to come */
+    int64_t written_us; /* of a retry topic: when it was written there */
+    bool is_over;       /* nothing is to be done for it: finished at once */
 } kur__polled;
 
 /*
@@ -282,10 +313,11 @@ typedef enum kur__consequence {
     KUR__FINISHED = 1,
     KUR__RETRIED,
     KUR__SETTLES,
-    KUR__REJECTS, /* settles by KUR__EFFECT_REJECT */
-    KUR__STALE,   /* of an epoch that has ended: ignored */
-    KUR__HELD,    /* others of its lane are out: known when the last of them has returned */
-    KUR__AGAIN    /* ignored, for one before it in its lane comes again, or since it was not run */
+    KUR__REJECTS,  /* settles, rejected: by KUR__EFFECT_REJECT, or forwarded to the dead letters */
+    KUR__FORWARDS, /* settles by being forwarded to a retry topic */
+    KUR__STALE,    /* of an epoch that has ended: ignored */
+    KUR__HELD,     /* others of its lane are out: known when the last of them has returned */
+    KUR__AGAIN     /* ignored, for one before it in its lane comes again, or since it was not run */
 } kur__consequence;
 
 /*
@@ -349,10 +381,14 @@ bool kur__machine_begin_transaction(kur__machine *machine, int64_t now_us);
 void kur__machine_end_transaction(kur__machine *machine, bool is_committed, int64_t now_us);
 
 /* How many records may be admitted now of a source, or, NULL, of one that is not there yet. */
-size_t kur__machine_room(const kur__machine *machine, const kur__source *source);
+/* Of a retry topic, whoever asks and is told none says that more of it waits. */
+size_t kur__machine_room(kur__machine *machine, kur__source *source);
 
 /* Whether all together hold as much as they may: then there is room for nobody. */
 bool kur__machine_is_full(const kur__machine *machine);
+
+/* The clock of the world has jumped against this one: what waits for a time of the world's is due that much sooner. */
+void kur__machine_clock_jumped(kur__machine *machine, int64_t ahead_us);
 
 /* When something becomes due by itself; INT64_MAX: nothing does. */
 int64_t kur__machine_wake_us(const kur__machine *machine);
@@ -370,6 +406,9 @@ static inline bool kur__source_is_ours(const kur__source *source)
 
 /* Its outcome is durable. */
 void kur__finish(kur__machine *machine, kur__work *work);
+
+/* It has its outcome, whose effect has to become durable. */
+void kur__settle(kur__machine *machine, kur__work *work, kur__effect effect, int64_t now_us);
 
 /* It waits for the next transaction. */
 void kur__transaction_collect(kur__machine *machine, kur__work *work);
@@ -394,6 +433,14 @@ void kur__make_ready(kur__machine *machine, kur__work *work);
 bool kur__lane_find(kur__machine *machine, kur__source *source, kur_bytes key, kur__lane **lane);
 void kur__lane_enter(kur__machine *machine, kur__work *work, int64_t now_us);
 
+/* Parks a record until it is due, beside its lane. */
+void kur__lane_wait_outside(kur__machine *machine, kur__work *work);
+/* It is due, or goes elsewhere. */
+void kur__lane_come_in(kur__machine *machine, kur__work *work, int64_t now_us);
+
+/* Those of a source that wait in lanes leave them; others stay. */
+void kur__lanes_sweep(kur__source *source);
+
 /* A record leaves its lane, and when it was the last that was on its way there, the next one starts. */
 void kur__lane_leave(kur__machine *machine, kur__work *work, int64_t now_us);
 
@@ -407,11 +454,15 @@ void kur__work_release(kur__machine *machine, kur__work *work);
 void kur__turn_push(kur__machine *machine, kur__source *source);
 
 /* A partition by its name, made when it is not there (NULL: no memory) with a reference for the caller; given back. */
-kur__partition *kur__partition_get(kur__machine *machine, const char *topic, int32_t number);
+kur__partition *kur__partition_get(kur__machine *machine, const char *topic, int32_t number, const char *home);
 void kur__partition_put(kur__machine *machine, kur__partition *partition);
 void kur__partitions_done(kur__machine *machine);
 
 void kur__source_free_if_over(kur__machine *machine, kur__source *source);
+
+/* Of a retry topic: moves away what keeps others from being seen; and hears when a record that was read was written. */
+void kur__window_turn(kur__machine *machine, int64_t now_us);
+void kur__window_read(kur__source *source, int64_t written_us);
 
 /* Room for all that are held and one more, made when a record is admitted: parking itself cannot fail. */
 bool kur__park_reserve(kur__machine *machine);

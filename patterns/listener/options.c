@@ -4,15 +4,20 @@
  * What a listener is told, checked before anything is made of it: an error names the option.
  */
 #include <kurier/sys/error.h>
+#include <kurier/sys/memory.h>
 #include <kurier/sys/options.h>
 #include <kurier/sys/topic.h>
 #include <string.h>
 
 #include "listener/shell.h"
+#include "listener/topics.h"
 
 enum {
     CONCURRENCY_MAX = 10000,
-    BATCH_MAX = 10000
+    BATCH_MAX = 10000,
+    CAUSES_MAX = 256,
+    DELAY_MS = 1000,
+    DELAY_MAX_MS = 60000
 };
 
 static kur_status wrong(kur_error *error, const char *what)
@@ -22,7 +27,7 @@ static kur_status wrong(kur_error *error, const char *what)
 
 struct number {
     const char *name;
-    int value, least;
+    int64_t value, least;
 };
 
 static kur_status check_numbers(const struct number *numbers, size_t count, kur_error *error)
@@ -33,33 +38,106 @@ static kur_status check_numbers(const struct number *numbers, size_t count, kur_
     return KUR_OK;
 }
 
-kur_status kur__listener_take_policy(kur__machine_options *to, const kur_retry_policy *given, kur_error *error)
+/* ---- The policy ---- */
+
+static kur_status copy_causes(char ***to, const char *const *from, const char *name, kur_error *error)
 {
-    kur_retry_policy policy;
-    kur_status status = kur_options_take(&policy, sizeof policy, given, "kur_retry_policy", error);
+    size_t count = 0;
+    if (from == NULL)
+        return KUR_OK;
+    for (; from[count] != NULL; count++)
+        if (count == CAUSES_MAX || from[count][0] == '\0' || strlen(from[count]) >= KUR__CAUSE)
+            return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s[%zu]: 1 to 63 characters, and 256 at most",
+                                 name, count);
+    *to = kur_calloc(count + 1, sizeof **to);
+    for (size_t i = 0; i < count && *to != NULL; i++)
+        if (((*to)[i] = kur_strdup(from[i])) == NULL)
+            return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a listener");
+    return *to != NULL ? KUR_OK : kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a listener");
+}
+
+static bool is_in(char *const *causes, const char *cause)
+{
+    for (size_t i = 0; causes[i] != NULL; i++)
+        if (kur__cause_fits(causes[i], cause))
+            return true;
+    return false;
+}
+
+bool kur__listener_is_fatal(const kur_listener *listener, const char *cause)
+{
+    return (listener->fatal != NULL && is_in(listener->fatal, cause)) ||
+           (listener->retriable != NULL && !is_in(listener->retriable, cause));
+}
+
+static kur_status check_policy(const kur_retry_policy *policy, kur_error *error)
+{
+    const int64_t most_ms = KUR_RETRY_DAYS_MAX * INT64_C(86400000);
+    const struct number numbers[] = {{".retry.attempts", policy->attempts, KUR_NONE},
+                                     {".retry.delay_ms", policy->delay_ms, 0},
+                                     {".retry.delay_max_ms", policy->delay_max_ms, 0},
+                                     {".retry.timeout_ms", policy->timeout_ms, 0},
+                                     {".retry.in_place_attempts", policy->in_place_attempts, 0}};
+    kur_status status = check_numbers(numbers, sizeof numbers / sizeof *numbers, error);
     if (status != KUR_OK)
         return status;
-    const struct number numbers[] = {{".retry.attempts", policy.attempts, KUR_NONE},
-                                     {".retry.delay_ms", policy.delay_ms, 0},
-                                     {".retry.delay_max_ms", policy.delay_max_ms, 0},
-                                     {".retry.timeout_ms", policy.timeout_ms, 0}};
-    status = check_numbers(numbers, sizeof numbers / sizeof *numbers, error);
-    if (status != KUR_OK)
-        return status;
-    if (policy.multiplier != 0 && !(policy.multiplier >= 1 && policy.multiplier <= 1000))
+    if (policy->delay_ms > most_ms || policy->delay_max_ms > most_ms)
+        return wrong(error, ".retry.delay_ms or .delay_max_ms is above 30 days");
+    if (policy->timeout_ms > INT64_MAX / 1000000)
+        return wrong(error, ".retry.timeout_ms is absurd");
+    if (policy->attempts > KUR_RETRY_ATTEMPTS_MAX)
+        return wrong(error, ".retry.attempts is above 10,000: KUR_NONE is no end");
+    if (policy->multiplier != 0 && !(policy->multiplier >= 1 && policy->multiplier <= 1000))
         return wrong(error, ".retry.multiplier is not 1 to 1,000");
-    if (!(policy.jitter == KUR_NONE || (policy.jitter >= 0 && policy.jitter <= 1)))
+    if (!(policy->jitter == KUR_NONE || (policy->jitter >= 0 && policy->jitter <= 1)))
         return wrong(error, ".retry.jitter is not 0 to 1");
-    to->attempts = policy.attempts == 0 ? 5 : policy.attempts == KUR_NONE ? 0 : policy.attempts;
-    to->delay_us = (policy.delay_ms != 0 ? policy.delay_ms : 1000) * INT64_C(1000);
-    to->delay_max_us = (policy.delay_max_ms != 0 ? policy.delay_max_ms : 60000) * INT64_C(1000);
-    to->multiplier = policy.multiplier != 0 ? policy.multiplier : 2;
-    to->jitter = policy.jitter == KUR_NONE ? 0 : policy.jitter != 0 ? policy.jitter : 0.2;
-    to->timeout_us = policy.timeout_ms * INT64_C(1000);
-    if (to->delay_max_us < to->delay_us)
+    if (policy->mode != KUR_RETRY_IN_PLACE && policy->mode != KUR_RETRY_BY_TOPIC &&
+        policy->mode != KUR_RETRY_IN_PLACE_THEN_BY_TOPIC)
+        return wrong(error, ".retry.mode is not a kur_retry_mode");
+    if (policy->timeout_since != KUR_SINCE_FIRST_FAILURE && policy->timeout_since != KUR_SINCE_RECORD)
+        return wrong(error, ".retry.timeout_since is not a kur_retry_since");
+    if (policy->keep_order)
+        return kur_error_set(error, KUR_ERROR_UNSUPPORTED, ".retry.keep_order is not there yet");
+    if (policy->in_place_attempts != 0 && policy->mode != KUR_RETRY_IN_PLACE_THEN_BY_TOPIC)
+        return wrong(error, ".retry.in_place_attempts needs .mode = KUR_RETRY_IN_PLACE_THEN_BY_TOPIC");
+    if (policy->delay_max_ms != 0 && policy->delay_max_ms < (policy->delay_ms != 0 ? policy->delay_ms : DELAY_MS))
         return wrong(error, ".retry.delay_max_ms is below .delay_ms");
     return KUR_OK;
 }
+
+kur_status kur__listener_take_policy(kur_listener *listener, const kur_retry_policy *given, kur_error *error)
+{
+    kur_retry_policy policy;
+    kur__machine_options *to = &listener->decisions;
+    kur_status status = kur_options_take(&policy, sizeof policy, given, "kur_retry_policy", error);
+    if (status == KUR_OK)
+        status = check_policy(&policy, error);
+    if (status == KUR_OK && policy.mode != KUR_RETRY_IN_PLACE && listener->options.order == KUR_ORDER_BY_PARTITION)
+        status = wrong(error, ".retry.mode: KUR_ORDER_BY_PARTITION is kept in place alone");
+    if (status == KUR_OK && policy.mode != KUR_RETRY_IN_PLACE && listener->options.audience == KUR_BROADCAST)
+        status = wrong(error, ".retry.mode: KUR_BROADCAST has no group, whose retry topics these are");
+    if (status == KUR_OK)
+        status = copy_causes(&listener->fatal, policy.fatal, ".retry.fatal", error);
+    if (status == KUR_OK)
+        status = copy_causes(&listener->retriable, policy.retriable, ".retry.retriable", error);
+    if (status != KUR_OK)
+        return status;
+    int64_t delay_ms = policy.delay_ms != 0 ? policy.delay_ms : DELAY_MS;
+    int64_t most_ms = delay_ms > DELAY_MAX_MS ? delay_ms : DELAY_MAX_MS;
+    to->attempts = policy.attempts == 0 ? 5 : policy.attempts == KUR_NONE ? 0 : policy.attempts;
+    to->delay_us = delay_ms * 1000;
+    to->delay_max_us = (policy.delay_max_ms != 0 ? policy.delay_max_ms : most_ms) * 1000;
+    to->multiplier = policy.multiplier != 0 ? policy.multiplier : 2;
+    to->jitter = policy.jitter == KUR_NONE ? 0 : policy.jitter != 0 ? policy.jitter : 0.2;
+    to->timeout_us = policy.timeout_ms * 1000;
+    to->mode = policy.mode;
+    to->in_place_attempts = policy.in_place_attempts != 0 ? policy.in_place_attempts : 2;
+    to->keep_order = policy.keep_order;
+    listener->timeout_since = policy.timeout_since;
+    return KUR_OK;
+}
+
+/* ---- What else there is ---- */
 
 /* What is read. */
 static kur_status check_topics(const kur_listener_options *options, kur_error *error)

@@ -49,10 +49,11 @@ void kur__lane_put(kur__machine *machine, kur__lane *lane)
 static void go_on(kur__machine *machine, kur__lane *lane, int64_t now_us)
 {
     kur__work *next = lane->first;
-    if (!kur__lane_is_idle(lane))
+    if (!kur__lane_is_free(lane))
         return;
     if (next == NULL) {
-        kur__lane_put(machine, lane);
+        if (kur__lane_is_idle(lane))
+            kur__lane_put(machine, lane);
         return;
     }
     lane->first = next->next;
@@ -63,10 +64,14 @@ static void go_on(kur__machine *machine, kur__lane *lane, int64_t now_us)
 void kur__lane_leave(kur__machine *machine, kur__work *work, int64_t now_us)
 {
     kur__lane *lane = work->lane;
+    bool was_early = work->is_early;
     work->lane = NULL;
+    work->is_early = false;
     if (lane == NULL)
         return;
-    if (work->state == KUR__SETTLING) {
+    if (was_early) {
+        lane->early--;
+    } else if (work->state == KUR__SETTLING) {
         lane->rejected--;
     } else if (lane->taken > 1) {
         lane->taken--;
@@ -84,18 +89,19 @@ bool kur__lane_find(kur__machine *machine, kur__source *source, kur_bytes key, k
         return true;
     if (machine->options.order == KUR_ORDER_BY_PARTITION)
         key = kur_bytes_of("", 0);
-    *lane = kur__lanes_get(&machine->lanes, source->partition, key);
+    kur__partition *partition = source->partition->home != NULL ? source->partition->home : source->partition;
+    *lane = kur__lanes_get(&machine->lanes, partition, key);
     if (*lane == NULL)
         return false;
     if (kur__lane_is_idle(*lane))
-        source->partition->references++; /* a new lane */
+        partition->references++; /* a new lane */
     return true;
 }
 
 void kur__lane_enter(kur__machine *machine, kur__work *work, int64_t now_us)
 {
     kur__lane *lane = work->lane;
-    if (lane == NULL || kur__lane_is_idle(lane)) {
+    if (lane == NULL || kur__lane_is_free(lane)) {
         if (lane != NULL)
             lane->current = work;
         start(machine, work, now_us);
@@ -108,6 +114,49 @@ void kur__lane_enter(kur__machine *machine, kur__work *work, int64_t now_us)
     else
         lane->last->next = work;
     lane->last = work;
+}
+
+void kur__lane_wait_outside(kur__machine *machine, kur__work *work)
+{
+    work->state = KUR__PARKED;
+    work->is_early = true;
+    if (work->lane != NULL)
+        work->lane->early++;
+    kur__park(machine, work, work->due_us);
+}
+
+void kur__lane_come_in(kur__machine *machine, kur__work *work, int64_t now_us)
+{
+    work->is_early = false;
+    if (work->lane != NULL)
+        work->lane->early--;
+    kur__lane_enter(machine, work, now_us);
+}
+
+void kur__lanes_sweep(kur__source *source)
+{
+    for (const kur__work *work = source->oldest; work != NULL; work = work->newer) {
+        kur__lane *lane = work->lane;
+        if (lane == NULL || lane->is_swept)
+            continue;
+        kur__work *waiting = lane->first, *next;
+        lane->is_swept = true;
+        lane->first = lane->last = NULL;
+        for (; waiting != NULL; waiting = next) {
+            next = waiting->next;
+            if (waiting->source == source)
+                continue;
+            waiting->next = NULL;
+            if (lane->first == NULL)
+                lane->first = waiting;
+            else
+                lane->last->next = waiting;
+            lane->last = waiting;
+        }
+    }
+    for (const kur__work *work = source->oldest; work != NULL; work = work->newer)
+        if (work->lane != NULL)
+            work->lane->is_swept = false;
 }
 
 /* In front of those that wait in its lane. */
@@ -174,7 +223,8 @@ size_t kur__machine_take(kur__machine *machine, int64_t now_us, kur__work **work
 static kur__work *follower_of(const kur__work *work, int64_t now_us)
 {
     kur__work *next = work->lane != NULL && !work->is_alone ? work->lane->first : NULL;
-    return next != NULL && !next->is_alone && next->due_us <= now_us ? next : NULL;
+    bool may_go = next != NULL && !next->is_alone && next->due_us <= now_us && next->source->state == KUR__ACTIVE;
+    return may_go ? next : NULL;
 }
 
 kur__work *kur__machine_take_batch(kur__machine *machine, int64_t now_us, size_t most)

@@ -78,6 +78,17 @@ void kur__unpark(kur__machine *machine, kur__work *work)
         sift_down(machine, at, last);
 }
 
+void kur__machine_clock_jumped(kur__machine *machine, int64_t ahead_us)
+{
+    size_t count = machine->parked_count;
+    for (size_t i = 0; i < count; i++)
+        if (machine->parked[i]->is_early)
+            machine->parked[i]->due_us -= ahead_us;
+    machine->parked_count = 0;
+    for (size_t i = 0; i < count; i++) /* the first i places are a heap already */
+        sift_up(machine, machine->parked_count++, machine->parked[i]);
+}
+
 /* xorshift64*: for spreading delays, nothing more. */
 static double draw(kur__machine *machine)
 {

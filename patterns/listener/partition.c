@@ -69,12 +69,19 @@ static kur__partition *make(kur__machine *machine, uint64_t hash, const char *to
     return partition;
 }
 
-kur__partition *kur__partition_get(kur__machine *machine, const char *topic, int32_t number)
+kur__partition *kur__partition_get(kur__machine *machine, const char *topic, int32_t number, const char *home)
 {
     uint64_t hash = hash_of(machine, topic, number);
-    kur__partition *partition = find(machine, hash, topic, number);
-    if (partition == NULL)
+    kur__partition *partition = find(machine, hash, topic, number), *whose = NULL;
+    if (partition == NULL) {
+        if (home != NULL && (whose = kur__partition_get(machine, home, number, NULL)) == NULL)
+            return NULL;
         partition = make(machine, hash, topic, number);
+        if (partition != NULL)
+            partition->home = whose;
+        else if (whose != NULL)
+            kur__partition_put(machine, whose);
+    }
     if (partition != NULL)
         partition->references++;
     return partition;
@@ -89,6 +96,8 @@ void kur__partition_put(kur__machine *machine, kur__partition *partition)
         at = &(*at)->next;
     *at = partition->next;
     machine->partition_count--;
+    if (partition->home != NULL)
+        kur__partition_put(machine, partition->home);
     kur_free(partition);
 }
 

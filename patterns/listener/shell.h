@@ -41,8 +41,19 @@ struct kur__emit {
     bool is_acknowledged;
 };
 
+/* A record on its way to another topic. */
+struct kur__forward {
+    kur_listener *listener;
+    kur__work *work;
+    const char *topic; /* NULL: there is none */
+    uint8_t stage;     /* how often it was found too large */
+    bool takes_any_partition;
+    bool is_acknowledged;
+};
+
 /* What of a work is rarely needed. */
 struct kur__extra {
+    struct kur__forward forward;
     struct kur__emit *emits, *last_emit;
     int emit_count;
     int pending;
@@ -136,6 +147,8 @@ struct kur_listener {
     char **topics;
     struct kur__tiers *tiers; /* retry topics and dead letters; NULL: they are not in use */
     kur__machine_options decisions;
+    kur_retry_since timeout_since;
+    char **fatal, **retriable; /* causes; NULL: no such list */
     struct kur__handler handlers[KUR__HANDLERS];
     int handler_count;
     struct kur__record_handler on_record, on_tombstone;
@@ -152,15 +165,16 @@ struct kur_listener {
     size_t polled_capacity, polled_count, polled_next; /* those that no memory was there for wait here */
     const char *seen_topic;                            /* librdkafka's name of the last record's topic */
     int32_t seen_partition;
-    kur__source *seen_source; /* forgotten at each change of sources */
-    _Atomic uint64_t depth;   /* how much is handed over ahead; workers read it */
-    bool was_filled;          /* the ring, in the last round */
-    int batches;              /* handed over, and not come back */
-    int64_t fill_by_us;       /* the next batch waits until then to become full; 0: none does */
-    int poll_ms;              /* never longer without a poll */
-    int64_t polled_us;        /* when it was polled last */
+    kur__source *seen_source;      /* forgotten at each change of sources */
+    _Atomic uint64_t depth;        /* how much is handed over ahead; workers read it */
+    bool was_filled;               /* the ring, in the last round */
+    int batches;                   /* handed over, and not come back */
+    int64_t fill_by_us;            /* the next batch waits until then to become full; 0: none does */
+    int poll_ms;                   /* never longer without a poll */
+    int64_t polled_us;             /* when it was polled last */
+    _Atomic int64_t wall_ahead_us; /* of the monotonic clock, when that was looked at last */
     int64_t next_error_us;
-    int64_t next_emit_warning_us;
+    int64_t next_emit_warning_us, next_forward_warning_us, next_header_warning_us;
     bool is_paused; /* by the user */
     bool is_leaving, is_closing;
     bool has_away;               /* sources that may come back */
@@ -169,6 +183,8 @@ struct kur_listener {
     struct kur__goal *goals;     /* not reached yet */
     bool are_goals_known;        /* none is added any more */
     kur__queue rejected;         /* settling works that wait for room in the ring */
+    kur__work *alone;            /* waits until nothing is on its way to be sent by itself */
+    bool is_alone_out;
 
     struct kur__ring ring;
     _Alignas(64) _Atomic(kur__work *) mailbox;
@@ -202,6 +218,7 @@ struct kur_listener {
     _Atomic int64_t unclaimed; /* records of batches that no worker has claimed */
     _Atomic int64_t handled, finished, retried, rejected_count, unknown, gaps, stale, untold;
     _Atomic int64_t rebalances, lost;
+    _Atomic int64_t forwarded[KUR_TIER_DEAD + 1], forward_failures, foreign;
     _Atomic int64_t held, held_bytes, assigned, running;
     _Atomic int64_t stalled_since_us; /* the partition that has been so for longest; 0: none */
     int64_t next_look_us;             /* of the control thread */
@@ -274,14 +291,35 @@ int64_t kur__tickets_oldest_us(const kur_listener *listener);
 
 /* ---- effect.c ---- */
 
-/* Begins an effect that the machine asks for. */
-void kur__effect_begin(kur_listener *listener, kur__work *work, int64_t now_us);
+/* Begins the effects that the machine asks for. */
+void kur__effects_begin(kur_listener *listener, int64_t now_us);
 /* All of it has been tried: durable, or again later. */
 void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us);
 
 /* Sends an event that was emitted; `callback` gets it as its `user`. */
 kur_status kur__emit_send(kur_producer *producer, struct kur__emit *emit, const kur_event_view *parent,
                           kur_result_callback *callback, kur_error *error);
+
+/* The listener's own producer, made when it is needed first. */
+kur_status kur__effect_producer(kur_listener *listener, kur_error *error);
+
+/* ---- forward.c ---- */
+
+/* Forwards a record to work->to. */
+void kur__forward_begin(kur_listener *listener, kur__work *work, int64_t now_us);
+/* Finds out where a record goes, on the control thread; NULL: no memory. */
+struct kur__forward *kur__forward_prepare(kur_listener *listener, kur__work *work);
+/* Sends it by a given producer; `callback` gets work->extra's forward as its `user`. */
+kur_status kur__forward_send(kur_listener *listener, kur_producer *producer, const kur__work *work,
+                             kur_result_callback *callback, kur_arena *arena, kur_error *error);
+/* What a failure means for the next time. */
+void kur__forward_judge(kur_listener *listener, kur__work *work, const kur_error *error);
+/* Whether nothing else may be on its way with it. */
+bool kur__forward_goes_alone(const kur__work *work);
+/* What a record that was polled says of itself. One of a retry topic is made as it was first, as `polled->item`, which
+ * is then the caller's too. False: no memory. */
+bool kur__forward_take(kur_listener *listener, const kur__source *source, const kur_record *record,
+                       kur__polled *polled);
 
 /* ---- exactly_once.c ---- */
 
@@ -371,7 +409,9 @@ void kur__requests_free(struct kur__request *request);
 
 /* Refuses what makes no sense by its name, and puts the defaults in. */
 kur_status kur__listener_options_check(kur_listener_options *options, kur_error *error);
-kur_status kur__listener_take_policy(kur__machine_options *to, const kur_retry_policy *given, kur_error *error);
+kur_status kur__listener_take_policy(kur_listener *listener, const kur_retry_policy *given, kur_error *error);
+/* Whether the policy says that a cause is never tried again. */
+bool kur__listener_is_fatal(const kur_listener *listener, const char *cause);
 
 /* ---- topics.c ---- */
 

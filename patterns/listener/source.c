@@ -66,6 +66,7 @@ static kur__source *source_new(kur__machine *machine, kur__partition *partition,
     source->partition = partition;
     source->log = assignment->log;
     source->generation = assignment->generation;
+    source->tier = assignment->tier;
     source->committed = source->commit_sent = assignment->is_committed ? assignment->start : -1;
     source->is_dirty = !assignment->is_committed;
     atomic_init(&source->state, KUR__ACTIVE);
@@ -99,7 +100,7 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
                                int64_t *position, int64_t now_us, kur_error *warning, kur_error *error)
 {
     warning->code = KUR_OK;
-    kur__partition *partition = kur__partition_get(machine, assignment->topic, assignment->partition);
+    kur__partition *partition = kur__partition_get(machine, assignment->topic, assignment->partition, assignment->home);
     if (partition == NULL)
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a partition");
     kur__source *source = partition->source;
@@ -116,6 +117,7 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
             kur__machine_drop(machine, partition->source);
         partition->source = source;
         machine->sources++;
+        machine->main_sources += source->tier == KUR_TIER_MAIN;
         kur__flow_share(machine);
         kur__ledger_read(&source->ledger, assignment->start, &source->log, assignment->text, warning);
         source->finished_to = kur__ledger_end(&source->ledger);
@@ -163,12 +165,10 @@ void kur__machine_leave(kur__machine *machine, kur__source *source)
     source->to_commit = false;
 }
 
-/* What of a source is not in somebody's hands. Lanes that are taken stay so; what waits in them is of this source. */
+/* What of a source is not in somebody's hands. Lanes that are taken stay so. */
 static void clear(kur__machine *machine, kur__source *source)
 {
-    for (kur__work *work = source->oldest; work != NULL; work = work->newer)
-        if (work->lane != NULL)
-            work->lane->first = NULL;
+    kur__lanes_sweep(source);
     for (kur__work *work = source->oldest, *next; work != NULL; work = next) {
         next = work->newer;
         if (work->state == KUR__RUNNING || work->issued)
@@ -196,6 +196,7 @@ void kur__machine_drop(kur__machine *machine, kur__source *source)
     clear(machine, source);
     source->partition->source = NULL;
     machine->sources--;
+    machine->main_sources -= source->tier == KUR_TIER_MAIN;
     kur__flow_share(machine);
     kur__source_free_if_over(machine, source);
     kur__flow_update_all(machine);

@@ -45,6 +45,7 @@ typedef struct kur__envelope {
     kur_bytes value; /* the data in binary mode, the whole event in structured mode */
     char id[KUR_UUID_TEXT_SIZE];
     char time[KUR_TIME_TEXT_SIZE];
+    char due[KUR_TIME_TEXT_SIZE];
 } kur__envelope;
 
 /*

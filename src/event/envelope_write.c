@@ -72,7 +72,7 @@ static kur_status check_headers(const kur_publish_options *options, kur_error *e
 /* What goes into the event, after defaults and the parent. */
 struct attributes {
     const char *id, *source, *type, *time, *subject, *data_schema, *correlation_id, *causation_id;
-    const char *content_type, *traceparent, *tracestate, *baggage;
+    const char *content_type, *traceparent, *tracestate, *baggage, *due;
 };
 
 static kur_status take_trace(struct attributes *a, const kur_publish_options *options, kur_error *error)
@@ -130,6 +130,9 @@ static kur_status take_attributes(struct attributes *a, kur__envelope *envelope,
         a->correlation_id = parent->correlation_id != NULL ? parent->correlation_id : parent->id;
     if (a->correlation_id == NULL)
         a->correlation_id = a->id;
+    if (options->due_us != 0 && kur_time_format(options->due_us, envelope->due) == 0)
+        return wrong(error, ".due_us", "is outside the years 0001 to 9999");
+    a->due = options->due_us != 0 ? envelope->due : NULL;
     if (kur_time_format(options->time_us != 0 ? options->time_us : kur_clock_now_us(), envelope->time) == 0)
         return wrong(error, ".time_us", "is outside the years 0001 to 9999");
     a->time = envelope->time;
@@ -274,5 +277,6 @@ kur_status kur__envelope_write(kur__envelope *envelope, const char *event_type, 
     add(envelope, "traceparent", a.traceparent);
     add(envelope, "tracestate", a.tracestate);
     add(envelope, "baggage", a.baggage);
+    add(envelope, KUR_DUE_HEADER, a.due);
     return status;
 }

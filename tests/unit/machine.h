@@ -29,6 +29,8 @@ static const kur__machine_options usual = {.order = KUR_ORDER_BY_KEY,
                                            .multiplier = 2,
                                            .effect_delay_us = 10 * MS,
                                            .effect_delay_max_us = 40 * MS,
+                                           .window_records = 1000,
+                                           .window_bytes = 1000000,
                                            .seed = 7};
 static const kur__verdict done = {.outcome = KUR_DONE};
 static const kur__verdict done_with_emits = {.outcome = KUR_DONE, .has_emits = true};
@@ -86,6 +88,19 @@ static inline kur__source *assign(int32_t partition)
     return assign_at(partition, 1, 0, NULL, &position);
 }
 
+/* A partition of a retry topic of "t". */
+static inline kur__source *assign_retry(int32_t partition, kur_tier tier)
+{
+    static const char *const topics[] = {"t", "t.g.short", "t.g.medium", "t.g.long", "t.g.ordered"};
+    kur__assignment assignment = {
+        .topic = topics[tier], .partition = partition, .generation = 1, .tier = tier, .home = "t"};
+    kur_error warning = {0}, error = {0};
+    kur__source *source = NULL;
+    int64_t position;
+    ck_ok(kur__machine_assign(&machine, &assignment, &source, &position, now_us, &warning, &error), error);
+    return source;
+}
+
 static inline kur__admission admit_due(kur__source *source, int64_t offset, const char *key, int64_t due_us)
 {
     kur__polled polled = {.offset = offset,
@@ -125,7 +140,7 @@ static inline void finish(int64_t offset)
     ck_assert_int_eq(say(take_offset(offset), &done), KUR__FINISHED);
 }
 
-static inline void expect_full(const kur__source *source, bool is_full)
+static inline void expect_full(kur__source *source, bool is_full)
 {
     ck_assert_int_eq(source->is_full, is_full);
     ck_assert_int_eq(kur__machine_room(&machine, source) == 0, is_full);

@@ -1,0 +1,331 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: records on their way to a retry topic or to the dead letters, and back.
+ *
+ * A record is forwarded as it is, key, value and headers byte for byte, with headers of ours that say what has happened
+ * to it. It carries the time of the forward, for retention would take one with the old time away at once; its first
+ * time travels in a header. When it comes from a retry topic it is made as it was: topic, partition, offset and
+ * timestamp are those that its headers name, and so handlers, and who forwards it again, see the record that it was
+ * first. What stands in the headers is believed on a retry topic of this group alone.
+ *
+ * A record that is refused as too large is judged by itself: librdkafka says the same of all that were in a batch with
+ * it. So it is sent again alone; then without what can be left out; then, when it was to be tried again, to the dead
+ * letters; and there in the end as a stub that tells where it is to be found.
+ */
+#include <kurier/sys/clock.h>
+#include <kurier/sys/log.h>
+#include <kurier/sys/record.h>
+#include <string.h>
+
+#include "listener/crash.h"
+#include "listener/shell.h"
+#include "listener/topics.h"
+
+enum {
+    WARN_US = 10 * 1000 * 1000,
+    TRIMMED_BYTES = 4096, /* of headers, when a record is too large */
+    STUB_KEY_BYTES = 4096
+};
+
+/* How much of a record is sent, from one refusal as too large to the next. */
+enum {
+    WHOLE = 0,
+    ALONE,
+    TRIMMED,
+    STUB
+};
+
+/* ---- What is told of a record ---- */
+
+/* What its headers say, if they may be believed; else what it is itself. */
+static kur_status read_history(const kur_listener *listener, const kur__work *work, int64_t wall_us, kur_arena *arena,
+                               kur_retry_view *view, kur_error *error)
+{
+    const kur_record *record = work->item;
+    *view = KUR_RETRY_VIEW();
+    if (work->source->tier != KUR_TIER_MAIN) {
+        kur_status status = kur_retry_read(record, listener->tiers->options.headers, wall_us, arena, view, error);
+        if (status != KUR_OK)
+            return status;
+    }
+    view->topic = kur_record_topic(record);
+    view->partition = kur_record_partition(record);
+    view->offset = kur_record_offset(record);
+    view->timestamp_us = kur_record_timestamp_us(record);
+    view->group = listener->group;
+    return KUR_OK;
+}
+
+/* The attempt that has failed, behind those that are told already. */
+static kur_status add_attempt(const kur__work *work, int64_t wall_us, kur_arena *arena, kur_retry_view *view,
+                              kur_error *error)
+{
+    const struct kur__extra *extra = work->extra;
+    const kur_attempt_view **attempts = kur_arena_alloc(arena, (view->attempt_count + 1) * sizeof(*attempts));
+    kur_attempt_view *last = kur_arena_alloc(arena, sizeof *last);
+    if (attempts == NULL || last == NULL)
+        return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: the history of a record");
+    if (view->attempt_count > 0)
+        memcpy(attempts, view->attempts, view->attempt_count * sizeof(*attempts));
+    view->cause = extra != NULL ? extra->cause : "";
+    view->message = extra != NULL ? extra->reason : "";
+    *last = (kur_attempt_view){.size = sizeof *last, .attempt = work->attempts, .at_us = wall_us, .cause = view->cause};
+    attempts[view->attempt_count++] = last;
+    view->attempts = attempts;
+    view->failed_us = wall_us;
+    if (view->first_failed_us == 0)
+        view->first_failed_us = wall_us;
+    return KUR_OK;
+}
+
+static kur_status describe(const kur_listener *listener, const kur__work *work, kur_tier tier, kur_arena *arena,
+                           kur_retry_view *view, kur_error *error)
+{
+    int64_t wall_us = kur_clock_now_us();
+    kur_status status = read_history(listener, work, wall_us, arena, view, error);
+    bool is_moved = work->is_unrun && work->source->tier != KUR_TIER_MAIN;
+    if (status == KUR_OK && !work->is_unrun)
+        status = add_attempt(work, wall_us, arena, view, error);
+    view->attempt = tier == KUR_TIER_DEAD ? work->attempts : work->attempts + 1;
+    if (tier == KUR_TIER_DEAD)
+        view->due_us = 0;
+    else if (!is_moved) /* one that is moved keeps its time to the microsecond */
+        view->due_us = work->then_us + listener->wall_ahead_us + 1;
+    return status;
+}
+
+/* ---- Out ---- */
+
+struct kur__forward *kur__forward_prepare(kur_listener *listener, kur__work *work)
+{
+    const kur__partition *partition = work->source->partition;
+    struct kur__extra *extra = kur__extra_of(work);
+    if (extra == NULL)
+        return NULL;
+    extra->forward.listener = listener;
+    extra->forward.work = work;
+    extra->forward.is_acknowledged = false;
+    extra->forward.topic =
+        kur__topics_name(listener, partition->home != NULL ? partition->home->topic : partition->topic,
+                         (kur_tier)work->to, extra->cause);
+    return &extra->forward;
+}
+
+kur_status kur__forward_send(kur_listener *listener, kur_producer *producer, const kur__work *work,
+                             kur_result_callback *callback, kur_arena *arena, kur_error *error)
+{
+    struct kur__forward *forward = &((struct kur__extra *)work->extra)->forward;
+    const kur_record *record = work->item;
+    kur_tier tier = (kur_tier)work->to;
+    kur_retry_view view;
+    kur_message message = KUR_MESSAGE(.key = kur_record_key(record), .value = kur_record_value(record),
+                                      .tombstone = kur_record_value(record).data == NULL, .on_result = callback,
+                                      .user = forward, .verbatim = true);
+    kur_status status = describe(listener, work, tier, arena, &view, error);
+    message.topic = forward->topic;
+    if (status == KUR_OK && message.topic == NULL)
+        status = kur_error_set(error, KUR_ERROR_UNKNOWN_TOPIC, "there is no topic yet for what failed");
+    if (forward->stage == STUB) {
+        view.is_stub = true;
+        message.tombstone = false;
+        message.value = kur_bytes_of("", 0);
+        if (message.key.size > STUB_KEY_BYTES)
+            message.key = kur_bytes_of(NULL, 0);
+    }
+    size_t most = forward->stage >= TRIMMED ? TRIMMED_BYTES : 0;
+    if (status == KUR_OK)
+        status = kur_retry_write(record, listener->tiers->options.headers, tier, &view, most, arena, &message.headers,
+                                 &message.header_count, error);
+    if (!forward->takes_any_partition)
+        message.partition = KUR_PARTITION(work->source->partition->number);
+    if (status == KUR_OK)
+        status = kur_producer_send(producer, &message, error);
+    return status;
+}
+
+/* Whether it may go on at once, since it is sent another way. */
+void kur__forward_judge(kur_listener *listener, kur__work *work, const kur_error *error)
+{
+    struct kur__forward *forward = &((struct kur__extra *)work->extra)->forward;
+    if (error->code == KUR_ERROR_UNKNOWN_TOPIC || error->code == KUR_ERROR_INVALID_ARGUMENT)
+        forward->takes_any_partition = !forward->takes_any_partition; /* that number may not be there */
+    if (error->code == KUR_ERROR_TOO_LARGE && forward->stage < STUB) {
+        forward->stage++;
+        if (forward->stage == STUB && work->to != KUR_TIER_DEAD) {
+            work->to = KUR_TIER_DEAD;
+            forward->stage = ALONE;
+        }
+        if (forward->stage == STUB)
+            kur_client_log(listener->client, KUR_LOG_ERROR,
+                           "group %s: %s [%d] at offset %lld is too large for the dead letters: they tell where it is "
+                           "to be found, as long as it is there: %s",
+                           listener->group, kur_record_topic(work->item), (int)kur_record_partition(work->item),
+                           (long long)kur_record_offset(work->item), error->message);
+        return;
+    }
+    atomic_fetch_add_explicit(&listener->forward_failures, 1, memory_order_relaxed);
+    if (work->to == KUR_TIER_DEAD && listener->tiers->options.failure == KUR_DEAD_LETTER_STOP)
+        kur__listener_fail(listener, error);
+    int64_t now_us = kur_clock_monotonic_us();
+    if (now_us < listener->next_forward_warning_us)
+        return;
+    listener->next_forward_warning_us = now_us + WARN_US;
+    kur_client_log(
+        listener->client, KUR_LOG_WARNING,
+        "group %s: a record cannot be forwarded to the %s topic, is not finished, and will be sent again: %s",
+        listener->group, kur_tier_name((kur_tier)work->to), error->message);
+}
+
+static void on_result(const kur_result *result, void *user)
+{
+    struct kur__forward *forward = user;
+    kur__work *work = forward->work;
+    kur_listener *listener = forward->listener;
+    forward->is_acknowledged = result->status == KUR_DELIVERED;
+    if (!forward->is_acknowledged)
+        kur__forward_judge(listener, work, &result->error);
+    KUR__CRASH_POINT("forward-answered");
+    kur__mailbox_push(listener, work, true);
+}
+
+void kur__forward_begin(kur_listener *listener, kur__work *work, int64_t now_us)
+{
+    kur_error error = {0};
+    if (kur__forward_prepare(listener, work) == NULL) {
+        kur__machine_effect(&listener->machine, work, false, now_us);
+        return;
+    }
+    kur_status status = kur__effect_producer(listener, &error);
+    if (status == KUR_OK)
+        status = kur__forward_send(listener, listener->producer, work, on_result, listener->arena, &error);
+    kur_arena_reset(listener->arena);
+    KUR__CRASH_POINT("forwarded");
+    if (status == KUR_OK)
+        return;
+    kur__forward_judge(listener, work, &error);
+    if (error.fatal)
+        kur__listener_fail(listener, &error);
+    kur__effect_end(listener, work, now_us);
+}
+
+bool kur__forward_goes_alone(const kur__work *work)
+{
+    const struct kur__extra *extra = work->extra;
+    return work->to != KUR_TIER_MAIN && extra != NULL && extra->forward.stage >= ALONE;
+}
+
+/* ---- Back ---- */
+
+static void warn_of_header(kur_listener *listener, const kur_record *record, const char *what)
+{
+    int64_t now_us = kur_clock_monotonic_us();
+    if (now_us < listener->next_header_warning_us)
+        return;
+    listener->next_header_warning_us = now_us + WARN_US;
+    kur_client_log(listener->client, KUR_LOG_WARNING, "group %s: %s [%d] at offset %lld: %s", listener->group,
+                   kur_record_topic(record), (int)kur_record_partition(record), (long long)kur_record_offset(record),
+                   what);
+}
+
+/* The same with another place and time. */
+static kur_record *rebuild(kur_listener *listener, const kur_record *record, const kur_retry_view *view)
+{
+    size_t count = kur_record_header_count(record);
+    kur_header *headers = kur_arena_alloc(listener->arena, (count + 1) * sizeof *headers);
+    if (headers == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        kur_record_header(record, i, &headers[i]);
+    kur_record_parts parts = {.topic = kur_record_topic(record),
+                              .partition = kur_record_partition(record),
+                              .offset = kur_record_offset(record),
+                              .timestamp_us =
+                                  view->timestamp_us >= 0 ? view->timestamp_us : kur_record_timestamp_us(record),
+                              .leader_epoch = kur_record_leader_epoch(record),
+                              .key = kur_record_key(record),
+                              .value = kur_record_value(record),
+                              .headers = headers,
+                              .header_count = count};
+    if (view->topic != NULL) {
+        parts.topic = view->topic;
+        parts.partition = view->partition;
+        parts.offset = view->offset;
+        parts.leader_epoch = 0;
+    }
+    return kur_record_build(&parts, NULL);
+}
+
+static int64_t monotonic_of(const kur_listener *listener, int64_t at_us)
+{
+    int64_t monotonic_us = at_us - listener->wall_ahead_us;
+    return monotonic_us != 0 ? monotonic_us : -1; /* zero says that there is none */
+}
+
+/* When a record of a main topic asks to come later. */
+static int64_t due_of(kur_listener *listener, const kur_record *record, int64_t wall_us)
+{
+    kur_bytes value;
+    int64_t due_us, most_us = wall_us + KUR_RETRY_DAYS_MAX * INT64_C(86400000000);
+    if (!kur_record_header_last(record, KUR_DUE_HEADER, &value) || value.data == NULL)
+        return 0;
+    if (kur_time_parse(value.data, value.size, &due_us, NULL) != KUR_OK) {
+        warn_of_header(listener, record, KUR_DUE_HEADER " is not a time: the record comes at once");
+        return 0;
+    }
+    if (due_us > most_us)
+        warn_of_header(listener, record, KUR_DUE_HEADER " is more than 30 days ahead: the record comes after 30 days");
+    return due_us < most_us ? due_us : most_us;
+}
+
+static void take_main(kur_listener *listener, const kur_record *record, kur__polled *polled)
+{
+    bool since_record = listener->decisions.timeout_us > 0 && listener->timeout_since == KUR_SINCE_RECORD;
+    if (!since_record && !listener->options.allow_due)
+        return;
+    int64_t wall_us = kur_clock_now_us(), timestamp_us = kur_record_timestamp_us(record);
+    int64_t due_us = listener->options.allow_due ? due_of(listener, record, wall_us) : 0;
+    if (since_record && timestamp_us >= 0)
+        polled->first_us = monotonic_of(listener, timestamp_us);
+    if (due_us > wall_us)
+        polled->due_us = monotonic_of(listener, due_us);
+}
+
+bool kur__forward_take(kur_listener *listener, const kur__source *source, const kur_record *record, kur__polled *polled)
+{
+    if (source->tier == KUR_TIER_MAIN) {
+        take_main(listener, record, polled);
+        return true;
+    }
+    int64_t wall_us = kur_clock_now_us();
+    kur_retry_view view = KUR_RETRY_VIEW();
+    kur_status status = kur_retry_read(record, listener->tiers->options.headers, wall_us, listener->arena, &view, NULL);
+    bool is_foreign = view.group != NULL && strcmp(view.group, listener->group) != 0;
+    if (view.is_clamped)
+        warn_of_header(listener, record,
+                       "its retry headers are not what this library writes: they count within their "
+                       "limits");
+    if (is_foreign)
+        warn_of_header(listener, record,
+                       "it is another group's, whose retry topic has the same name: it is left to that");
+    atomic_fetch_add_explicit(&listener->foreign, is_foreign, memory_order_relaxed);
+    if (view.topic != NULL && strcmp(view.topic, source->partition->home->topic) != 0)
+        view.topic = NULL; /* not where this topic's records come from: it stands for itself */
+    kur_record *made = status == KUR_OK ? rebuild(listener, record, &view) : NULL;
+    kur_arena_reset(listener->arena);
+    if (made == NULL)
+        return false;
+    polled->item = made;
+    polled->key = kur_record_key(made);
+    polled->bytes = (uint32_t)(kur_record_memory(made) + sizeof(kur__work));
+    polled->is_over = is_foreign;
+    polled->written_us = monotonic_of(listener, kur_record_timestamp_us(record));
+    polled->attempts = view.attempt - 1;
+    if (view.due_us > wall_us)
+        polled->due_us = monotonic_of(listener, view.due_us);
+    bool since_record = listener->timeout_since == KUR_SINCE_RECORD;
+    int64_t since_us = since_record ? kur_record_timestamp_us(made) : view.first_failed_us;
+    if (since_us > 0)
+        polled->first_us = monotonic_of(listener, since_us);
+    return true;
+}

@@ -1,0 +1,464 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * The listener's decisions about records that go to retry topics and to the dead letters, and that come back.
+ */
+#include "machine.h"
+
+static const kur__verdict hopeless = {.outcome = KUR_RETRY, .is_hopeless = true};
+
+static kur__source *begin_by_topic(kur_retry_mode mode)
+{
+    kur__machine_options options = usual;
+    options.mode = mode;
+    options.attempts = 4;
+    options.in_place_attempts = 2;
+    options.has_dead_letters = true;
+    begin(&options);
+    return assign(0);
+}
+
+static kur__work *next_forward(kur_tier tier)
+{
+    kur__work *work = kur__machine_next_effect(&machine, now_us);
+    ck_assert_ptr_nonnull(work);
+    ck_assert_int_eq(work->effect, KUR__EFFECT_FORWARD);
+    ck_assert_int_eq(work->to, tier);
+    return work;
+}
+
+static kur__admission admit_again(kur__source *source, int64_t offset, const char *key, int32_t attempts,
+                                  int64_t due_us)
+{
+    kur__polled polled = {.offset = offset,
+                          .key = key != NULL ? kur_bytes_text(key) : kur_bytes_of(NULL, 0),
+                          .bytes = 10,
+                          .attempts = attempts,
+                          .due_us = due_us};
+    return kur__machine_admit(&machine, source, &polled, now_us);
+}
+
+START_TEST(test_machine_retry__by_topic_lets_the_key_go_on_and_finishes_when_it_is_there)
+{
+    kur__source *source = begin_by_topic(KUR_RETRY_BY_TOPIC);
+    admit(source, 0, "a");
+    admit(source, 1, "a");
+    kur__work *work = take_offset(0);
+    ck_assert_int_eq(say(work, &retry), KUR__FORWARDS);
+    finish(1);
+    ck_assert_int_eq(kur__ledger_commit_offset(&source->ledger), 0);
+    ck_assert_ptr_eq(next_forward(KUR_TIER_SHORT), work);
+    ck_assert_int_eq(work->then_us, now_us + usual.delay_us);
+    ck_assert_int_eq(work->attempts, 1);
+    /* What fails comes again, later, and is still due at the same time. */
+    kur__machine_effect(&machine, work, false, now_us);
+    ck_assert_ptr_null(kur__machine_next_effect(&machine, now_us));
+    int64_t then_us = work->then_us;
+    now_us += SECOND;
+    ck_assert_ptr_eq(next_forward(KUR_TIER_SHORT), work);
+    ck_assert_int_eq(work->then_us, then_us);
+    kur__machine_effect(&machine, work, true, now_us);
+    ck_assert_int_eq(kur__ledger_commit_offset(&source->ledger), 2);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__the_delay_says_which_topic)
+{
+    const struct {
+        int64_t delay_us;
+        kur_tier tier;
+    } all[] = {{0, KUR_TIER_SHORT},
+               {60 * (int64_t)SECOND - 1, KUR_TIER_SHORT},
+               {60 * (int64_t)SECOND, KUR_TIER_MEDIUM},
+               {3600 * (int64_t)SECOND - 1, KUR_TIER_MEDIUM},
+               {3600 * (int64_t)SECOND, KUR_TIER_LONG},
+               {30 * 86400 * (int64_t)SECOND, KUR_TIER_LONG}};
+    kur__source *source = begin_by_topic(KUR_RETRY_BY_TOPIC);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        kur__verdict after = {.outcome = KUR_RETRY, .has_delay = true, .delay_us = all[i].delay_us};
+        admit(source, (int64_t)i, "a");
+        ck_assert_int_eq(say(take_offset((int64_t)i), &after), KUR__FORWARDS);
+        kur__machine_effect(&machine, next_forward(all[i].tier), true, now_us);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__in_place_first_then_by_topic)
+{
+    kur__source *source = begin_by_topic(KUR_RETRY_IN_PLACE_THEN_BY_TOPIC);
+    admit(source, 0, "a");
+    admit(source, 1, "a");
+    ck_assert_int_eq(say(take_offset(0), &retry), KUR__RETRIED);
+    ck_assert_ptr_null(take_one()); /* its key waits */
+    now_us += SECOND;
+    ck_assert_int_eq(say(take_offset(0), &retry), KUR__FORWARDS);
+    finish(1);
+    kur__machine_effect(&machine, next_forward(KUR_TIER_SHORT), true, now_us);
+    /* From a retry topic it goes by topic at once, and its attempts go on being counted. */
+    kur__source *again = assign_retry(0, KUR_TIER_SHORT);
+    ck_assert_int_eq(admit_again(again, 0, "a", 2, 0), KUR__ADMITTED);
+    kur__work *work = take_one();
+    ck_assert_int_eq(work->attempts, 3);
+    ck_assert_int_eq(say(work, &retry), KUR__FORWARDS);
+    kur__machine_effect(&machine, next_forward(KUR_TIER_SHORT), true, now_us);
+    ck_assert_int_eq(admit_again(again, 1, "a", 3, 0), KUR__ADMITTED);
+    work = take_one();
+    ck_assert_int_eq(say(work, &retry), KUR__REJECTS); /* the fourth of four */
+    kur__machine_effect(&machine, next_forward(KUR_TIER_DEAD), true, now_us);
+    ck_assert_int_eq(kur__ledger_commit_offset(&again->ledger), 2);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__rejected_ones_go_to_the_dead_letters)
+{
+    kur__source *source = begin_by_topic(KUR_RETRY_IN_PLACE);
+    admit(source, 0, "a");
+    admit(source, 1, "a");
+    admit(source, 2, "a");
+    ck_assert_int_eq(say(take_offset(0), &reject), KUR__REJECTS);
+    ck_assert_int_eq(say(take_offset(1), &hopeless), KUR__REJECTS); /* nobody waits for the first to be there */
+    kur__work *first = next_forward(KUR_TIER_DEAD), *second = next_forward(KUR_TIER_DEAD);
+    kur__machine_effect(&machine, second, true, now_us);
+    ck_assert_int_eq(kur__ledger_commit_offset(&source->ledger), 0);
+    kur__machine_effect(&machine, first, true, now_us);
+    ck_assert_int_eq(kur__ledger_commit_offset(&source->ledger), 2);
+    finish(2);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__one_key_never_runs_twice_whichever_topic_it_comes_from)
+{
+    kur__source *main_one = begin_by_topic(KUR_RETRY_BY_TOPIC), *short_one = assign_retry(0, KUR_TIER_SHORT),
+                *long_one = assign_retry(0, KUR_TIER_LONG), *other = assign_retry(1, KUR_TIER_SHORT);
+    admit(main_one, 0, "a");
+    kur__work *first = take_one(), *second;
+    ck_assert_int_eq(admit_again(short_one, 0, "a", 1, 0), KUR__ADMITTED);
+    ck_assert_int_eq(admit_again(long_one, 0, "a", 1, now_us + SECOND), KUR__ADMITTED);
+    ck_assert_ptr_null(take_one());
+    ck_assert_int_eq(admit_again(other, 0, "a", 1, 0), KUR__ADMITTED); /* another partition, another key */
+    second = take_one();
+    ck_assert_ptr_eq(second->source, other);
+    say(second, &done);
+    now_us += SECOND;
+    ck_assert_ptr_null(take_one());
+    say(first, &done);
+    second = take_one();
+    ck_assert_ptr_eq(second->source, short_one);
+    ck_assert_ptr_null(take_one());
+    /* Its source ends while it runs: it keeps the lane, and what waits there of others stays. */
+    kur__machine_drop(&machine, short_one);
+    ck_assert_ptr_null(take_one());
+    ck_assert_int_eq(say(second, &done), KUR__STALE);
+    second = take_one();
+    ck_assert_ptr_eq(second->source, long_one);
+    say(second, &done);
+    ck_assert_uint_eq(machine.lanes.count, 0);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__what_ends_early_leaves_nothing_behind)
+{
+    kur__source *main_one = begin_by_topic(KUR_RETRY_BY_TOPIC), *short_one = assign_retry(0, KUR_TIER_SHORT);
+    admit(main_one, 0, "b");
+    admit(main_one, 1, "b");
+    for (int64_t i = 0; i < 50; i++)
+        ck_assert_int_eq(admit_again(short_one, i, i % 2 == 0 ? "a" : "b", 1, now_us + SECOND + i % 7), KUR__ADMITTED);
+    kur__machine_drop(&machine, short_one);
+    ck_assert_uint_eq(machine.lanes.count, 1);
+    ck_assert_uint_eq(machine.window_held, 0);
+    ck_assert_int_eq(machine.window_held_bytes, 0);
+    finish(0);
+    finish(1);
+    ck_assert_uint_eq(machine.lanes.count, 0);
+    ck_assert_int_eq(kur__machine_wake_us(&machine), machine.next_commit_us);
+    ck_assert_uint_eq(release(), 52);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__nothing_is_early_and_what_is_due_is_not_held_up)
+{
+    begin_by_topic(KUR_RETRY_BY_TOPIC);
+    kur__source *source = assign_retry(0, KUR_TIER_MEDIUM);
+    ck_assert_int_eq(admit_again(source, 0, "a", 1, now_us + 100 * (int64_t)SECOND), KUR__ADMITTED);
+    ck_assert_int_eq(admit_again(source, 1, "a", 1, now_us + SECOND), KUR__ADMITTED);
+    now_us += SECOND - 1;
+    ck_assert_ptr_null(take_one());
+    now_us += 1;
+    finish(1);
+    now_us += 99 * (int64_t)SECOND - 1;
+    ck_assert_ptr_null(take_one());
+    now_us += 1;
+    finish(0);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__the_time_out_counts_from_what_a_record_came_with)
+{
+    kur__machine_options options = usual;
+    options.mode = KUR_RETRY_BY_TOPIC;
+    options.timeout_us = 10 * SECOND;
+    options.has_dead_letters = true;
+    begin(&options);
+    kur__source *source = assign_retry(0, KUR_TIER_SHORT);
+    for (int64_t i = 0; i < 2; i++) {
+        kur__polled polled = {.offset = i, .bytes = 10, .attempts = 1, .first_us = now_us - (i == 0 ? 9 : 10) * SECOND};
+        ck_assert_int_eq(kur__machine_admit(&machine, source, &polled, now_us), KUR__ADMITTED);
+        ck_assert_int_eq(say(take_offset(i), &retry), i == 0 ? KUR__FORWARDS : KUR__REJECTS);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__a_delayed_first_delivery_goes_to_its_topic_unseen)
+{
+    kur__source *source = begin_by_topic(KUR_RETRY_IN_PLACE);
+    admit(source, 0, "a");
+    ck_assert_int_eq(admit_due(source, 1, "a", now_us + 90 * SECOND), KUR__ADMITTED);
+    kur__work *work = next_forward(KUR_TIER_MEDIUM);
+    ck_assert_int_eq(work->offset, 1);
+    ck_assert_int_eq(work->attempts, 0);
+    ck_assert(work->is_unrun);
+    ck_assert_int_eq(work->then_us, now_us + 90 * SECOND);
+    finish(0); /* nothing of it was in the way */
+    ck_assert_int_eq(kur__ledger_commit_offset(&source->ledger), 1);
+    kur__machine_effect(&machine, work, true, now_us);
+    ck_assert_int_eq(kur__ledger_commit_offset(&source->ledger), 2);
+    ck_assert_uint_eq(machine.lanes.count, 0);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__what_is_another_groups_is_finished_at_once)
+{
+    begin_by_topic(KUR_RETRY_BY_TOPIC);
+    kur__source *source = assign_retry(0, KUR_TIER_SHORT);
+    kur__polled polled = {.key = kur_bytes_text("a"), .bytes = 10, .due_us = now_us + SECOND, .is_over = true};
+    ck_assert_int_eq(kur__machine_admit(&machine, source, &polled, now_us), KUR__ADMITTED);
+    ck_assert_int_eq(kur__ledger_commit_offset(&source->ledger), 1);
+    ck_assert_ptr_null(take_one());
+    ck_assert_uint_eq(machine.held, 0);
+    ck_assert_uint_eq(machine.lanes.count, 0);
+    ck_assert_uint_eq(release(), 1);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__exactly_once_forwards_in_the_transaction)
+{
+    kur__machine_options options = usual;
+    options.mode = KUR_RETRY_BY_TOPIC;
+    options.has_dead_letters = options.exactly_once = true;
+    begin(&options);
+    int64_t position;
+    kur__source *source = assign_at(0, 1, 5, NULL, &position);
+    admit(source, 5, "a");
+    admit(source, 6, "a");
+    ck_assert_int_eq(say(take_offset(5), &retry), KUR__FORWARDS);
+    ck_assert_int_eq(say(take_offset(6), &reject), KUR__REJECTS);
+    ck_assert_ptr_null(kur__machine_next_effect(&machine, now_us));
+    ck_assert(kur__machine_begin_transaction(&machine, now_us));
+    const kur__work *first = source->in_transaction.first;
+    ck_assert_int_eq(first->to, KUR_TIER_SHORT);
+    ck_assert_int_eq(first->next->to, KUR_TIER_DEAD);
+    kur__commit commit;
+    ck_assert(kur__machine_next_commit(&machine, &commit));
+    ck_assert_int_eq(commit.offset, 7);
+    kur__machine_end_transaction(&machine, true, now_us);
+    ck_assert_int_eq(kur__ledger_commit_offset(&source->ledger), 7);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__the_window_is_shared_by_who_needs_it)
+{
+    kur__machine_options options = usual;
+    options.window_records = 100;
+    options.hold_records = 10;
+    options.has_dead_letters = true;
+    begin(&options);
+    kur__source *main_one = assign(0), *short_one = assign_retry(0, KUR_TIER_SHORT),
+                *medium_one = assign_retry(0, KUR_TIER_MEDIUM);
+    int64_t offset = 0, held = 0;
+    for (; kur__machine_room(&machine, short_one) > 0; held++)
+        ck_assert_int_eq(admit_again(short_one, offset++, NULL, 1, now_us + SECOND + held), KUR__ADMITTED);
+    ck_assert_int_eq(held, 75); /* three times as much as is free */
+    ck_assert_uint_gt(kur__machine_room(&machine, medium_one), 0);
+    expect_full(main_one, false); /* that is another bound */
+    for (int64_t i = 0; i < 10; i++)
+        admit(main_one, i, NULL);
+    expect_full(main_one, true);
+    /* It reads on when a good part is gone. */
+    now_us += SECOND + 14;
+    for (int64_t i = 0; i < 25; i++) {
+        kur__work *work = take_one();
+        ck_assert_ptr_nonnull(work);
+        say(work, &done);
+    }
+    ck_assert_uint_eq(short_one->held, 60);
+    ck_assert_uint_gt(kur__machine_room(&machine, short_one), 0);
+    /* And one that holds nothing is never shut out. */
+    while (machine.window_held < 200)
+        ck_assert_int_eq(admit_again(short_one, offset++, NULL, 1, now_us + SECOND), KUR__ADMITTED);
+    ck_assert_uint_eq(kur__machine_room(&machine, short_one), 0);
+    ck_assert_uint_eq(kur__machine_room(&machine, medium_one), 1);
+    end();
+}
+END_TEST
+
+/* ---- The window ---- */
+
+static kur__source *begin_window(size_t records, size_t text_limit)
+{
+    kur__machine_options options = usual;
+    options.window_records = records;
+    options.window_bytes = INT64_C(1) << 40;
+    options.text_limit = text_limit;
+    options.has_dead_letters = true;
+    begin(&options);
+    return assign_retry(0, KUR_TIER_SHORT);
+}
+
+static void admit_written(kur__source *source, int64_t offset, int64_t due_us, int64_t written_us)
+{
+    kur__polled polled = {.offset = offset, .bytes = 10, .attempts = 1, .due_us = due_us, .written_us = written_us};
+    ck_assert_int_eq(kur__machine_admit(&machine, source, &polled, now_us), KUR__ADMITTED);
+}
+
+/* All that are to be moved now, which are then there; how many. */
+static size_t move_all(kur__source *source, int64_t *earliest_us)
+{
+    size_t count = 0;
+    *earliest_us = INT64_MAX;
+    for (kur__work *work; (work = kur__machine_next_effect(&machine, now_us)) != NULL; count++) {
+        ck_assert(work->effect == KUR__EFFECT_FORWARD && work->to == source->tier && work->is_unrun);
+        ck_assert_int_eq(work->then_us, work->due_us);
+        ck_assert_int_eq(work->attempts, 1);
+        *earliest_us = work->due_us < *earliest_us ? work->due_us : *earliest_us;
+        kur__machine_effect(&machine, work, true, now_us);
+    }
+    return count;
+}
+
+START_TEST(test_machine_retry__a_full_window_moves_the_latest_to_the_end)
+{
+    kur__source *source = begin_window(100, 4096);
+    int64_t offset = 0, earliest_us, start_us = now_us;
+    for (; kur__machine_room(&machine, source) > 0; offset++)
+        admit_written(source, offset, now_us + (2 + offset % 40) * SECOND, now_us - SECOND);
+    size_t held = source->held, moved = move_all(source, &earliest_us);
+    ck_assert_uint_ge(moved, held / 3);
+    ck_assert_uint_le(moved, held * 2 / 3);
+    for (const kur__work *work = source->oldest; work != NULL; work = work->newer)
+        ck_assert_int_le(work->due_us, earliest_us);
+    /* What waits behind them is seen: also one that is due at once. */
+    ck_assert_uint_gt(kur__machine_room(&machine, source), 0);
+    admit_written(source, offset++, 0, now_us - SECOND);
+    finish(offset - 1);
+    /* When all that was there has been read, there is no other pass for a while, however full it is. */
+    for (; kur__machine_room(&machine, source) > 0; offset++)
+        admit_written(source, offset, now_us + 50 * SECOND, start_us + 1);
+    now_us += 20 * MS;
+    ck_assert_uint_eq(kur__machine_room(&machine, source), 0);
+    ck_assert_uint_eq(move_all(source, &earliest_us), 0);
+    now_us = start_us + 10 * SECOND;
+    ck_assert_uint_eq(kur__machine_room(&machine, source), 0);
+    ck_assert_uint_gt(move_all(source, &earliest_us), 0);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__moves_no_more_than_some_thousand_a_second)
+{
+    kur__source *source = begin_window(20000, 4096);
+    int64_t offset = 0, earliest_us, start_us = now_us;
+    size_t moved = 0;
+    for (; now_us < start_us + 2 * SECOND; now_us += 20 * MS) {
+        for (; kur__machine_room(&machine, source) > 0; offset++)
+            admit_written(source, offset, now_us + 50 * (int64_t)SECOND + offset % 1000, start_us - SECOND);
+        moved += move_all(source, &earliest_us);
+        release();
+    }
+    ck_assert_uint_ge(moved, 10000);
+    ck_assert_uint_le(moved, 15000);
+    ck_assert_int_eq(machine.moved, (int64_t)moved);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__a_full_text_moves_the_oldest_to_the_end)
+{
+    kur__source *source = begin_window(100000, 64);
+    int64_t offset = 0, earliest_us;
+    uint32_t random = 1;
+    while (kur__machine_room(&machine, source) > 0 && offset < 5000) {
+        random = random * 1664525u + 1013904223u;
+        admit_written(source, offset, (random >> 16) % 3 == 0 ? 0 : now_us + 50 * (int64_t)SECOND, now_us - SECOND);
+        kur__work *work = take_one();
+        if (work != NULL)
+            say(work, &done);
+        offset++;
+    }
+    ck_assert(source->text_is_full);
+    ck_assert_int_lt(offset, 5000);
+    int64_t before = kur__ledger_commit_offset(&source->ledger);
+    for (int i = 0; i < 20 && kur__machine_room(&machine, source) == 0; i++, now_us += 20 * MS)
+        ck_assert_uint_gt(move_all(source, &earliest_us), 0);
+    ck_assert_uint_gt(kur__machine_room(&machine, source), 0);
+    ck_assert_int_gt(kur__ledger_commit_offset(&source->ledger), before);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__a_clock_that_jumps_moves_the_times)
+{
+    kur__source *source = begin_window(100, 4096), *main_one = assign(0);
+    for (int64_t i = 0; i < 10; i++)
+        admit_written(source, i, now_us + (10 - i) * SECOND, now_us);
+    admit(main_one, 0, "a");
+    kur__verdict after = {.outcome = KUR_RETRY, .has_delay = true, .delay_us = 3 * SECOND};
+    kur__work *work = take_one();
+    ck_assert_int_eq(say(work, &after), KUR__RETRIED); /* a delay, and no time of the world's */
+    kur__machine_clock_jumped(&machine, 9 * SECOND);
+    for (int64_t i = 9; i >= 1; i--)
+        finish(i);
+    ck_assert_ptr_null(take_one());
+    kur__machine_clock_jumped(&machine, -4 * SECOND);
+    now_us += 3 * SECOND;
+    ck_assert_ptr_eq(take_one(), work);
+    ck_assert_ptr_null(take_one());
+    now_us += 2 * SECOND;
+    finish(0);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        test_machine_retry__by_topic_lets_the_key_go_on_and_finishes_when_it_is_there,
+        test_machine_retry__the_delay_says_which_topic,
+        test_machine_retry__in_place_first_then_by_topic,
+        test_machine_retry__rejected_ones_go_to_the_dead_letters,
+        test_machine_retry__one_key_never_runs_twice_whichever_topic_it_comes_from,
+        test_machine_retry__what_ends_early_leaves_nothing_behind,
+        test_machine_retry__nothing_is_early_and_what_is_due_is_not_held_up,
+        test_machine_retry__the_time_out_counts_from_what_a_record_came_with,
+        test_machine_retry__a_delayed_first_delivery_goes_to_its_topic_unseen,
+        test_machine_retry__what_is_another_groups_is_finished_at_once,
+        test_machine_retry__exactly_once_forwards_in_the_transaction,
+        test_machine_retry__the_window_is_shared_by_who_needs_it,
+        test_machine_retry__a_full_window_moves_the_latest_to_the_end,
+        test_machine_retry__moves_no_more_than_some_thousand_a_second,
+        test_machine_retry__a_full_text_moves_the_oldest_to_the_end,
+        test_machine_retry__a_clock_that_jumps_moves_the_times,
+        NULL,
+    };
+    return check_main("machine_retry", tests);
+}
