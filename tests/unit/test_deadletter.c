@@ -81,8 +81,22 @@ START_TEST(test_deadletter__what_a_letter_tells)
     ck_assert_int_eq(letter.style, KUR_HEADERS_KURIER);
     ck_assert_ptr_nonnull(letter.event);
     drop_letter(&letter);
+    /* Spring's, though it was moved to a topic of another name. */
+    const kur_header spring[] = {{"kafka_original-topic", kur_bytes_text("parcels")},
+                                 {"kafka_original-partition", kur_bytes_of("\0\0\0\3", 4)},
+                                 {"kafka_original-offset", kur_bytes_of("\0\0\0\0\0\0\0\7", 8)},
+                                 {"__TypeId__", kur_bytes_text("com.example.\x1bParcel")}};
+    kur_record *record =
+        letter_record(&(kur_record_parts){.timestamp_us = 7000, .headers = spring, .header_count = COUNT_OF(spring)});
+    letter = letter_of(record, arena);
+    ck_assert_int_eq(letter.style, KUR_HEADERS_SPRING);
+    ck_assert_str_eq(letter.retry->topic, "parcels");
+    ck_assert_str_eq(letter.type, "com.example.?Parcel");
+    ck_assert_ptr_null(letter.event);
+    ck_assert_int_eq(letter.failed_us, 7000);
+    kur_record_free(record);
     /* One that tells nothing. */
-    kur_record *record = letter_record(&(kur_record_parts){.timestamp_us = -1});
+    record = letter_record(&(kur_record_parts){.timestamp_us = -1});
     letter = letter_of(record, arena);
     ck_assert_str_eq(letter.type, "");
     ck_assert_str_eq(letter.retry->cause, "");

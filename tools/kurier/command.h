@@ -12,7 +12,9 @@
 enum {
     EXIT_DONE = 0,
     EXIT_FAILED = 1,
-    EXIT_REFUSED = 3 /* the command line is wrong; nothing was done */
+    EXIT_PARTIAL = 2, /* some of it was done */
+    EXIT_REFUSED = 3, /* the command line is wrong, or what it asks for is not safe; nothing was done */
+    EXIT_UNKNOWN = 4  /* it may have been done: the answer never came */
 };
 
 /* A noun, such as "broker". `run` gets the arguments from the noun on and returns one of the above. */
@@ -23,6 +25,7 @@ struct command {
 };
 
 extern const struct command broker_command;
+extern const struct command dlq_command;
 extern const struct command doctor_command;
 
 /* Prints "kurier NOUN: message" and what to ask for; returns EXIT_REFUSED. */

@@ -8,7 +8,7 @@
 
 #include "command.h"
 
-static const struct command *const commands[] = {&broker_command, &doctor_command};
+static const struct command *const commands[] = {&broker_command, &dlq_command, &doctor_command};
 
 static void help(void)
 {
@@ -21,7 +21,8 @@ static void help(void)
            "  --help      print this\n"
            "  --version   print the version of the library\n"
            "\n"
-           "Exit status: 0 done, 1 failed, 3 refused because the command line is wrong; doctor has more.\n");
+           "Exit status: 0 done, 1 failed, 2 done in part, 3 refused and nothing was done, 4 not known whether it was "
+           "done;\ndoctor has its own.\n");
 }
 
 int main(int argc, char **argv)

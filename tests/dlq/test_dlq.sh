@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+# `kurier dlq` as a person uses it, on the embedded broker or on the real one that KURIER_BOOTSTRAP names.
+. "$(dirname "$0")/../processes.sh"
+
+kurier=$BUILD/tools/kurier/kurier
+unique=t$$x$RANDOM
+unset KAFKA_BOOTSTRAP_SERVERS
+dead=$unique.email.dlq copy=$unique.copy.dlq-again spring=$unique-dlt
+
+# ends STATUS COMMAND…: what it prints is in $work/out and $work/err.
+ends() {
+    local expected=$1 status=0
+    shift
+    "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+    [ $status = "$expected" ] || { echo "exit status $status, expected $expected: $*" && cat "$work/out" "$work/err" && return 1; }
+}
+# dlq STATUS TEXT… -- ARGUMENT…: it ends with the status and says the texts on either.
+dlq() {
+    local status=$1 texts=() text
+    shift
+    while [ "$1" != -- ]; do
+        texts+=("$1")
+        shift
+    done
+    shift
+    ends "$status" "$kurier" dlq "$@" || return 1
+    cat "$work/out" "$work/err" >"$work/both"
+    for text in "${texts[@]}"; do says "$work/both" "$text" || return 1; done
+}
+prints() { [ "$(cat "$work/out")" = "$1" ] || { echo "printed, in place of \"$1\":" && cat "$work/out" && return 1; }; }
+rows() { [ "$(tail -n +2 "$work/out" | wc -l)" = "$1" ] || { cat "$work/out" && return 1; }; }
+# No byte that is an order to a terminal: ASCII control characters, and those of C1 and of direction in UTF-8.
+is_tame() { ! LC_ALL=C grep -nP '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xa8-\xae]' "$@"; }
+
+# ---- Command lines ----
+
+check "the help names every verb" dlq 0 "usage: kurier dlq VERB" discard export "4 not known" -- --help
+check "without a verb it is refused" dlq 3 usage: --
+check "a verb that is none" dlq 3 'no verb "lits"' -- lits
+for verb in list groups browse show export import discard; do
+    check "$verb --help" dlq 0 "usage: kurier dlq $verb" --bootstrap -- "$verb" --help
+done
+check "an option of another verb" dlq 3 'what is "--reason"?' -- list --reason x
+check "a format that is none" dlq 3 "-o takes table" -- list -o yaml
+check "a time that is none" dlq 3 "--older needs a time" -- groups --older soon
+check "an offset that is none" dlq 3 "--from needs an offset" -- groups --from -1
+check "a value that is missing" dlq 3 "--cause needs a value" -- groups --cause
+check "a letter without a place" dlq 3 "TOPIC/PARTITION/OFFSET" -- show x --bootstrap a:1
+check "a place that is none" dlq 3 "numbers from 0 on" -- show x/y/z --bootstrap a:1
+check "groups by what there is not" dlq 3 "--by takes" -- groups --by size
+check "no Kafka is named" dlq 1 "no bootstrap servers" -- list
+check "nobody listens" dlq 1 "127.0.0.1:1" -- list --bootstrap 127.0.0.1:1 --timeout 1
+check "a discard without a topic" dlq 3 "which topics?" -- discard --reason x --all --bootstrap a:1
+check "a discard without a reason" dlq 3 "--reason is missing" -- discard a.dlq --all --bootstrap a:1
+check "a discard of whatever there is" dlq 3 "which letters?" -- discard a.dlq --reason x --bootstrap a:1
+check "an import to what holds no dead letters" dlq 3 "no topic of dead letters" -- import orders --bootstrap a:1
+
+# ---- A broker, and letters ----
+
+if [ -n "${KURIER_BOOTSTRAP:-}" ]; then
+    bootstrap=$KURIER_BOOTSTRAP
+    has_leader() { kcat -L -b "$bootstrap" -t "$1" | grep -q 'partition 0, leader [0-9]'; }
+    for topic in "$dead" "$copy" "$spring"; do check "Kafka makes $topic" await 30 has_leader "$topic"; done
+else
+    start broker "$kurier" broker --topic "$dead:6" --topic "$copy:6" --topic "$spring:6"
+    await 10 has broker ':[0-9]+$'
+    bootstrap=$(head -n 1 "$work/broker")
+fi
+export KAFKA_BOOTSTRAP_SERVERS=$bootstrap
+
+"$SOURCE/tests/dlq/letters.py" usual >"$work/usual"
+check "a dry run of an import" dlq 0 "8 letters would be written" -- import "$dead" "$work/usual"
+check "wrote nothing" dlq 0 "no letters" -- groups "$dead"
+check "an import" dlq 0 "8 letters written to $dead" -- import "$dead" "$work/usual" --execute
+check "a topic that is not there" dlq 1 "$unique.none.dlq" -- groups "$unique.none.dlq*"
+
+check "list" dlq 0 LETTERS "$dead" "$spring" -- list "$unique*"
+check "list shows each topic once" rows 3
+check "list -o jsonl" dlq 0 "\"topic\":\"$dead\",\"partitions\":6,\"letters\":8,\"discarded\":0" -- list "$dead" -o jsonl
+check "list -o json" bash -c '"$1" dlq list "$2" -o json | python3 -c "
+import json, sys
+(topic,) = json.load(sys.stdin)
+assert topic[\"oldest\"] < topic[\"newest\"], topic"' - "$kurier" "$dead"
+check "list without any" dlq 0 "[]" -- list nothing-of-that-name -o json
+if [ -n "${KURIER_BOOTSTRAP:-}" ]; then
+    check "list warns of what expires" dlq 0 "$dead: the oldest letter expires in" -- list "$dead" --warn 30d
+    check "and not by default" bash -c '! grep -q expires\ in <("$1" dlq list "$2" 2>&1)' - "$kurier" "$dead"
+fi
+
+# ---- Groups ----
+
+check "groups" dlq 0 "    6  smtp.timeout  shop.order.created.v1  mail.c:88" "$dead/" -- groups "$dead"
+check "three of them" rows 3
+check "groups by cause" dlq 0 -- groups "$dead" --by cause -o jsonl
+check "in order of their size" bash -c '[ "$(sed -E "s/,\"first.*//" "$1")" = "{\"count\":6,\"cause\":\"smtp.timeout\"
+{\"count\":2,\"cause\":\"poison\"" ]' - "$work/out"
+check "groups of all topics by a prefix" dlq 0 "email" -- groups "$unique*" --by group,topic
+check "one group and the rest" dlq 0 "(all others)" -- groups "$dead" --max 1
+counts() { # number, filter…
+    local number=$1
+    shift
+    dlq 0 -- groups "$dead" --by topic -o jsonl "$@" || return 1
+    [ "$number" = 0 ] && prints "" || says "$work/out" "{\"count\":$number,"
+}
+check "by cause" counts 2 --cause poison
+check "by a prefix of it" counts 6 --cause 'smtp.*'
+check "by type" counts 1 --type shop.parcel.v1
+check "by group" counts 0 --group sms
+check "by origin" counts 8 --origin orders
+check "by key" counts 1 --key=k3
+check "older" counts 3 --older 3h
+check "younger" counts 4 --younger 90m
+check "by partition" counts 3 --partition=0
+check "by partition and offset" counts 2 --partition 1 --from 1 --to 3
+
+# ---- Browse and show ----
+
+check "browse" dlq 0 "$dead/1/4" k5 "token=***&x=1" -- browse "$dead"
+check "no secret in it" bash -c '! grep -n canary "$1"' - "$work/out"
+check "browse unmasked" dlq 0 "token=canary-5" -- browse "$dead" --unmask
+check "browse so many" dlq 0 "there are more than 2; --limit 0 shows all" -- browse "$dead" --limit 2
+check "two of them" rows 2
+check "browse -o json" bash -c '"$1" dlq browse "$2" -o json | python3 -c "
+import json, sys
+letters = json.load(sys.stdin)
+assert len(letters) == 8 and all(one[\"origin\"][\"topic\"] == \"orders\" for one in letters)
+assert {\"bytes\": 1} in [one[\"key\"] for one in letters]"' - "$kurier" "$dead"
+check "show" dlq 0 "cause         smtp.timeout" "came from     orders/3/100" "attempts      1 at 20" "Authorization = ***" \
+    '"password": "***"' '"card": "***"' '{\"api_key\":\"***\"}' -- show "$dead/0/0"
+check "no secret in it either" bash -c '! grep -n canary "$1"' - "$work/out"
+check "show by three arguments, for programs" dlq 0 '"attempts":[{"attempt":1,' '"sha256":"' '"attempt":5' -- show "$dead" 0 0 -o json
+check "nor there" bash -c '! grep -n canary "$1"' - "$work/out"
+check "show unmasked" dlq 0 canary-1 canary-2 canary-3 canary-4 -- show "$dead/0/0" --unmask
+check "show of bytes" dlq 0 "(3 bytes that are no text; --unmask shows them)" -- show "$dead/1/3"
+check "show of what is not there" dlq 1 "there is no letter $dead/0/77" -- show "$dead/0/77"
+
+# ---- Export and import ----
+
+check "export to a file" dlq 0 "8 letters" -- export "$dead" --file "$work/letters"
+check "that others may not read" test "$(stat -c %a "$work/letters")" = 600
+check "that is not written over" dlq 1 "File exists" -- export "$dead" --file "$work/letters"
+check "through a pipe and back" bash -c '"$1" dlq export "$2" --cause "smtp.*" | python3 "$SOURCE/tests/dlq/letters.py" again | "$1" dlq import "$3" --execute' - "$kurier" "$dead" "$copy"
+check "the other two" bash -c '"$1" dlq export "$2" --cause poison | "$1" dlq import "$3" --execute -' - "$kurier" "$dead" "$copy"
+check "is exactly what was there" bash -c 'same() { sed -E "s/^.*(\"timestamp_ms\")/\1/" | sort; }
+    diff <("$1" dlq export "$2" | same) <("$1" dlq export "$3" | same)' - "$kurier" "$dead" "$copy"
+{ head -n 2 "$work/letters" && echo '{"value":1}'; } >"$work/wrong"
+check "a line that is wrong" dlq 1 "line 3: character 10: expected a string" -- import "$spring" "$work/wrong" --execute
+check "and nothing was written" dlq 0 "no letters" -- groups "$spring"
+check "a pipe is written up to it" bash -c 'status=0; "$1" dlq import "$2" --execute < <(cat "$3") || status=$?; [ $status = 2 ]' - \
+    "$kurier" "$spring" "$work/wrong"
+check "that far" dlq 0 '{"count":2,' -- groups "$spring" --by topic -o jsonl
+check "to a topic that is not there" dlq 1 "not there" -- import "$unique.none.dlq" "$work/letters" --execute
+check "from a file that is not there" dlq 1 "No such file" -- import "$spring" /nowhere/letters
+
+# ---- Discard ----
+
+check "a dry run of a discard" dlq 0 "2 letters would be discarded; --execute --expect 2" -- discard "$dead" --cause poison --reason "by hand"
+check "discards nothing" counts 8
+check "not as many as expected" dlq 3 "there are 2 letters, not 3 as expected; nothing was done" -- discard "$dead" --cause poison \
+    --reason "by hand" --execute --expect 3
+check "a discard" dlq 0 "2 letters discarded by me" -- discard "$dead" --cause poison --reason "by hand" --who me --execute --expect 2
+check "they are left out" counts 6
+check "but on request" counts 8 --discarded
+check "the other topic has its own" dlq 0 '{"count":8,' -- groups "$copy" --by topic -o jsonl
+check "list tells them apart" dlq 0 '"letters":6,"discarded":2' -- list "$dead" -o jsonl
+check "show shows them" dlq 0 "cause         poison" -- show "$dead/1/3"
+check "the rest by no expectation" dlq 0 "6 letters discarded" -- discard "$dead" --all --reason "all of it" --execute
+check "nothing is left" counts 0
+check "the audit has who and why, and no payload" bash -c 'kcat -q -b "$1" -t kurier.redrive -C -e -f "%k %s\n" | grep "discard $2 " >"$3"
+    [ "$(wc -l <"$3")" = 8 ] && grep -q "\"reason\":\"by hand\",\"who\":\"me\"" "$3" && ! grep canary "$3"' - "$bootstrap" "$dead" "$work/audit"
+
+# ---- Hostile letters ----
+
+"$SOURCE/tests/dlq/letters.py" hostile >"$work/hostile"
+check "hostile letters" dlq 0 "4 letters written" -- import "$copy" "$work/hostile" --execute
+check "browse them" dlq 0 evil -- browse "$copy"
+check "nothing reaches the terminal" is_tame "$work/out"
+check "groups of them" dlq 0 many large -- groups "$copy"
+check "nothing of them either" is_tame "$work/out"
+place=$("$kurier" dlq browse "$copy" --limit 0 -o jsonl | grep '"cause":"many"' | sed -E 's/^\{"topic":"([^"]*)","partition":([0-9]+),"offset":([0-9]+),.*/\1\/\2\/\3/')
+check "show one" dlq 0 "h\\x1b[1m = 9999\\x1b[2J" -- show "$place"
+check "nor of it" is_tame "$work/out"
+check "all as JSON" bash -c '"$1" dlq export "$2" >"$3"; "$1" dlq browse "$2" -o json --unmask >>"$3"' - "$kurier" "$copy" "$work/all"
+check "JSON is tame" is_tame "$work/all"
+check "on a terminal too" bash -c 'TERM=xterm script -qec "stty cols 60; $1 dlq browse $2" /dev/null </dev/null >"$3"' - "$kurier" "$copy" "$work/terminal"
+check "there are the heading's colours alone" bash -c 'sed -e "s/\r$//" -e "s/\x1b\[1m//" -e "s/\x1b\[0m//" "$1" >"$1.plain"; grep -q LETTER "$1.plain"' - "$work/terminal"
+check "and nothing else" is_tame "$work/terminal.plain"
+check "no line is wider" bash -c '! LC_ALL=C.UTF-8 grep -E "^.{61}" "$1"' - "$work/terminal.plain"
+check "not without colours" bash -c 'TERM=xterm NO_COLOR=1 script -qec "$1 dlq browse $2" /dev/null </dev/null | { ! grep -F "$(printf "\033[")"; }' - "$kurier" "$copy"

@@ -1,0 +1,87 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * What the verbs of `kurier dlq` share: their options, the topics that are meant, and a reader over them.
+ */
+#ifndef KURIER_TOOLS_DLQ_H
+#define KURIER_TOOLS_DLQ_H
+
+#include "connect.h"
+#include "json.h"
+#include "progress.h"
+
+enum {
+    DLQ_ARGUMENTS_MAX = 256
+};
+
+/* Options that a verb takes, beside those of the connection. */
+enum {
+    DLQ_OUTPUT = 1,    /* -o */
+    DLQ_FILTER = 2,    /* --cause … --to, --discarded */
+    DLQ_UNMASK = 4,    /* --unmask */
+    DLQ_LIMIT = 8,     /* --limit */
+    DLQ_BY = 16,       /* --by, --max */
+    DLQ_FILE = 32,     /* --file */
+    DLQ_EXECUTE = 64,  /* --execute */
+    DLQ_DISCARD = 128, /* --reason, --who, --expect, --all */
+    DLQ_ANY = 256,     /* --any-topic */
+    DLQ_WARN = 512     /* --warn */
+};
+
+struct dlq {
+    const char *noun; /* "dlq list": for messages */
+    struct connection connection;
+    kur_client *client;
+    enum output output;
+    const char *arguments[DLQ_ARGUMENTS_MAX + 1]; /* what is no option; ends with NULL */
+    size_t argument_count;
+    kur_letter_filter filter;
+    bool has_filter, with_discarded, unmask, execute, all, any_topic;
+    const char *file, *reason, *who;
+    int64_t limit, max, expect, warn_ms; /* -1: not given */
+    unsigned by;
+    kur_arena *arena; /* for as long as the verb runs */
+    struct progress progress;
+};
+
+struct dlq_verb {
+    const char *name;
+    const char *arguments; /* "[TOPIC…]" */
+    const char *summary;
+    const char *about; /* paragraphs of its help, and its own options */
+    unsigned takes;
+    int (*run)(struct dlq *dlq);
+};
+
+extern const struct dlq_verb dlq_list, dlq_groups, dlq_browse, dlq_show, dlq_export, dlq_import, dlq_discard;
+
+/*
+ * The topics that are meant: the arguments, of which one may end with * for all that begin so; without any, all of dead
+ * letters. EXIT_DONE, or it was said what is wrong. The array lives as long as the verb runs.
+ */
+int dlq_topics(struct dlq *dlq, const char *const **topics);
+
+/* Whether a topic is among the arguments, or there are none. */
+bool dlq_is_named(const char *topic, void *dlq);
+
+/* A reader over them; NULL, and said why, in which case `*status` tells how to end. */
+kur_letter_reader *dlq_read(struct dlq *dlq, const char *const *topics, int *status);
+
+/* The next letter, NULL at the end; what went wrong is said, and told in `*status`. */
+const kur_letter *dlq_next(struct dlq *dlq, kur_letter_reader *reader, int *status);
+
+/* Ends reading: what was lost or unreadable is said and makes a result partial. */
+int dlq_close(struct dlq *dlq, kur_letter_reader *reader, int status);
+
+/* The exit status that stands for a failure. */
+int dlq_status(const kur_error *error);
+
+/* A letter's payload or header as text for people or programs, masked and cut unless --unmask. */
+void dlq_payload(const struct dlq *dlq, kur_buffer *to, kur_bytes payload);
+/* Where it stands: TOPIC/PARTITION/OFFSET, as `show` takes it. */
+void dlq_place(kur_buffer *to, const char *topic, int32_t partition, int64_t offset);
+
+/* What browse and show print of a letter for programs; show has the rest. */
+void dlq_letter_json(const struct dlq *dlq, kur_buffer *json, const kur_letter *letter, bool is_whole);
+
+#endif

@@ -1,0 +1,95 @@
+/* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "dlq.h"
+#include "table.h"
+#include "text.h"
+
+enum {
+    LIMIT_DEFAULT = 50,
+    KEY_MAX = 40,
+    MESSAGE_MAX = 200
+};
+
+/* A cell of payload: masked, and cut after so many bytes at a character's boundary. */
+static void put_payload(struct table *table, const struct dlq *dlq, kur_bytes payload, size_t most)
+{
+    kur_buffer text = {0};
+    text_put(&text, "");
+    if (payload.data != NULL)
+        dlq_payload(dlq, &text, payload);
+    if (text.size > most) {
+        while (most > 0 && ((unsigned char)text.data[most] & 0xc0) == 0x80)
+            most--;
+        text.size = most;
+        text_put(&text, "…");
+    }
+    kur_buffer safe = {0};
+    text_safe(&safe, kur_bytes_of(text.data, text.size), false);
+    table_text(table, safe.data);
+    kur_buffer_done(&safe);
+    kur_buffer_done(&text);
+}
+
+static void put_row(struct table *table, const struct dlq *dlq, const kur_letter *letter)
+{
+    kur_buffer place = {0};
+    dlq_place(&place, letter->topic, letter->partition, letter->offset);
+    table_text(table, place.data);
+    kur_buffer_done(&place);
+    table_time(table, letter->failed_us);
+    table_cell(table, "%d", letter->retry->attempt);
+    table_text(table, letter->retry->cause);
+    table_text(table, letter->type);
+    put_payload(table, dlq, kur_record_key(letter->record), KEY_MAX);
+    put_payload(table, dlq, kur_bytes_text(letter->retry->message), MESSAGE_MAX);
+}
+
+static int run(struct dlq *dlq)
+{
+    static const char *const headings[] = {"LETTER", "FAILED", ">ATTEMPT", "CAUSE", "TYPE", "KEY", "MESSAGE", NULL};
+    const char *const *topics;
+    int status = dlq_topics(dlq, &topics);
+    kur_letter_reader *reader = status == EXIT_DONE && topics[0] != NULL ? dlq_read(dlq, topics, &status) : NULL;
+    int64_t limit = dlq->limit >= 0 ? dlq->limit : LIMIT_DEFAULT, count = 0;
+    bool has_more = false;
+    struct table table = {.headings = headings};
+    struct objects objects = {.output = dlq->output};
+    kur_buffer json = {0};
+    for (const kur_letter *letter; reader != NULL && (letter = dlq_next(dlq, reader, &status)) != NULL; count++) {
+        if (limit > 0 && count == limit) {
+            has_more = true;
+            break;
+        }
+        if (dlq->output == OUTPUT_TABLE) {
+            put_row(&table, dlq, letter);
+        } else {
+            dlq_letter_json(dlq, &json, letter, false);
+            json_print(&objects, &json);
+        }
+    }
+    if (reader != NULL)
+        status = dlq_close(dlq, reader, status);
+    json_end(&objects);
+    table_print(&table);
+    kur_buffer_done(&json);
+    if (has_more)
+        fprintf(stderr, "kurier %s: there are more than %" PRId64 "; --limit 0 shows all\n", dlq->noun, limit);
+    else if (count == 0 && status == EXIT_DONE && dlq->output == OUTPUT_TABLE)
+        fprintf(stderr, "kurier %s: no letters\n", dlq->noun);
+    return status;
+}
+
+const struct dlq_verb dlq_browse = {
+    "browse",
+    "[TOPIC…]",
+    "letters one by one",
+    "Letters one by one, each partition's from the oldest on. Keys and messages are masked where they look like "
+    "secrets.\n"
+    "All topics of dead letters, or those named; one that ends with * is all that begin so.\n"
+    "\n"
+    "  --limit N            so many at most; default 50, 0 for all\n"
+    "\n",
+    DLQ_OUTPUT | DLQ_FILTER | DLQ_UNMASK | DLQ_LIMIT,
+    run};

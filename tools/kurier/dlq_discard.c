@@ -1,0 +1,172 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * `kurier dlq discard`: puts letters aside, with a reason that stays. What was counted is what is discarded: with
+ * --expect the letters are counted first, and what comes later is left alone.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "dlq.h"
+#include "text.h"
+
+/* The last letter of a partition that was counted. */
+struct last {
+    const char *topic; /* of the topics that are read */
+    int32_t partition;
+    int64_t offset;
+};
+
+struct discard {
+    struct dlq *dlq;
+    const char *const *topics;
+    char who[256];
+    struct last *last;
+    size_t last_count;
+    int64_t count;
+};
+
+static struct last *last_of(const struct discard *discard, const kur_letter *letter)
+{
+    for (size_t i = 0; i < discard->last_count; i++)
+        if (discard->last[i].partition == letter->partition && strcmp(discard->last[i].topic, letter->topic) == 0)
+            return &discard->last[i];
+    return NULL;
+}
+
+static void note(struct discard *discard, const kur_letter *letter)
+{
+    struct last *last = last_of(discard, letter);
+    if (last == NULL) {
+        struct last *more = realloc(discard->last, (discard->last_count + 1) * sizeof *more);
+        text_need(more != NULL ? KUR_OK : KUR_ERROR_NO_MEMORY);
+        discard->last = more;
+        last = &more[discard->last_count++];
+        last->partition = letter->partition;
+        for (size_t i = 0; discard->topics[i] != NULL; i++)
+            if (strcmp(discard->topics[i], letter->topic) == 0)
+                last->topic = discard->topics[i];
+    }
+    last->offset = letter->offset;
+}
+
+static int count_letters(struct discard *discard)
+{
+    int status;
+    kur_letter_reader *reader = dlq_read(discard->dlq, discard->topics, &status);
+    if (reader == NULL)
+        return status;
+    for (const kur_letter *letter; (letter = dlq_next(discard->dlq, reader, &status)) != NULL; discard->count++)
+        note(discard, letter);
+    return dlq_close(discard->dlq, reader, status);
+}
+
+static int write_discards(struct discard *discard, kur_letter_writer *writer)
+{
+    struct dlq *dlq = discard->dlq;
+    int status;
+    kur_letter_reader *reader = dlq_read(dlq, discard->topics, &status);
+    if (reader == NULL)
+        return status;
+    for (const kur_letter *letter; (letter = dlq_next(dlq, reader, &status)) != NULL;) {
+        kur_error error = {0};
+        const struct last *last = dlq->expect >= 0 ? last_of(discard, letter) : NULL;
+        if (dlq->expect >= 0 && (last == NULL || letter->offset > last->offset))
+            continue;
+        if (kur_letter_writer_discard(writer, letter, dlq->reason, discard->who, &error) != KUR_OK) {
+            status = error.code == KUR_ERROR_INVALID_ARGUMENT ? command_refuse(dlq->noun, "%s", error.message)
+                                                              : command_fail(dlq->noun, "%s", error.message);
+            break;
+        }
+    }
+    return dlq_close(dlq, reader, status);
+}
+
+static int execute(struct discard *discard)
+{
+    struct dlq *dlq = discard->dlq;
+    kur_error error = {0};
+    kur_letter_counts counts = KUR_LETTER_COUNTS();
+    kur_letter_writer *writer = kur_letter_writer_new(dlq->client, &error);
+    if (writer == NULL)
+        return command_fail(dlq->noun, "%s", error.message);
+    int status = write_discards(discard, writer);
+    kur_status finished = kur_letter_writer_finish(writer, dlq->connection.timeout_ms, &counts, &error);
+    kur_letter_writer_free(writer);
+    if (finished != KUR_OK)
+        command_fail(dlq->noun, "%s", error.message);
+    fprintf(stderr, "kurier %s: %" PRId64 " letters discarded by %s", dlq->noun, counts.written, discard->who);
+    fprintf(stderr,
+            counts.failed + counts.unknown > 0 ? ", %" PRId64 " failed, of %" PRId64 " it is not known\n" : "\n",
+            counts.failed, counts.unknown);
+    if (counts.unknown > 0)
+        return EXIT_UNKNOWN;
+    if (status == EXIT_DONE && finished == KUR_OK)
+        return EXIT_DONE;
+    return counts.written > 0 ? EXIT_PARTIAL : status != EXIT_DONE ? status : EXIT_FAILED;
+}
+
+static int check(struct discard *discard)
+{
+    struct dlq *dlq = discard->dlq;
+    if (dlq->argument_count == 0)
+        return command_refuse(dlq->noun, "which topics? They are named one by one");
+    if (dlq->reason == NULL)
+        return command_refuse(dlq->noun, "--reason is missing: it is what stays");
+    if (!dlq->has_filter && !dlq->all)
+        return command_refuse(dlq->noun, "which letters? Say --cause or another filter, or --all");
+    if (dlq->with_discarded)
+        return command_refuse(dlq->noun, "--discarded: these are discarded already");
+    if (dlq->who != NULL) {
+        snprintf(discard->who, sizeof discard->who, "%s", dlq->who);
+    } else {
+        char host[128] = "";
+        const char *user = getenv("USER");
+        gethostname(host, sizeof host - 1);
+        snprintf(discard->who, sizeof discard->who, "%s@%s", user != NULL && user[0] != '\0' ? user : "unknown", host);
+    }
+    return dlq_topics(dlq, &discard->topics);
+}
+
+static int run(struct dlq *dlq)
+{
+    struct discard discard = {.dlq = dlq};
+    int status = check(&discard);
+    if (status == EXIT_DONE && (!dlq->execute || dlq->expect >= 0))
+        status = count_letters(&discard);
+    if (status == EXIT_DONE && dlq->expect >= 0 && discard.count != dlq->expect)
+        status =
+            command_refuse(dlq->noun, "there are %" PRId64 " letters, not %" PRId64 " as expected; nothing was done",
+                           discard.count, dlq->expect);
+    else if (status == EXIT_DONE && !dlq->execute)
+        fprintf(stderr,
+                "kurier %s: %" PRId64 " letters would be discarded; --execute --expect %" PRId64
+                " does that, if there are "
+                "still as many\n",
+                dlq->noun, discard.count, discard.count);
+    else if (status == EXIT_DONE)
+        status = execute(&discard);
+    free(discard.last);
+    return status;
+}
+
+const struct dlq_verb dlq_discard = {
+    "discard",
+    "TOPIC… --reason TEXT",
+    "puts letters aside, with a reason that stays",
+    "Puts letters aside: from then on they are left out by everything here but --discarded. They stay where they are "
+    "until\n"
+    "their retention ends. Who, when, why and a hash of each letter are kept in the topic kurier.redrive, not what is "
+    "in\n"
+    "it.\n"
+    "\n"
+    "  --reason TEXT        why; must be given\n"
+    "  --who NAME           default: $USER@host\n"
+    "  --all                all letters, where no filter is given\n"
+    "  --execute            do it; without it they are counted\n"
+    "  --expect N           only if there are exactly so many; what comes later is left alone\n"
+    "\n",
+    DLQ_FILTER | DLQ_DISCARD | DLQ_EXECUTE,
+    run};

@@ -1,0 +1,125 @@
+/* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "dlq.h"
+#include "table.h"
+#include "text.h"
+
+static void put_json(kur_buffer *json, const struct dlq *dlq, const kur_letter_group *group)
+{
+    const char *const names[] = {"cause", "type", "code", "group", "topic"};
+    const char *const values[] = {group->cause, group->type, group->code, group->group, group->topic};
+    json_open(json, NULL, '{');
+    json_number(json, "count", group->count);
+    for (unsigned i = 0; i < 5; i++)
+        if ((dlq->by & 1U << i) != 0)
+            json_text(json, names[i], values[i]);
+    json_time(json, "first", group->first_us);
+    json_time(json, "last", group->last_us);
+    json_open(json, "sample", '{');
+    json_text(json, "topic", group->sample_topic);
+    json_number(json, "partition", group->sample_partition);
+    json_number(json, "offset", group->sample_offset);
+    json_close(json, '}');
+    json_bool(json, "rest", group->is_rest);
+    json_close(json, '}');
+}
+
+static void put_row(struct table *table, const struct dlq *dlq, const kur_letter_group *group)
+{
+    const char *const values[] = {group->cause, group->type, group->code, group->group, group->topic};
+    bool is_first = true;
+    table_cell(table, "%" PRId64, group->count);
+    for (unsigned i = 0; i < 5; i++) {
+        if ((dlq->by & 1U << i) == 0)
+            continue;
+        table_text(table, group->is_rest && is_first ? "(all others)" : values[i]);
+        is_first = false;
+    }
+    table_time(table, group->first_us);
+    table_time(table, group->last_us);
+    kur_buffer place = {0};
+    dlq_place(&place, group->sample_topic, group->sample_partition, group->sample_offset);
+    table_text(table, place.data);
+    kur_buffer_done(&place);
+}
+
+static int print(struct dlq *dlq, const kur_letter_groups *groups)
+{
+    static const char *const names[] = {"CAUSE", "TYPE", "CODE", "GROUP", "TOPIC"};
+    const char *headings[TABLE_COLUMNS_MAX] = {">COUNT"};
+    size_t columns = 1;
+    kur_error error = {0};
+    kur_letter_group_list list;
+    for (unsigned i = 0; i < 5; i++)
+        if ((dlq->by & 1U << i) != 0)
+            headings[columns++] = names[i];
+    headings[columns++] = "FIRST";
+    headings[columns++] = "LAST";
+    headings[columns] = "SAMPLE";
+    if (kur_letter_groups_list(groups, dlq->arena, &list, &error) != KUR_OK)
+        return command_fail(dlq->noun, "%s", error.message);
+    struct table table = {.headings = headings};
+    struct objects objects = {.output = dlq->output};
+    kur_buffer json = {0};
+    for (size_t i = 0; i < list.count; i++) {
+        if (dlq->output == OUTPUT_TABLE) {
+            put_row(&table, dlq, list.items[i]);
+        } else {
+            put_json(&json, dlq, list.items[i]);
+            json_print(&objects, &json);
+        }
+    }
+    json_end(&objects);
+    table_print(&table);
+    kur_buffer_done(&json);
+    if (list.count == 0 && dlq->output == OUTPUT_TABLE)
+        fprintf(stderr, "kurier %s: no letters\n", dlq->noun);
+    return EXIT_DONE;
+}
+
+static int run(struct dlq *dlq)
+{
+    const char *const *topics;
+    kur_error error = {0};
+    int status = dlq_topics(dlq, &topics);
+    if (status != EXIT_DONE)
+        return status;
+    if (dlq->by == 0)
+        dlq->by = KUR_LETTERS_BY_CAUSE | KUR_LETTERS_BY_TYPE | KUR_LETTERS_BY_CODE;
+    if (dlq->max > INT_MAX || dlq->max == 0)
+        return command_refuse(dlq->noun, "--max needs a number from 1 on");
+    kur_letter_groups *groups = kur_letter_groups_new(
+        &KUR_LETTER_GROUPS_OPTIONS(.by = dlq->by, .max = dlq->max > 0 ? (int)dlq->max : 0), &error);
+    if (groups == NULL)
+        return command_refuse(dlq->noun, "%s", error.message);
+    kur_letter_reader *reader = topics[0] != NULL ? dlq_read(dlq, topics, &status) : NULL;
+    if (reader != NULL) {
+        for (const kur_letter *letter; (letter = dlq_next(dlq, reader, &status)) != NULL;)
+            text_need(kur_letter_groups_add(groups, letter, &error));
+        status = dlq_close(dlq, reader, status);
+    }
+    if (status == EXIT_DONE || status == EXIT_PARTIAL) {
+        int printed = print(dlq, groups);
+        status = printed != EXIT_DONE ? printed : status;
+    }
+    kur_letter_groups_free(groups);
+    return status;
+}
+
+const struct dlq_verb dlq_groups = {"groups",
+                                    "[TOPIC…]",
+                                    "letters by what they died of",
+                                    "Letters counted by cause, type and the place in the program where it was said; "
+                                    "with the first and the last time, and\n"
+                                    "where one of them stands, for kurier dlq show. All topics of dead letters, or "
+                                    "those named; one that ends with * is\n"
+                                    "all that begin so.\n"
+                                    "\n"
+                                    "  --by LIST            cause,type,code,group,topic in place of cause,type,code\n"
+                                    "  --max N              so many groups, the rest counted together; default 10000\n"
+                                    "\n",
+                                    DLQ_OUTPUT | DLQ_FILTER | DLQ_BY,
+                                    run};

@@ -1,0 +1,232 @@
+/* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "dlq.h"
+#include "mask.h"
+#include "text.h"
+
+int dlq_status(const kur_error *error)
+{
+    return error->code == KUR_ERROR_UNKNOWN_OUTCOME ? EXIT_UNKNOWN : EXIT_FAILED;
+}
+
+/* ---- Topics ---- */
+
+static bool is_like(const char *topic, const char *wish)
+{
+    size_t size = strlen(wish);
+    return wish[size - 1] == '*' ? strncmp(topic, wish, size - 1) == 0 : strcmp(topic, wish) == 0;
+}
+
+bool dlq_is_named(const char *topic, void *user)
+{
+    const struct dlq *dlq = user;
+    for (size_t i = 0; i < dlq->argument_count; i++)
+        if (is_like(topic, dlq->arguments[i]))
+            return true;
+    return dlq->argument_count == 0;
+}
+
+static int find_topics(struct dlq *dlq, const char ***topics)
+{
+    kur_error error = {0};
+    kur_topic_list list;
+    kur_admin *admin = kur_admin_new(dlq->client, &error);
+    kur_status status = kur_admin_list_topics(admin, dlq->connection.timeout_ms, dlq->arena, &list, &error);
+    kur_admin_free(admin);
+    if (status != KUR_OK)
+        return command_fail(dlq->noun, "%s", error.message);
+    size_t count = 0;
+    *topics = kur_arena_alloc(dlq->arena, (list.count + 1) * sizeof **topics);
+    text_need(*topics != NULL ? KUR_OK : KUR_ERROR_NO_MEMORY);
+    for (size_t i = 0; i < list.count; i++)
+        if (kur_letter_is_topic(list.items[i]->name) && dlq_is_named(list.items[i]->name, dlq))
+            (*topics)[count++] = list.items[i]->name;
+    (*topics)[count] = NULL;
+    if (count == 0 && dlq->argument_count > 0)
+        return command_fail(dlq->noun, "no topic of dead letters is named \"%.200s\"", dlq->arguments[0]);
+    return EXIT_DONE;
+}
+
+int dlq_topics(struct dlq *dlq, const char *const **topics)
+{
+    bool is_exact = dlq->argument_count > 0;
+    for (size_t i = 0; i < dlq->argument_count; i++) {
+        size_t size = strlen(dlq->arguments[i]);
+        if (size == 0)
+            return command_refuse(dlq->noun, "a topic is empty");
+        is_exact &= dlq->arguments[i][size - 1] != '*';
+    }
+    if (is_exact) {
+        *topics = dlq->arguments;
+        return EXIT_DONE;
+    }
+    const char **found;
+    int status = find_topics(dlq, &found);
+    *topics = found;
+    return status;
+}
+
+/* ---- Reading ---- */
+
+static bool tell(const kur_letter_progress *progress, void *user)
+{
+    struct dlq *dlq = user;
+    progress_tell(&dlq->progress, progress->passed, progress->total);
+    return true;
+}
+
+kur_letter_reader *dlq_read(struct dlq *dlq, const char *const *topics, int *status)
+{
+    kur_error error = {0};
+    progress_begin(&dlq->progress, "offsets read");
+    kur_letter_reader *reader = kur_letter_reader_new(
+        dlq->client,
+        &KUR_LETTER_READER_OPTIONS(.topics = topics, .filter = &dlq->filter, .with_discarded = dlq->with_discarded,
+                                   .timeout_ms = dlq->connection.timeout_ms, .on_progress = tell, .user = dlq),
+        &error);
+    *status = reader != NULL                             ? EXIT_DONE
+              : error.code == KUR_ERROR_INVALID_ARGUMENT ? command_refuse(dlq->noun, "%s", error.message)
+                                                         : command_fail(dlq->noun, "%s", error.message);
+    return reader;
+}
+
+const kur_letter *dlq_next(struct dlq *dlq, kur_letter_reader *reader, int *status)
+{
+    kur_error error = {0};
+    const kur_letter *letter;
+    if (kur_letter_reader_next(reader, &letter, &error) == KUR_OK)
+        return letter;
+    progress_end(&dlq->progress);
+    *status =
+        command_fail(dlq->noun, "%s%s", error.message,
+                     error.code == KUR_ERROR_AUTHORIZATION && strstr(error.message, KUR_LETTER_AUDIT_TOPIC) != NULL
+                         ? "; --discarded reads without it"
+                         : "");
+    return NULL;
+}
+
+int dlq_close(struct dlq *dlq, kur_letter_reader *reader, int status)
+{
+    kur_letter_progress progress = KUR_LETTER_PROGRESS();
+    kur_letter_reader_progress(reader, &progress, NULL);
+    kur_letter_reader_free(reader);
+    progress_end(&dlq->progress);
+    if (progress.lost > 0)
+        fprintf(stderr, "kurier %s: %" PRId64 " offsets went by their retention while they were read\n", dlq->noun,
+                progress.lost);
+    if (progress.unreadable > 0)
+        fprintf(stderr, "kurier %s: %" PRId64 " offsets cannot be read: their bytes are damaged\n", dlq->noun,
+                progress.unreadable);
+    return status == EXIT_DONE && progress.lost + progress.unreadable > 0 ? EXIT_PARTIAL : status;
+}
+
+/* ---- Letters ---- */
+
+void dlq_payload(const struct dlq *dlq, kur_buffer *to, kur_bytes payload)
+{
+    if (dlq->unmask)
+        text_need(kur_buffer_append(to, payload.data, payload.size));
+    else
+        mask_text(to, payload);
+}
+
+void dlq_place(kur_buffer *to, const char *topic, int32_t partition, int64_t offset)
+{
+    text_need(kur_buffer_print(to, "%s/%" PRId32 "/%" PRId64, topic, partition, offset));
+}
+
+/* Payload in JSON: text masked; what is no text shows its size alone, unless it is unmasked. */
+static void put_payload(const struct dlq *dlq, kur_buffer *json, const char *name, kur_bytes payload)
+{
+    kur_buffer text = {0};
+    if (payload.data == NULL || dlq->unmask) {
+        json_bytes(json, name, payload);
+    } else if (!kur_bytes_is_utf8(payload)) {
+        json_open(json, name, '{');
+        json_number(json, "bytes", (int64_t)payload.size);
+        json_close(json, '}');
+    } else {
+        text_put(&text, "");
+        mask_text(&text, payload);
+        json_bytes(json, name, kur_bytes_of(text.data, text.size));
+    }
+    kur_buffer_done(&text);
+}
+
+static void put_headers(const struct dlq *dlq, kur_buffer *json, const kur_record *record)
+{
+    kur_header header;
+    json_open(json, "headers", '[');
+    for (size_t i = 0; kur_record_header(record, i, &header); i++) {
+        json_open(json, NULL, '[');
+        json_bytes(json, NULL, kur_bytes_text(header.name));
+        if (!dlq->unmask && header.value.data != NULL && mask_is_secret(header.name, strlen(header.name)))
+            json_text(json, NULL, MASK_TEXT);
+        else
+            put_payload(dlq, json, NULL, header.value);
+        json_close(json, ']');
+    }
+    json_close(json, ']');
+}
+
+static void put_attempts(kur_buffer *json, const kur_retry_view *retry)
+{
+    json_open(json, "attempts", '[');
+    for (size_t i = 0; i < retry->attempt_count; i++) {
+        json_open(json, NULL, '{');
+        json_number(json, "attempt", retry->attempts[i]->attempt);
+        json_time(json, "at", retry->attempts[i]->at_us);
+        json_text(json, "cause", retry->attempts[i]->cause);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void put_origin(kur_buffer *json, const kur_retry_view *retry)
+{
+    if (retry->topic == NULL) {
+        json_null(json, "origin");
+        return;
+    }
+    json_open(json, "origin", '{');
+    json_text(json, "topic", retry->topic);
+    json_number(json, "partition", retry->partition);
+    json_number(json, "offset", retry->offset);
+    json_time(json, "timestamp", retry->timestamp_us);
+    json_close(json, '}');
+}
+
+void dlq_letter_json(const struct dlq *dlq, kur_buffer *json, const kur_letter *letter, bool is_whole)
+{
+    const kur_retry_view *retry = letter->retry;
+    json_open(json, NULL, '{');
+    json_text(json, "topic", letter->topic);
+    json_number(json, "partition", letter->partition);
+    json_number(json, "offset", letter->offset);
+    json_time(json, "timestamp", letter->timestamp_us);
+    json_time(json, "failed_at", letter->failed_us);
+    json_text(json, "cause", retry->cause);
+    json_text(json, "code", retry->code);
+    put_payload(dlq, json, "message", kur_bytes_text(retry->message));
+    json_number(json, "attempt", retry->attempt);
+    json_text(json, "group", retry->group);
+    put_origin(json, retry);
+    json_text(json, "type", letter->type);
+    json_text(json, "id", letter->event != NULL ? letter->event->id : NULL);
+    put_payload(dlq, json, "key", kur_record_key(letter->record));
+    if (is_whole) {
+        char hash[65];
+        kur_letter_hash(letter, hash);
+        json_time(json, "first_failed_at", retry->first_failed_us > 0 ? retry->first_failed_us : -1);
+        put_attempts(json, retry);
+        json_number(json, "redriven", retry->redriven);
+        json_text(json, "redrive_id", retry->redrive_id);
+        json_bool(json, "stub", retry->is_stub);
+        put_headers(dlq, json, letter->record);
+        put_payload(dlq, json, "value", kur_record_value(letter->record));
+        json_text(json, "sha256", hash);
+    }
+    json_close(json, '}');
+}
