@@ -402,19 +402,32 @@ kur_status kur__machine_init(kur__machine *machine, const kur__machine_options *
     return KUR_OK;
 }
 
-void kur__machine_done(kur__machine *machine)
+/* Nobody is behind anybody any more: a lane is there as long as a work that it is the lane of. */
+static void forget_order(kur__machine *machine)
 {
     for (kur__source *source = machine->oldest; source != NULL; source = source->newer)
         for (kur__work *work = source->oldest; work != NULL; work = work->newer)
-            if (work->lane != NULL)
-                work->lane->first = NULL;
+            if (work->lane != NULL) {
+                work->lane->first = work->lane->current = NULL;
+                work->lane->rejected = work->lane->early = 0;
+            }
+    for (kur__source *source = machine->oldest; source != NULL; source = source->newer)
+        for (kur__work *work = source->oldest; work != NULL; work = work->newer)
+            if (work->lane != NULL) {
+                work->lane->early++;
+                work->is_early = true;
+            }
+}
+
+void kur__machine_done(kur__machine *machine)
+{
+    forget_order(machine);
     while (machine->oldest != NULL) {
         kur__source *source = machine->oldest;
         source->in_commit = 0;
         while (source->oldest != NULL) {
             kur__work *work = source->oldest;
-            if (work->state != KUR__WAITING)
-                kur__lane_leave(machine, work, INT64_MIN);
+            kur__lane_leave(machine, work, INT64_MIN);
             kur__work_release(machine, work);
         }
         atomic_store(&source->state, KUR__DEAD);

@@ -219,11 +219,14 @@ size_t kur__machine_take(kur__machine *machine, int64_t now_us, kur__work **work
     return count;
 }
 
-/* The one behind a record that was just taken, if it can go along. */
+/*
+ * The one behind a record that was just taken, if it can go along. Of the same source: those of a lane that are out
+ * together end together, too.
+ */
 static kur__work *follower_of(const kur__work *work, int64_t now_us)
 {
     kur__work *next = work->lane != NULL && !work->is_alone ? work->lane->first : NULL;
-    bool may_go = next != NULL && !next->is_alone && next->due_us <= now_us && next->source->state == KUR__ACTIVE;
+    bool may_go = next != NULL && !next->is_alone && next->due_us <= now_us && next->source == work->source;
     return may_go ? next : NULL;
 }
 

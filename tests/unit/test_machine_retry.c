@@ -161,6 +161,44 @@ START_TEST(test_machine_retry__one_key_never_runs_twice_whichever_topic_it_comes
 }
 END_TEST
 
+START_TEST(test_machine_retry__a_batch_has_records_of_one_topic_in_a_lane)
+{
+    kur__source *main_one = begin_by_topic(KUR_RETRY_BY_TOPIC), *short_one = assign_retry(0, KUR_TIER_SHORT);
+    admit(main_one, 0, "a");
+    admit(main_one, 1, "a");
+    ck_assert_int_eq(admit_again(short_one, 0, "a", 1, 0), KUR__ADMITTED);
+    kur__work *first = kur__machine_take_batch(&machine, now_us, 10);
+    ck_assert_ptr_eq(first->source, main_one);
+    ck_assert_ptr_eq(first->mate->source, main_one);
+    ck_assert_ptr_null(first->mate->mate);
+    /* So what becomes of one topic's partition is no concern of what was taken of the other. */
+    kur__machine_drop(&machine, main_one);
+    kur__machine_untake(&machine, first->mate);
+    kur__machine_untake(&machine, first);
+    first = kur__machine_take_batch(&machine, now_us, 10);
+    ck_assert_ptr_eq(first->source, short_one);
+    say(first, &done);
+    ck_assert_uint_eq(machine.lanes.count, 0);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine_retry__the_end_finds_a_batch_in_any_order)
+{
+    begin_by_topic(KUR_RETRY_BY_TOPIC);
+    kur__source *short_one = assign_retry(0, KUR_TIER_SHORT);
+    for (int64_t i = 0; i < 3; i++) /* the later, the sooner due */
+        ck_assert_int_eq(admit_again(short_one, i, "a", 1, now_us + (3 - i) * SECOND), KUR__ADMITTED);
+    now_us += 3 * SECOND;
+    const kur__work *first = kur__machine_take_batch(&machine, now_us, 10);
+    ck_assert_int_eq(first->offset, 2);
+    ck_assert_int_eq(first->mate->offset, 1);
+    ck_assert_int_eq(first->mate->mate->offset, 0);
+    ck_assert_uint_eq(machine.lanes.count, 1);
+    end();
+}
+END_TEST
+
 START_TEST(test_machine_retry__what_ends_early_leaves_nothing_behind)
 {
     kur__source *main_one = begin_by_topic(KUR_RETRY_BY_TOPIC), *short_one = assign_retry(0, KUR_TIER_SHORT);
@@ -447,6 +485,8 @@ int main(void)
         test_machine_retry__in_place_first_then_by_topic,
         test_machine_retry__rejected_ones_go_to_the_dead_letters,
         test_machine_retry__one_key_never_runs_twice_whichever_topic_it_comes_from,
+        test_machine_retry__a_batch_has_records_of_one_topic_in_a_lane,
+        test_machine_retry__the_end_finds_a_batch_in_any_order,
         test_machine_retry__what_ends_early_leaves_nothing_behind,
         test_machine_retry__nothing_is_early_and_what_is_due_is_not_held_up,
         test_machine_retry__the_time_out_counts_from_what_a_record_came_with,
