@@ -123,7 +123,8 @@ static size_t room_of(kur__machine *machine, kur__source *source)
     if (held == 0)
         return room;
     /* And one more than fit by their bytes, if they are as large as those that are held. */
-    int64_t left_bytes = machine->share_bytes - source->held_bytes;
+    int64_t left_bytes = share_bytes - source->held_bytes;
+    left_bytes = left_bytes < free_bytes ? left_bytes : free_bytes;
     size_t fit = left_bytes > 0 ? (size_t)(left_bytes / (source->held_bytes / (int64_t)held + 1)) : 0;
     return fit + 1 < room ? fit + 1 : room;
 }

@@ -350,6 +350,25 @@ START_TEST(test_machine_retry__the_window_is_shared_by_who_needs_it)
 }
 END_TEST
 
+START_TEST(test_machine_retry__the_window_has_a_bound_in_bytes_too)
+{
+    kur__machine_options options = usual;
+    options.window_bytes = 500;
+    begin(&options);
+    kur__source *short_one = assign_retry(0, KUR_TIER_SHORT);
+    size_t held = 0;
+    int64_t most;
+    for (size_t room; (room = kur__machine_room(&machine, short_one)) > 0; held++) {
+        most = 1 + (500 - (int64_t)held * 10) / 10;
+        ck_assert(held == 0 || (int64_t)room <= most);
+        ck_assert_int_eq(admit_again(short_one, (int64_t)held, NULL, 1, now_us + SECOND), KUR__ADMITTED);
+    }
+    ck_assert_uint_ge(held, 37); /* three quarters */
+    ck_assert_uint_le(held, 39);
+    end();
+}
+END_TEST
+
 /* ---- The window ---- */
 
 static kur__source *begin_window(size_t records, size_t text_limit)
@@ -494,6 +513,7 @@ int main(void)
         test_machine_retry__what_is_another_groups_is_finished_at_once,
         test_machine_retry__exactly_once_forwards_in_the_transaction,
         test_machine_retry__the_window_is_shared_by_who_needs_it,
+        test_machine_retry__the_window_has_a_bound_in_bytes_too,
         test_machine_retry__a_full_window_moves_the_latest_to_the_end,
         test_machine_retry__moves_no_more_than_some_thousand_a_second,
         test_machine_retry__a_full_text_moves_the_oldest_to_the_end,
