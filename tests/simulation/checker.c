@@ -3,11 +3,12 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-const char *const rule_names[RULE_COUNT] = {"lost",     "commit",    "order",  "twice",     "zombie",
-                                            "early",    "duplicate", "memory", "backwards", "liveness",
-                                            "attempts", "release",   "exactly"};
+const char *const rule_names[RULE_COUNT] = {"lost",      "commit", "order",     "twice",    "zombie",   "early",
+                                            "duplicate", "memory", "backwards", "liveness", "attempts", "release",
+                                            "exactly",   "fate",   "due",       "idle"};
 
 void checker_fail(struct checker *checker, enum rule rule, const char *format, ...)
 {
@@ -21,6 +22,27 @@ void checker_fail(struct checker *checker, enum rule rule, const char *format, .
     va_end(arguments);
 }
 
+struct entry *log_append(struct log *log)
+{
+    if (log->end == log->capacity) {
+        log->capacity = log->capacity == 0 ? 64 : log->capacity * 2;
+        log->entries = realloc(log->entries, (size_t)log->capacity * sizeof(*log->entries));
+    }
+    struct entry *entry = &log->entries[log->end++];
+    *entry = (struct entry){.exists = false};
+    return entry;
+}
+
+int checker_new_story(struct checker *checker, const struct story *story)
+{
+    if (checker->stories_count == checker->stories_capacity) {
+        checker->stories_capacity = checker->stories_capacity == 0 ? 256 : checker->stories_capacity * 2;
+        checker->stories = realloc(checker->stories, (size_t)checker->stories_capacity * sizeof(*checker->stories));
+    }
+    checker->stories[checker->stories_count] = *story;
+    return checker->stories_count++;
+}
+
 bool checker_same_lane(const struct checker *checker, const struct entry *a, const struct entry *b)
 {
     return checker->order == 1 || (checker->order == 0 && a->key >= 0 && a->key == b->key);
@@ -31,6 +53,8 @@ static void check_order(struct checker *checker, const struct log *log, int part
                         const char *what)
 {
     const struct entry *entry = &log->entries[offset];
+    if (log->is_retry) /* those come when they are due */
+        return;
     for (int64_t before = log->start; before < offset && checker->order != 2; before++) {
         const struct entry *other = &log->entries[before];
         if (!other->exists || !checker_same_lane(checker, entry, other))
@@ -169,8 +193,12 @@ void checker_end(struct checker *checker, const struct log *log, int partition, 
         if (!log->entries[offset].exists)
             continue;
         checker->looked[RULE_LOST]++;
-        if (!log->entries[offset].durable)
+        const struct entry *entry = &log->entries[offset];
+        const struct story *story = &checker->stories[entry->story];
+        if (!entry->durable)
             checker_fail(checker, RULE_LOST, "%d@%ld has had no effect", partition, (long)offset);
+        if (!entry->is_foreign && story->done + story->dead == 0 && !story->is_elsewhere)
+            checker_fail(checker, RULE_LOST, "%d@%ld: no copy of it has come to an end", partition, (long)offset);
     }
     int64_t last = log->end;
     while (last > log->start && !log->entries[last - 1].exists)
@@ -178,4 +206,21 @@ void checker_end(struct checker *checker, const struct log *log, int partition, 
     checker->looked[RULE_LIVENESS]++;
     if (committed < last)
         checker_fail(checker, RULE_LIVENESS, "%d: committed up to %ld of %ld", partition, (long)committed, (long)last);
+}
+
+void checker_end_stories(struct checker *checker, int attempts, bool exactly_once)
+{
+    for (int i = 0; i < checker->stories_count; i++) {
+        const struct story *story = &checker->stories[i];
+        bool must_die = story->ending != ENDS_DONE || (attempts > 0 && story->failures >= attempts);
+        if (story->is_elsewhere || attempts < 0)
+            continue;
+        checker->looked[RULE_FATE]++;
+        if ((must_die ? story->done : story->dead) > 0)
+            checker_fail(checker, RULE_FATE, "a record that fails %d times of %d is %s", story->failures, attempts,
+                         must_die ? "done" : "among the dead letters");
+        if (exactly_once && story->done + story->dead > 1 + story->excused)
+            checker_fail(checker, RULE_EXACTLY, "a record has ended %d times, %d are explained",
+                         story->done + story->dead, 1 + story->excused);
+    }
 }

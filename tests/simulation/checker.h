@@ -4,16 +4,24 @@
  * The books of the simulation: what handlers and the model broker did, and the rules that must hold. Links nothing of
  * the listener; the text of a commit is read by a decoder of its own.
  *
- *     lost        at the end each record that the log holds has had its effect
- *     commit      what lies below a committed offset, or is called finished by its text, has had its effect
- *     order       a record does not start before those in front of it in its lane have returned for good, or were
- * started in the same batch; and what is said of it does not count before twice       of a lane one record runs at a
- * time in a process zombie      a record starts, and a commit is made, only where the partition is owned early       no
- * record starts before it is due duplicate   no more records start again than crashes and rebalances explain memory
- * what is held stays within the bound backwards   the commits of an epoch only go up liveness    when faults stop,
- * everything is finished and committed attempts    no record is tried more often than the policy says release     each
- * record that was taken in is given back once, and not while it is in use exactly     exactly-once, the outcome of a
- * record is in one committed transaction
+ * - lost: at the end each record that a log holds has had its effect, and what was copied from it has too
+ * - commit: what lies below a committed offset, or is called finished by its text, has had its effect
+ * - order: a record does not start before those in front of it in its lane have returned for good, or were started in
+ *   the same batch; and what is said of it does not count before
+ * - twice: of a lane one record runs at a time in a process, whichever topic it comes from
+ * - zombie: a record starts, and a commit is made, only where the partition is owned
+ * - early: no record starts before it is due, by the clock that its time was given in
+ * - duplicate: no more records start again than crashes and rebalances explain, and none is sent on twice but for a
+ *   failure that was told
+ * - memory: what is held stays within the bounds
+ * - backwards: the commits of an epoch only go up
+ * - liveness: when faults stop, everything is finished and committed; nothing is moved for ever
+ * - attempts: no record is tried more often than the policy says, and each is counted, through whatever topics
+ * - release: each record that was taken in is given back once, and not while it is in use
+ * - exactly: exactly-once, the outcome of a record is in one committed transaction
+ * - fate: what becomes of a record follows from what its handler said, and from the policy
+ * - due: a record that goes to a retry topic has its own time there, and goes to the topic for that
+ * - idle: nothing that may run is left lying while there is a worker for it, and nobody sleeps past the next due time
  */
 #ifndef KURIER_TESTS_SIMULATION_CHECKER_H
 #define KURIER_TESTS_SIMULATION_CHECKER_H
@@ -25,13 +33,41 @@
 enum {
     OFFSETS_MAX = 8192,
     PARTITIONS_MAX = 8,
+    TIERS_MAX = 5,
+    SLOTS_MAX = PARTITIONS_MAX * TIERS_MAX, /* partition n of tier t is slot 8 t + n; tier 0 is the main topic */
     EPOCHS_MAX = 256
+};
+
+/* What a handler says of a record in the end, when it has failed as often as it will. */
+enum ending {
+    ENDS_DONE = 0,
+    ENDS_REJECTED,
+    ENDS_HOPELESS /* a cause that is not tried again */
+};
+
+/* A record of the world, whatever topics it goes through, and how many copies there are of it. */
+struct story {
+    int number, key;
+    int failures; /* that its handler has for it */
+    enum ending ending;
+    int done, dead;
+    int excused;       /* how many more ends than one are explained, exactly-once */
+    bool is_elsewhere; /* somebody who is not watched has handled it */
 };
 
 /* One offset of a log. */
 struct entry {
     bool exists;
-    int key; /* -1: none */
+    bool is_foreign; /* another group's */
+    int key;         /* -1: none */
+    int story;
+    int attempt;        /* the one that comes next, as its header says */
+    int64_t due_us;     /* by the world's clock; 0: at once */
+    int64_t first_us;   /* when it first failed, by that clock; 0: it has not yet */
+    int64_t written_us; /* likewise */
+    int moves;          /* to the end of its topic, since it came to it */
+    int64_t moved_from_us;
+    int moved_from_epochs;
     int starts;
     bool returned;   /* done or rejected, at least once */
     bool durable;    /* its effect is */
@@ -43,8 +79,9 @@ struct entry {
 
 /* What is in a partition now. A log that is made anew starts from nothing. */
 struct log {
-    struct entry entries[OFFSETS_MAX];
-    int64_t start, end;
+    struct entry *entries;
+    int64_t start, end, capacity;
+    bool is_retry; /* one of a retry topic */
     int incarnation;
     int epoch;                /* of its leader */
     int64_t cuts[EPOCHS_MAX]; /* where the log was cut when an epoch began */
@@ -64,6 +101,9 @@ enum rule {
     RULE_ATTEMPTS,
     RULE_RELEASE,
     RULE_EXACTLY,
+    RULE_FATE,
+    RULE_DUE,
+    RULE_IDLE,
     RULE_COUNT
 };
 
@@ -71,6 +111,8 @@ extern const char *const rule_names[RULE_COUNT];
 
 struct checker {
     int order; /* 0: by key, 1: by partition, 2: none */
+    struct story *stories;
+    int stories_count, stories_capacity;
     bool failed;
     enum rule broken;
     char why[256];
@@ -81,7 +123,12 @@ struct checker {
 void checker_fail(struct checker *checker, enum rule rule, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Whether two records are in the same lane. */
+/* A place for one more; what lies there is all zero. */
+struct entry *log_append(struct log *log);
+
+int checker_new_story(struct checker *checker, const struct story *story);
+
+/* Whether two records of partitions of the same number are in the same lane. */
 bool checker_same_lane(const struct checker *checker, const struct entry *a, const struct entry *b);
 
 /*
@@ -105,7 +152,13 @@ void checker_commit(struct checker *checker, const struct log *log, int partitio
 /* A transaction that holds the outcome of a record is committed. */
 void checker_effect(struct checker *checker, struct entry *entry, int partition, int64_t offset);
 
-/* Everything is over: what the log holds must have had its effect. */
+/* Everything is over: what the log holds must have had its effect, down to the last copy. */
 void checker_end(struct checker *checker, const struct log *log, int partition, int64_t committed);
+
+/*
+ * Likewise: each record has ended as it had to, by a policy of `attempts` (0: no bound), or, -1, by one that cannot be
+ * told.
+ */
+void checker_end_stories(struct checker *checker, int attempts, bool exactly_once);
 
 #endif

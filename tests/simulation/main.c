@@ -31,7 +31,7 @@ static bool read_number(const char *text, uint64_t *number)
     return errno == 0 && text != NULL && text[0] != '\0' && text[0] != '-' && *end == '\0';
 }
 
-static bool read_faults(const char *text, uint32_t *without)
+static bool read_faults(const char *text, uint64_t *without)
 {
     char copy[400], *save = NULL;
     snprintf(copy, sizeof copy, "%s", text != NULL ? text : "?");
@@ -41,7 +41,7 @@ static bool read_faults(const char *text, uint32_t *without)
             i++;
         if (i == FAULT_COUNT)
             return false;
-        *without |= 1u << i;
+        *without |= UINT64_C(1) << i;
     }
     return true;
 }
@@ -59,7 +59,7 @@ static void shrink(struct world *world, struct settings *settings)
 {
     for (int i = 0; i < FAULT_COUNT; i++) {
         struct settings fewer = *settings;
-        fewer.without |= 1u << i;
+        fewer.without |= UINT64_C(1) << i;
         if (fails(world, &fewer))
             *settings = fewer;
     }
@@ -97,7 +97,7 @@ static void report(struct world *world, struct settings settings)
 
 struct tally {
     int *records, *rebalances, *crashes, *partitions;
-    int rules[RULE_COUNT], faults[FAULT_COUNT], commands[5];
+    int rules[RULE_COUNT], faults[FAULT_COUNT], commands[COMMANDS_MAX];
 };
 
 static int compare(const void *a, const void *b)
@@ -121,7 +121,7 @@ static void count_in(struct tally *tally, const struct world *world, int index)
         tally->rules[i] += world->checker.looked[i] > 0;
     for (int i = 0; i < FAULT_COUNT; i++)
         tally->faults[i] += world->happened[i] > 0;
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < COMMANDS_MAX; i++)
         tally->commands[i] += world->commands[i] > 0;
 }
 
@@ -135,13 +135,14 @@ static void print_shares(const char *what, const int *counts, const char *const 
 
 static void print_tally(struct tally *tally, int seeds)
 {
-    static const char *const commands[] = {"run", "effect", "commit", "no room", "release"};
+    static const char *const commands[] = {"run",     "effect", "commit", "no room", "release",
+                                           "forward", "unseen", "move",   "dead"};
     printf("the median seed holds %d records, %d partitions, %d rebalances, %d crashes\n",
            median(tally->records, seeds), median(tally->partitions, seeds), median(tally->rebalances, seeds),
            median(tally->crashes, seeds));
     print_shares("rules", tally->rules, rule_names, RULE_COUNT, seeds);
     print_shares("faults", tally->faults, fault_names, FAULT_COUNT, seeds);
-    print_shares("commands", tally->commands, commands, 5, seeds);
+    print_shares("commands", tally->commands, commands, COMMANDS_MAX, seeds);
 }
 
 int main(int argc, char **argv)

@@ -34,14 +34,14 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/kurier-planted.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-flags=(-O1 -g -std=gnu11 -D_GNU_SOURCE "-I$root/include" "-I$root/src" "-I$here")
+flags=(-O1 -g -ffunction-sections -std=gnu11 -D_GNU_SOURCE "-I$root/include" "-I$root/src" "-I$here")
 
 # The decisions alone, without the listener around them. What no bug is planted in is compiled once. A bug may also corrupt memory, which has to be told at once.
 sanitize=(-fsanitize=address,undefined -fno-sanitize-recover=undefined)
 compile() { # file, object, further flags…
     gcc "${flags[@]}" "${sanitize[@]}" "${@:3}" -c "$1" -o "$2"
 }
-for file in "$root"/patterns/listener/{machine,order,source,transaction,flow,commit,park,lane,ledger,ledger_text}.c "$here"/{checker,world,transactions,main}.c "$root"/src/base/{error,memory,bytes,base64,utf8}.c; do
+for file in "$root"/patterns/listener/{machine,order,source,partition,transaction,flow,window,commit,park,lane,ledger,ledger_text}.c "$root"/patterns/retry/names.c "$here"/{checker,world,topics,transactions,main}.c "$root"/src/base/{error,memory,bytes,base64,utf8}.c; do
     compile "$file" "$work/$(basename "$file" .c).o" "-I$root/patterns" &
     [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
 done
@@ -60,7 +60,7 @@ for name in "${names[@]}"; do
         fi
         objects+=("$object")
     done
-    gcc "${sanitize[@]}" "${objects[@]}" -o "$work/$name/simulation"
+    gcc "${sanitize[@]}" -Wl,--gc-sections "${objects[@]}" -o "$work/$name/simulation" # without what needs Kafka
     status=0
     ASAN_OPTIONS=detect_leaks=0 timeout 300 "$work/$name/simulation" --seeds "$seeds" --first >"$work/log" 2>&1 || status=$?
     if [ $status = 0 ]; then

@@ -17,6 +17,12 @@ enum step {
     STEP_END
 };
 
+struct outcome {
+    const struct item *item;
+    enum fate fate;
+    struct forward forward;
+};
+
 struct transaction {
     struct transaction *next;
     enum step step; /* to come */
@@ -25,9 +31,9 @@ struct transaction {
     bool is_unstable;              /* the broker has its offsets, and does not know what becomes of them */
     bool is_committed, is_unknown; /* to the member */
     bool ended;                    /* the member has heard */
-    int offsets_count, items_count;
-    struct event offsets[PARTITIONS_MAX]; /* what is committed */
-    struct item **items;                  /* whose outcomes it holds */
+    int offsets_count, outcomes_count;
+    struct event offsets[SLOTS_MAX]; /* what is committed */
+    struct outcome *outcomes;
 };
 
 static void schedule_step(struct world *world, struct transaction *transaction, enum step step)
@@ -42,8 +48,8 @@ static void schedule_step(struct world *world, struct transaction *transaction, 
 static void take_offset(struct world *world, struct transaction *transaction, const kur__commit *made)
 {
     struct member *member = &world->members[transaction->member];
-    int p = made->source->partition->number;
-    world->commands[2]++;
+    int p = (int)made->source->tier * PARTITIONS_MAX + made->source->partition->number;
+    world->commands[COMMAND_COMMIT]++;
     world->checker.looked[RULE_ZOMBIE]++;
     if (!member->owns[p] || member->sources[p] != made->source)
         checker_fail(&world->checker, RULE_ZOMBIE, "a transaction of %d, which is not owned", p);
@@ -56,9 +62,14 @@ static void take_offset(struct world *world, struct transaction *transaction, co
                                                                         .offset = made->offset,
                                                                         .text = strdup(made->text)};
     for (const kur__work *work = made->source->in_transaction.first; work != NULL; work = work->next) {
-        transaction->items =
-            realloc(transaction->items, (size_t)(transaction->items_count + 1) * sizeof(*transaction->items));
-        transaction->items[transaction->items_count++] = work->item;
+        const struct item *item = work->item;
+        transaction->outcomes =
+            realloc(transaction->outcomes, (size_t)(transaction->outcomes_count + 1) * sizeof(*transaction->outcomes));
+        struct outcome *outcome = &transaction->outcomes[transaction->outcomes_count++];
+        *outcome = (struct outcome){.item = item};
+        if (work->to != KUR_TIER_MAIN)
+            outcome->forward = topics_forward(world, member, work);
+        outcome->fate = item->fate;
     }
 }
 
@@ -74,7 +85,7 @@ void transaction_begin(struct world *world, int index)
     world->transactions = member->transaction = transaction;
     while (kur__machine_next_commit(&member->machine, &made))
         take_offset(world, transaction, &made);
-    world_say(world, "%c begins a transaction of %d records in %d partitions", 'A' + index, transaction->items_count,
+    world_say(world, "%c begins a transaction of %d records in %d partitions", 'A' + index, transaction->outcomes_count,
               transaction->offsets_count);
     schedule_step(world, transaction, STEP_OFFSETS);
 }
@@ -82,7 +93,7 @@ void transaction_begin(struct world *world, int index)
 /* The first record of it, which is not worse than any. */
 static bool leave_one_out(struct world *world, struct transaction *transaction)
 {
-    if (transaction->items_count == 0 || !world_strikes(world, FAULT_REFUSED, 5))
+    if (transaction->outcomes_count == 0 || !world_strikes(world, FAULT_REFUSED, 5))
         return false;
     for (int i = 0; i < transaction->offsets_count; i++) {
         kur__work *work = transaction->offsets[i].source->in_transaction.first;
@@ -97,9 +108,17 @@ static bool leave_one_out(struct world *world, struct transaction *transaction)
 static void apply(struct world *world, struct transaction *transaction)
 {
     world_say(world, "%c: its transaction is committed", 'A' + transaction->member);
-    for (int i = 0; i < transaction->items_count; i++) {
-        const struct item *item = transaction->items[i];
+    for (int i = 0; i < transaction->outcomes_count; i++) {
+        const struct outcome *outcome = &transaction->outcomes[i];
+        const struct item *item = outcome->item;
         struct log *log = &world->logs[item->partition];
+        struct story *story = &world->checker.stories[item->story];
+        if (outcome->forward.tier != KUR_TIER_MAIN)
+            topics_arrive(world, &outcome->forward);
+        else if (outcome->fate == FATE_DONE)
+            story->done++;
+        else if (outcome->fate == FATE_REJECTED)
+            story->dead++;
         if (world_is_there(log, item))
             checker_effect(&world->checker, &log->entries[item->offset], item->partition, item->offset);
     }
@@ -208,7 +227,10 @@ void transactions_excuse(struct world *world, int partition, int64_t from)
 {
     struct log *log = &world->logs[partition];
     for (int64_t offset = from > 0 ? from : 0; offset < log->end; offset++)
-        log->entries[offset].excused++;
+        if (log->entries[offset].exists) {
+            log->entries[offset].excused++;
+            world->checker.stories[log->entries[offset].story].excused++;
+        }
 }
 
 void transactions_free(struct world *world)
@@ -218,7 +240,7 @@ void transactions_free(struct world *world)
         world->transactions = one->next;
         for (int i = 0; i < one->offsets_count; i++)
             free(one->offsets[i].text);
-        free(one->items);
+        free(one->outcomes);
         free(one);
     }
 }

@@ -6,11 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const fault_names[FAULT_COUNT] = {
-    "crash",        "rebalance",          "cooperative",  "lost",           "bounce", "absent",
-    "commit-fails", "commit-answer-lost", "effect-fails", "effect-unknown", "retry",  "reject",
-    "recreate",     "truncate",           "retention",    "seek",           "grow",   "clock",
-    "abort",        "outcome-unknown",    "refused"};
+const char *const fault_names[FAULT_COUNT] = {"crash",        "rebalance",      "cooperative",  "lost",
+                                              "bounce",       "absent",         "commit-fails", "commit-answer-lost",
+                                              "effect-fails", "effect-unknown", "retry",        "reject",
+                                              "recreate",     "truncate",       "retention",    "seek",
+                                              "grow",         "clock",          "abort",        "outcome-unknown",
+                                              "refused",      "skew",           "late",         "far",
+                                              "delayed",      "outside",        "alien",        "policy"};
+
+enum {
+    PAUSE_US = 5000,
+    PAUSE_MAX_US = 1200 * 1000000
+};
+
+static const int64_t patience_us = INT64_C(20) * 3600 * 1000000; /* far longer than anything has to wait */
 
 static uint64_t draw(struct world *world, uint64_t below)
 {
@@ -89,6 +98,12 @@ struct event *world_schedule(struct world *world, enum event_kind kind, int64_t 
     return schedule(world, kind, after_us);
 }
 
+/* Of a source, where it stands in the world's tables. */
+static int slot_of(const kur__source *source)
+{
+    return (int)source->tier * PARTITIONS_MAX + source->partition->number;
+}
+
 /* Whether what was read is still what the log holds. */
 static bool is_there(const struct log *log, const struct item *item)
 {
@@ -111,21 +126,66 @@ bool world_is_there(const struct log *log, const struct item *item)
 
 /* ---- What a process does with the machine's answers ---- */
 
+static void hold(struct member *member, struct item *item)
+{
+    if (member->held_count == HELD_MAX)
+        abort(); /* the world's own limit: bounds are far below it */
+    item->is_held = true;
+    item->place = member->held_count;
+    member->held[member->held_count++] = item;
+}
+
+static void let_go(struct member *member, struct item *item)
+{
+    struct item *last = member->held[--member->held_count];
+    last->place = item->place;
+    member->held[last->place] = last;
+    item->is_held = item->is_running = false;
+    item->work = item->said = NULL;
+}
+
 static void release_all(struct world *world, struct member *member)
 {
     kur__released given;
     while (kur__machine_next_release(&member->machine, &given)) {
         struct item *item = given.item;
-        world->commands[4]++;
+        world->commands[COMMAND_RELEASE]++;
         world->checker.looked[RULE_RELEASE]++;
-        if (!item->is_held)
+        if (!item->is_held) {
             checker_fail(&world->checker, RULE_RELEASE, "%d@%ld is released twice", item->partition,
                          (long)item->offset);
+            continue;
+        }
         if (item->is_running)
             checker_fail(&world->checker, RULE_RELEASE, "%d@%ld is released while it runs", item->partition,
                          (long)item->offset);
-        item->is_held = false;
-        member->held--;
+        let_go(member, item);
+    }
+}
+
+/* By how much an item is early. */
+static int64_t early_us(struct world *world, const struct item *item)
+{
+    int64_t wall_us = world_wall_us(world), seen_us = item->peak_us > wall_us ? item->peak_us : wall_us;
+    world->checker.looked[RULE_EARLY] += item->again_us > 0 || item->due_us > 0;
+    return item->again_us > world->now_us ? item->again_us - world->now_us : item->due_us - seen_us;
+}
+
+/* Nothing else of its lane runs, whichever topic it is from, but for what was started with it. */
+static void check_alone(struct world *world, const struct member *member, const struct item *item, int batch)
+{
+    struct log *log = &world->logs[item->partition];
+    for (int j = 0; j < member->held_count && is_there(log, item); j++) {
+        const struct item *other = member->held[j];
+        const struct log *others = &world->logs[other->partition];
+        if (!other->is_running || slot_number(other->partition) != slot_number(item->partition) ||
+            !is_there(others, other))
+            continue;
+        world->checker.looked[RULE_TWICE]++;
+        if (checker_same_lane(&world->checker, &others->entries[other->offset], &log->entries[item->offset]) &&
+            (batch == 0 || others->entries[other->offset].batch != batch))
+            checker_fail(&world->checker, RULE_TWICE, "%d@%ld starts while %d@%ld runs", item->partition,
+                         (long)item->offset, other->partition, (long)other->offset);
     }
 }
 
@@ -137,31 +197,36 @@ static void start_handler(struct world *world, int index, kur__work *work, int b
     struct log *log = &world->logs[item->partition];
     say(world, "%c starts %d@%ld%s", 'A' + index, item->partition, (long)item->offset,
         is_there(log, item) && log->entries[item->offset].durable ? ", again" : "");
-    world->checker.looked[RULE_EARLY] += item->due_us > 0;
-    for (int j = 0; j < world->items_count; j++) {
-        const struct item *other = &world->items[j];
-        if (!other->is_running || other->serial != item->serial || other->partition != item->partition ||
-            !is_there(log, other) || !is_there(log, item))
-            continue;
-        world->checker.looked[RULE_TWICE]++;
-        if (checker_same_lane(&world->checker, &log->entries[other->offset], &log->entries[item->offset]) &&
-            (batch == 0 || log->entries[other->offset].batch != batch))
-            checker_fail(&world->checker, RULE_TWICE, "%d@%ld starts while %ld runs", item->partition,
-                         (long)item->offset, (long)other->offset);
-    }
-    if (is_there(log, item))
-        checker_start(&world->checker, log, item->partition, item->offset, batch, member->owns[item->partition],
-                      work->attempts == 1, item->due_us - world->now_us);
-    item->is_running = true;
-    world->checker.looked[RULE_ATTEMPTS] += item->starts > 0;
-    if (++item->starts > world->options.attempts && world->options.attempts > 0)
+    check_alone(world, member, item, batch);
+    item->starts++;
+    world->checker.looked[RULE_ATTEMPTS]++;
+    if (work->attempts != item->starts)
+        checker_fail(&world->checker, RULE_ATTEMPTS, "%d@%ld starts as attempt %d, and it is the %dth", item->partition,
+                     (long)item->offset, work->attempts, item->starts);
+    int attempts = member->policy.attempts; /* of a policy that has become shorter, one more */
+    if (attempts > 0 && item->starts > attempts && item->starts > item->came + 1)
         checker_fail(&world->checker, RULE_ATTEMPTS, "%d@%ld starts for the %dth time", item->partition,
                      (long)item->offset, item->starts);
+    if (item->fate != FATE_OPEN)
+        checker_fail(&world->checker, RULE_FATE, "%d@%ld starts, and something else is to be done with it",
+                     item->partition, (long)item->offset);
+    if (is_there(log, item))
+        checker_start(&world->checker, log, item->partition, item->offset, batch, member->owns[item->partition],
+                      item->starts == item->came + 1, early_us(world, item));
+    item->is_running = true;
+    world->commands[COMMAND_RUN]++;
     struct event *event = schedule(world, EVENT_RETURN, takes_us);
     event->member = index;
     event->serial = member->serial;
     event->work = work;
     event->item = item;
+}
+
+/* Now and then, since it takes long. */
+static void look_for_idle(struct world *world, struct member *member)
+{
+    if (chance(world, 10))
+        topics_check_idle(world, member);
 }
 
 static int64_t draw_time(struct world *world)
@@ -179,7 +244,8 @@ static void start_batch(struct world *world, int index, int room)
         works[count++] = work;
     if (count > most)
         checker_fail(&world->checker, RULE_MEMORY, "a batch of %d instead of %d", count, most);
-    world->commands[0] += count;
+    if (count == 0)
+        look_for_idle(world, member);
     if (chance(world, 3)) { /* handed over and taken back */
         while (count > 0)
             kur__machine_untake(&member->machine, works[--count]);
@@ -204,14 +270,17 @@ static void start_handlers(struct world *world, int index)
         return;
     }
     kur__work *works[64];
-    size_t count = kur__machine_take(&member->machine, world->now_us, works, (size_t)(1 + draw(world, (uint64_t)room)));
+    size_t most = 1 + (size_t)draw(world, (uint64_t)room);
+    size_t count = kur__machine_take(&member->machine, world->now_us, works, most);
+    bool is_all = count < most;
     for (size_t i = 0; i < count; i++) {
-        world->commands[0]++;
         if (chance(world, 3)) /* handed over and taken back */
-            kur__machine_untake(&member->machine, works[i]);
+            kur__machine_untake(&member->machine, works[i]), is_all = false;
         else
             start_handler(world, index, works[i], 0, draw_time(world));
     }
+    if (is_all)
+        look_for_idle(world, member);
 }
 
 static void start_effects(struct world *world, int index)
@@ -219,15 +288,27 @@ static void start_effects(struct world *world, int index)
     struct member *member = &world->members[index];
     kur__work *work;
     while ((work = kur__machine_next_effect(&member->machine, world->now_us)) != NULL) {
-        world->commands[1]++;
+        struct item *item = work->item;
+        world->commands[COMMAND_EFFECT]++;
         if (work->source->state == KUR__DEAD || work->source->state == KUR__AWAY)
             checker_fail(&world->checker, RULE_ZOMBIE, "an effect of a source that is not there");
+        if (item->is_sent || item->is_settled || !item->is_held)
+            checker_fail(&world->checker, RULE_DUPLICATE, "the effect of %d@%ld is asked for again", item->partition,
+                         (long)item->offset);
         bool fails = strikes(world, FAULT_EFFECT_FAILS, 15), unknown = strikes(world, FAULT_EFFECT_UNKNOWN, 10);
-        struct event *event = schedule(world, EVENT_EFFECT, (int64_t)draw(world, 50000));
+        bool is_late = strikes(world, FAULT_LATE, 4);
+        say(world, "%c begins the effect of %d@%ld%s%s", 'A' + index, item->partition, (long)item->offset,
+            work->effect == KUR__EFFECT_FORWARD ? ", a forward" : "", work->is_unrun ? ", unseen" : "");
+        struct forward forward = {.tier = 0};
+        if (work->effect == KUR__EFFECT_FORWARD)
+            forward = topics_forward(world, member, work);
+        struct event *event = schedule(world, EVENT_EFFECT, (int64_t)draw(world, is_late ? 4000000 : 50000));
+        item->is_sent = true;
         event->member = index;
         event->serial = member->serial;
         event->work = work;
-        event->item = work->item;
+        event->item = item;
+        event->forward = forward;
         event->applied = !fails;
         event->good = !fails && !unknown;
     }
@@ -236,8 +317,10 @@ static void start_effects(struct world *world, int index)
 /* How much may be read of a partition; that there is no room any more is counted once. */
 static size_t room_of(struct world *world, struct member *member, int p)
 {
+    if (p >= PARTITIONS_MAX && member->positions[p] >= world->logs[p].end)
+        return 0; /* nothing waits, so nobody asks */
     size_t room = kur__machine_room(&member->machine, member->sources[p]);
-    world->commands[3] += room == 0 && !member->is_full[p];
+    world->commands[COMMAND_NO_ROOM] += room == 0 && !member->is_full[p];
     member->is_full[p] = room == 0;
     return room;
 }
@@ -279,8 +362,8 @@ static void commit(struct world *world, int index, kur__source *only, bool waits
     kur__commit made;
     kur__machine_begin_commits(&member->machine, only, world->now_us);
     while (kur__machine_next_commit(&member->machine, &made)) {
-        int p = made.source->partition->number;
-        world->commands[2]++;
+        int p = slot_of(made.source);
+        world->commands[COMMAND_COMMIT]++;
         world->checker.looked[RULE_ZOMBIE]++;
         if (!member->owns[p] || member->sources[p] != made.source)
             checker_fail(&world->checker, RULE_ZOMBIE, "a commit of %d, which is not owned", p);
@@ -320,6 +403,7 @@ static void pump(struct world *world, int index)
     struct member *member = &world->members[index];
     if (!member->alive)
         return;
+    topics_look_at_clock(world, member);
     start_handlers(world, index);
     start_effects(world, index);
     release_all(world, member);
@@ -329,10 +413,7 @@ static void pump(struct world *world, int index)
         else
             commit(world, index, NULL, false);
     }
-    int bound = (int)world->options.hold_records;
-    world->checker.looked[RULE_MEMORY]++;
-    if (member->held > bound)
-        checker_fail(&world->checker, RULE_MEMORY, "%d records are held, the bound is %d", member->held, bound);
+    topics_check_bounds(world, member);
 }
 
 /* ---- Handlers and answers ---- */
@@ -346,11 +427,15 @@ static void take_consequence(struct world *world, struct member *member, struct 
     kur__consequence what = (kur__consequence)work->consequence;
     item->said = NULL;
     item->is_running = false;
-    item->due_us = what == KUR__RETRIED ? work->due_us : 0;
+    item->again_us = 0;
     say(world, "%d@%ld: outcome %d, consequence %d", item->partition, (long)item->offset, (int)verdict->outcome,
         (int)what);
     if (what == KUR__AGAIN)
         item->starts--; /* that was no attempt */
+    if (what != KUR__AGAIN && what != KUR__STALE)
+        topics_judge(world, member, item, work, what);
+    if (verdict->outcome == KUR_DONE && !verdict->has_emits && !world->exactly_once && what != KUR__AGAIN)
+        world->checker.stories[item->story].done++;
     if (!is_there(log, item))
         return;
     if (what == KUR__AGAIN) {
@@ -364,7 +449,7 @@ static void take_consequence(struct world *world, struct member *member, struct 
     bool is_late = what == KUR__STALE, is_said = verdict->outcome == KUR_DONE || verdict->outcome == KUR_REJECT;
     if (is_late && is_said)
         log->entries[item->offset].returned = true;
-    else if (is_said || what == KUR__REJECTS)
+    else if (is_said || what == KUR__REJECTS || what == KUR__FORWARDS)
         checker_return(&world->checker, log, item->partition, item->offset);
     if (verdict->outcome == KUR_DONE && !verdict->has_emits && !world->exactly_once) {
         log->entries[item->offset].durable = true;
@@ -380,9 +465,9 @@ static void take_consequences(struct world *world, struct member *member)
     struct item *next;
     do {
         next = NULL;
-        for (int i = 0; i < world->items_count; i++) {
-            struct item *item = &world->items[i];
-            if (item->said != NULL && item->serial == member->serial && item->said->consequence != KUR__HELD &&
+        for (int i = 0; i < member->held_count; i++) {
+            struct item *item = member->held[i];
+            if (item->said != NULL && item->said->consequence != KUR__HELD &&
                 (next == NULL || item->offset < next->offset))
                 next = item;
         }
@@ -399,15 +484,7 @@ static void take_return(struct world *world, const struct event *event)
         item->is_running = false;
         return;
     }
-    kur__verdict verdict = {.outcome = KUR_DONE, .has_emits = chance(world, 25)};
-    if (strikes(world, FAULT_REJECT, 5))
-        verdict = (kur__verdict){.outcome = KUR_REJECT};
-    else if (strikes(world, FAULT_RETRY, 12))
-        verdict = (kur__verdict){.outcome = chance(world, 20) ? KUR_NO_OUTCOME : KUR_RETRY,
-                                 .has_delay = chance(world, 40),
-                                 .delay_us = (int64_t)draw(world, 3000000),
-                                 .is_hopeless = chance(world, 10),
-                                 .is_not_run = world->together > 0 && chance(world, 20)};
+    kur__verdict verdict = topics_verdict(world, item);
     item->said = event->work;
     kur__machine_outcome(&member->machine, event->work, &verdict, world->now_us);
     say(world, "%c returns %d@%ld", 'A' + event->member, item->partition, (long)item->offset);
@@ -419,12 +496,23 @@ static void take_effect(struct world *world, const struct event *event)
     struct item *item = event->item;
     struct log *log = &world->logs[item->partition];
     struct member *member = &world->members[event->member];
+    struct story *story = &world->checker.stories[item->story];
+    bool is_heard = member->alive && member->serial == event->serial;
+    if (event->applied && !world->exactly_once) {
+        if (event->forward.tier != KUR_TIER_MAIN)
+            topics_arrive(world, &event->forward);
+        else
+            *(item->fate == FATE_DONE ? &story->done : &story->dead) += 1;
+    }
     if (event->applied && is_there(log, item) && !world->exactly_once) {
         log->entries[item->offset].durable = true;
         member->finished_since_commit += member->serial == event->serial;
     }
-    if (member->alive && member->serial == event->serial)
-        kur__machine_effect(&member->machine, event->work, event->good, world->now_us);
+    if (!is_heard)
+        return;
+    item->is_sent = false;
+    item->is_settled = event->good;
+    kur__machine_effect(&member->machine, event->work, event->good, world->now_us);
 }
 
 static void take_event(struct world *world, int index)
@@ -507,7 +595,7 @@ static void explain_duplicates(struct world *world, int p)
     int64_t cut = lowest_cut(log, world->committed_epochs[p]);
     int64_t from = world->committed[p] < cut ? world->committed[p] : cut; /* what is above the cut is not believed */
     for (int64_t offset = from > 0 ? from : 0; offset < log->end; offset++)
-        world->checker.allowed += log->entries[offset].exists && log->entries[offset].starts > 0;
+        world->checker.allowed += log->entries[offset].starts > 0 || log->entries[offset].durable;
 }
 
 static void forget(struct member *member, int p)
@@ -524,8 +612,10 @@ static void begin(struct world *world, int index, int p, bool from_commit, int64
     struct member *member = &world->members[index];
     struct log *log = &world->logs[p];
     kur__assignment assignment = {
-        .topic = "t",
-        .partition = p,
+        .topic = topics_name(slot_tier(p)),
+        .partition = slot_number(p),
+        .tier = (kur_tier)slot_tier(p),
+        .home = p < PARTITIONS_MAX ? NULL : topics_name(KUR_TIER_MAIN),
         .start = start,
         .log = {.cluster = 7, .topic = (uint32_t)log->incarnation + 1, .epoch = log->epoch + 1},
         .generation = member->generation};
@@ -560,6 +650,8 @@ static void begin(struct world *world, int index, int p, bool from_commit, int64
     if (!goes_on) {
         member->last_commits[p] = -1;
         member->is_full[p] = false;
+        member->source_epochs[p]++;
+        world->begun[p]++;
         explain_duplicates(world, p);
     }
     member->sources[p] = source;
@@ -593,7 +685,8 @@ static int64_t least(int64_t first_unfinished, int64_t cut, int64_t start)
 static void poll(struct world *world, int index)
 {
     struct member *member = &world->members[index];
-    for (int p = 0; p < world->partitions; p++) {
+    topics_look_at_clock(world, member);
+    for (int p = 0; p < SLOTS_MAX; p++) {
         struct log *log = &world->logs[p];
         kur__source *source = member->sources[p];
         if (!member->owns[p] || source == NULL || source->state != KUR__ACTIVE)
@@ -620,20 +713,25 @@ static void poll(struct world *world, int index)
                 continue;
             struct item *item = &world->items[world->items_count++];
             char key[16];
-            *item = (struct item){
-                .partition = p, .offset = *at, .version = entry->version, .serial = member->serial, .is_held = true};
+            *item = (struct item){.partition = p,
+                                  .offset = *at,
+                                  .version = entry->version,
+                                  .serial = member->serial,
+                                  .epoch = member->source_epochs[p]};
             snprintf(key, sizeof key, "k%d", entry->key);
             kur__polled polled = {.offset = *at,
                                   .key = entry->key >= 0 ? kur_bytes_text(key) : kur_bytes_of(NULL, 0),
                                   .bytes = 100,
                                   .item = item};
+            topics_read(world, member, entry, item, &polled);
             left--;
-            if (kur__machine_admit(&member->machine, source, &polled, world->now_us) == KUR__ADMITTED) {
-                member->held++;
-            } else {
-                item->is_held = false;
+            if (kur__machine_admit(&member->machine, source, &polled, world->now_us) != KUR__ADMITTED) {
                 world->items_count--;
+                continue;
             }
+            hold(member, item);
+            item->work = source->newest != NULL && source->newest->item == item ? source->newest : NULL;
+            topics_admitted(world, item);
         }
     }
 }
@@ -645,16 +743,15 @@ static void crash(struct world *world, int index)
     kur__released released;
     say(world, "%c crashes", 'A' + index);
     transactions_orphan(world, index);
-    for (int p = 0; p < world->partitions; p++) {
+    for (int p = 0; p < SLOTS_MAX; p++) {
         if (member->owns[p])
             explain_duplicates(world, p);
         if (world->owners[p] == index)
             world->owners[p] = -1;
         forget(member, p);
     }
-    for (int i = 0; i < world->items_count; i++)
-        if (world->items[i].serial == member->serial)
-            world->items[i].is_held = world->items[i].is_running = false, world->items[i].said = NULL;
+    while (member->held_count > 0)
+        let_go(member, member->held[0]);
     while (kur__machine_next_release(&member->machine, &released))
         continue;
     kur__machine_done(&member->machine);
@@ -668,10 +765,11 @@ static void boot(struct world *world, int index)
     struct member *member = &world->members[index];
     kur_error error = {0};
     *member = (struct member){.alive = true, .serial = world->next_serial++};
-    for (int p = 0; p < PARTITIONS_MAX; p++)
+    for (int p = 0; p < SLOTS_MAX; p++)
         forget(member, p);
-    world->options.seed = draw(world, UINT64_MAX);
-    if (kur__machine_init(&member->machine, &world->options, &error) != KUR_OK)
+    topics_draw_policy(world, &member->policy);
+    member->skew_us = world->skew_us;
+    if (kur__machine_init(&member->machine, &member->policy, &error) != KUR_OK)
         abort();
     say(world, "%c boots", 'A' + index);
 }
@@ -749,6 +847,8 @@ static void foreign_owner(struct world *world, int p)
     for (; at < to && at < log->end; at++) {
         if (world->exactly_once && log->entries[at].exists && !log->entries[at].durable)
             checker_effect(&world->checker, &log->entries[at], p, at);
+        if (log->entries[at].exists)
+            world->checker.stories[log->entries[at].story].is_elsewhere = true;
         log->entries[at].returned = log->entries[at].durable = true;
     }
     world->committed[p] = at;
@@ -759,7 +859,7 @@ static void foreign_owner(struct world *world, int p)
 
 static void rebalance(struct world *world)
 {
-    int owners[PARTITIONS_MAX], alive[INSTANCES_MAX], count = 0;
+    int owners[SLOTS_MAX], alive[INSTANCES_MAX], count = 0;
     bool cooperative = strikes(world, FAULT_COOPERATIVE, 25), bounce = strikes(world, FAULT_BOUNCE, 40);
     for (int i = 0; i < world->members_count; i++)
         if (world->members[i].alive)
@@ -768,13 +868,16 @@ static void rebalance(struct world *world)
         return;
     world->rebalances++;
     int first = (int)draw(world, (uint64_t)count);
-    for (int p = 0; p < world->partitions; p++)
-        owners[p] = bounce && world->owners[p] >= 0 ? world->owners[p] : alive[(p + first) % count];
+    bool together = chance(world, 70); /* partitions of the same number of all topics */
+    for (int p = 0; p < SLOTS_MAX; p++) {
+        int turn = slot_number(p) + (together ? 0 : slot_tier(p)) + first;
+        owners[p] = bounce && world->owners[p] >= 0 ? world->owners[p] : alive[turn % count];
+    }
     say(world, "rebalance%s%s", cooperative ? ", cooperative" : "", bounce ? ", all as it was" : "");
     for (int i = 0; i < count; i++) {
         struct member *member = &world->members[alive[i]];
         bool is_lost = strikes(world, FAULT_LOST, 10);
-        for (int p = 0; p < world->partitions; p++)
+        for (int p = 0; p < SLOTS_MAX; p++)
             if (member->owns[p] && (!cooperative || owners[p] != alive[i]))
                 give_back(world, alive[i], p, is_lost);
         if (chance(world, 50))
@@ -783,14 +886,16 @@ static void rebalance(struct world *world)
     world->generation++;
     if (strikes(world, FAULT_ABSENT, 15)) {
         world->generation++;
-        for (int p = 0; p < world->partitions && !cooperative; p++)
-            if (chance(world, 50))
+        for (int p = 0; p < SLOTS_MAX && !cooperative; p++)
+            if (world_has(world, p) && chance(world, p < PARTITIONS_MAX ? 50 : 20))
                 foreign_owner(world, p);
     }
     for (int i = 0; i < count; i++) {
         struct member *member = &world->members[alive[i]];
         member->generation = world->generation;
-        for (int p = 0; p < world->partitions; p++) {
+        for (int p = 0; p < SLOTS_MAX; p++) {
+            if (!world_has(world, p))
+                continue;
             if (owners[p] == alive[i] && !member->owns[p]) {
                 begin(world, alive[i], p, true, 0);
             } else if (owners[p] != alive[i] && member->sources[p] != NULL) {
@@ -801,7 +906,8 @@ static void rebalance(struct world *world)
             }
         }
     }
-    memcpy(world->owners, owners, sizeof owners);
+    for (int p = 0; p < SLOTS_MAX; p++)
+        world->owners[p] = world_has(world, p) ? owners[p] : -1;
 }
 
 /* ---- The log ---- */
@@ -814,9 +920,11 @@ static void produce(struct world *world)
     for (int i = 0; i < count && log->end + 40 < OFFSETS_MAX; i++) {
         int gap = chance(world, 6) ? 1 + (int)draw(world, chance(world, 20) ? 30 : 3) : 0;
         for (int j = 0; j < gap; j++)
-            log->entries[log->end++] = (struct entry){.version = ++world->next_version};
+            log_append(log)->version = ++world->next_version;
         int key = chance(world, 15) ? -1 : chance(world, 30) ? 0 : (int)draw(world, (uint64_t)world->keys);
-        log->entries[log->end++] = (struct entry){.exists = true, .key = key, .version = ++world->next_version};
+        struct entry *entry = log_append(log);
+        *entry = (struct entry){.exists = true, .key = key, .version = ++world->next_version};
+        topics_produce(world, entry, p);
         world->records++;
     }
 }
@@ -836,15 +944,14 @@ static void change_log(struct world *world)
         say(world, "%d: cut at %ld", p, (long)log->end);
     } else if (strikes(world, FAULT_RECREATE, 10)) {
         int incarnation = log->incarnation + 1;
-        memset(log, 0, sizeof *log);
-        log->incarnation = incarnation;
+        free(log->entries);
+        *log = (struct log){.incarnation = incarnation};
         world->committed[p] = -1;
         free(world->texts[p]);
         world->texts[p] = NULL;
         say(world, "%d: made anew", p);
     } else if (strikes(world, FAULT_GROW, 10) && world->partitions < PARTITIONS_MAX) {
-        world->committed[world->partitions] = -1;
-        world->owners[world->partitions++] = -1;
+        world->partitions++;
         rebalance(world);
     }
 }
@@ -852,6 +959,7 @@ static void change_log(struct world *world)
 static void seek(struct world *world)
 {
     int index = (int)draw(world, (uint64_t)world->members_count), p = (int)draw(world, (uint64_t)world->partitions);
+    p += chance(world, 30) ? PARTITIONS_MAX * (int)draw(world, TIERS_MAX) : 0;
     struct member *member = &world->members[index];
     struct log *log = &world->logs[p];
     if (!member->alive || !member->owns[p] || member->sources[p]->state != KUR__ACTIVE ||
@@ -904,8 +1012,11 @@ static void set_up(struct world *world)
         world->options.hold_records += is_tight ? 0 : (size_t)(90 * world->partitions);
         world->options.hold_bytes += is_tight ? 0 : INT64_C(9000) * world->partitions;
     }
-    for (int p = 0; p < PARTITIONS_MAX; p++)
+    for (int p = 0; p < SLOTS_MAX; p++) {
         world->committed[p] = world->owners[p] = -1;
+        world->logs[p].is_retry = p >= PARTITIONS_MAX;
+    }
+    topics_set_up(world);
     for (int i = 0; i < world->members_count; i++)
         boot(world, i);
     world->rebalances--;
@@ -932,15 +1043,40 @@ static void step(struct world *world)
         crash(world, index);
     else if (what == 74 && !member->alive)
         boot(world, index);
+    else if (what == 76 && !world->calm)
+        topics_outside(world);
     else if ((what == 74 || what == 75) && strikes(world, FAULT_REBALANCE, 45))
         rebalance(world);
     /* Time stands still, goes, or jumps. */
     if (what >= 50)
         world->now_us += (int64_t)draw(world, 20000);
     if (strikes(world, FAULT_CLOCK, 1))
-        world->now_us += (int64_t)draw(world, 10000000);
+        world->now_us += (int64_t)draw(world, chance(world, 20) ? 1800000000 : 10000000);
+    topics_jump(world);
     if (what % 3 != 0)
         take_due_events(world);
+}
+
+static bool is_over(const struct world *world)
+{
+    bool is_over = world->events_count == 0;
+    for (int p = 0; p < SLOTS_MAX && is_over; p++) {
+        const struct log *log = &world->logs[p];
+        int64_t last = log->end;
+        while (last > log->start && !log->entries[last - 1].exists)
+            last--;
+        is_over = world->committed[p] >= last || last == log->start;
+    }
+    for (int j = 0; j < world->members_count; j++)
+        is_over = is_over && world->members[j].held_count == 0;
+    return is_over;
+}
+
+/* What has been done; that something was moved is none. */
+static int progress(const struct world *world)
+{
+    const int *commands = world->commands;
+    return commands[COMMAND_RUN] + commands[COMMAND_EFFECT] - commands[COMMAND_MOVE];
 }
 
 /* No faults any more: everybody who is there goes on until nothing is left to do. */
@@ -952,37 +1088,38 @@ static void settle(struct world *world)
         if (!world->members[i].alive)
             boot(world, i);
     bool all_owned = true;
-    for (int p = 0; p < world->partitions; p++)
-        all_owned = all_owned && world->owners[p] >= 0;
+    for (int p = 0; p < SLOTS_MAX; p++)
+        all_owned = all_owned && (!world_has(world, p) || world->owners[p] >= 0);
     if (!all_owned || chance(world, 50))
         rebalance(world);
-    for (int i = 0; i < 50000 && !world->checker.failed; i++) {
-        bool is_over = world->events_count == 0;
-        for (int p = 0; p < world->partitions && is_over; p++) {
-            const struct log *log = &world->logs[p];
-            int64_t last = log->end;
-            while (last > log->start && !log->entries[last - 1].exists)
-                last--;
-            is_over = world->committed[p] >= last || last == log->start;
-        }
-        for (int j = 0; j < world->members_count; j++)
-            is_over = is_over && world->members[j].held == 0;
-        if (is_over)
-            break;
+    int64_t pause_us = PAUSE_US;
+    int64_t moved_us = world->now_us; /* when something was done last */
+    for (int i = 0; i < 200000 && world->now_us - moved_us < patience_us && !world->checker.failed && !is_over(world);
+         i++) {
+        int before = progress(world);
         for (int j = 0; j < world->members_count; j++) {
             poll(world, j);
             pump(world, j);
         }
-        world->now_us += 5000;
+        /* Where nothing is to be done for now, that may be so for hours. */
+        bool is_quiet = progress(world) == before;
+        moved_us = is_quiet ? moved_us : world->now_us;
+        pause_us = !is_quiet ? PAUSE_US : pause_us < PAUSE_MAX_US ? pause_us * 2 : pause_us;
+        int next = find_event(world, true);
+        int64_t next_us = world->now_us + pause_us;
+        if (next >= 0 && world->events[next].at_us < next_us && pause_us > PAUSE_US)
+            next_us = world->events[next].at_us > world->now_us ? world->events[next].at_us : world->now_us;
+        world->now_us = next_us;
         take_due_events(world);
     }
-    for (int p = 0; p < world->partitions; p++)
+    for (int p = 0; p < SLOTS_MAX; p++)
         checker_end(&world->checker, &world->logs[p], p,
                     world->committed[p] >= 0 ? world->committed[p] : world->logs[p].start);
+    checker_end_stories(&world->checker, world->attempts, world->exactly_once);
     for (int i = 0; i < world->members_count; i++) {
         release_all(world, &world->members[i]);
-        if (world->members[i].held != 0)
-            checker_fail(&world->checker, RULE_RELEASE, "%d records are never released", world->members[i].held);
+        if (world->members[i].held_count != 0)
+            checker_fail(&world->checker, RULE_RELEASE, "%d records are never released", world->members[i].held_count);
     }
 }
 
@@ -1010,7 +1147,10 @@ void world_free(struct world *world)
     while (world->events_count > 0)
         drop_event(world, 0);
     transactions_free(world);
-    for (int p = 0; p < PARTITIONS_MAX; p++)
+    for (int p = 0; p < SLOTS_MAX; p++) {
         free(world->texts[p]);
+        free(world->logs[p].entries);
+    }
+    free(world->checker.stories);
     free(world->items);
 }

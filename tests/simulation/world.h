@@ -12,7 +12,8 @@
 
 enum {
     INSTANCES_MAX = 3,
-    ITEMS_MAX = 65536,
+    ITEMS_MAX = 262144,
+    HELD_MAX = 4096,
     EVENTS_MAX = 4096
 };
 
@@ -39,44 +40,100 @@ enum fault {
     FAULT_ABORT,           /* of a transaction */
     FAULT_OUTCOME_UNKNOWN, /* of a transaction: the answer to its commit, or the commit itself, is lost */
     FAULT_REFUSED,         /* what a record has emitted, so that it has to be left out */
+    FAULT_SKEW,            /* the clock of the world jumps against that of the machines */
+    FAULT_LATE,    /* an effect takes seconds: what it does comes after a rebalance, or after the end of who began it */
+    FAULT_FAR,     /* times that are far away */
+    FAULT_DELAYED, /* records of a main topic that ask to come later */
+    FAULT_OUTSIDE, /* records come into a retry topic from outside, as when dead letters are sent again */
+    FAULT_ALIEN,   /* records of another group in a retry topic */
+    FAULT_POLICY,  /* a process that begins has another policy */
     FAULT_COUNT
 };
 
 extern const char *const fault_names[FAULT_COUNT];
 
+/* What was asked of a process, or came of it. */
+enum command {
+    COMMAND_RUN = 0,
+    COMMAND_EFFECT,
+    COMMAND_COMMIT,
+    COMMAND_NO_ROOM,
+    COMMAND_RELEASE,
+    COMMAND_FORWARD,
+    COMMAND_DELAY, /* unseen */
+    COMMAND_MOVE,
+    COMMAND_DEAD,
+    COMMANDS_MAX
+};
+
 struct settings {
     uint64_t seed;
     int steps;
-    uint32_t without; /* a bit for each fault that is left out */
+    uint64_t without; /* a bit for each fault that is left out */
     bool trace;
+};
+
+/* What is to become of a record, by what was said of it. */
+enum fate {
+    FATE_OPEN = 0,
+    FATE_DONE,
+    FATE_REJECTED, /* somebody takes it over */
+    FATE_FORWARD,  /* goes to a retry topic */
+    FATE_DEAD,     /* goes to the dead letters */
+    FATE_DELAYED,  /* goes to a retry topic unseen */
+    FATE_MOVED,    /* goes to the end of its own one */
+    FATE_NOTHING   /* is another group's */
 };
 
 /* A record that was handed to a listener. */
 struct item {
-    int partition;
+    int partition; /* the slot */
     int64_t offset, version;
-    int64_t due_us; /* after a retry */
-    int serial;     /* of the process */
-    int starts;
+    int story;
+    int epoch;        /* of its source */
+    int serial;       /* of the process */
+    kur__work *work;  /* as long as it is held and its epoch lasts */
+    int64_t due_us;   /* by the world's clock; 0: at once */
+    int64_t peak_us;  /* the latest time that this clock has shown since it was read, before it went back */
+    int64_t again_us; /* when it is due again, after a retry in place */
+    int64_t first_us; /* when it first failed, by the machine's clock */
+    int came, starts; /* attempts: made before it was read, and all */
+    int jumps;        /* of the world's clock, when it was read */
+    enum fate fate;
+    int fate_tier;
+    int64_t fate_due_us;      /* by the machine's clock */
+    bool is_sent, is_settled; /* its effect is on its way; was told to be durable */
     bool is_held, is_running;
+    int place; /* among those that its process holds */
     /* What its handler has said, until the listener has made up its mind. */
     kur__work *said;
+};
+
+/* A record on its way to another topic. */
+struct forward {
+    int tier;           /* 0: none */
+    int slot;           /* from */
+    struct entry entry; /* as it will stand there */
 };
 
 struct member {
     bool alive;
     int serial; /* a new one after each crash */
     kur__machine machine;
-    kur__source *sources[PARTITIONS_MAX];
-    int64_t positions[PARTITIONS_MAX];
-    int incarnations[PARTITIONS_MAX], epochs[PARTITIONS_MAX];
-    int64_t last_commits[PARTITIONS_MAX]; /* of the epoch */
-    bool is_full[PARTITIONS_MAX];
-    bool owns[PARTITIONS_MAX];
+    kur__machine_options policy; /* with which it has begun */
+    int64_t skew_us;             /* of the world's clock, when it was looked at last */
+    kur__source *sources[SLOTS_MAX];
+    int source_epochs[SLOTS_MAX]; /* how often a source began */
+    int64_t positions[SLOTS_MAX];
+    int incarnations[SLOTS_MAX], epochs[SLOTS_MAX];
+    int64_t last_commits[SLOTS_MAX]; /* of the epoch */
+    bool is_full[SLOTS_MAX];
+    bool owns[SLOTS_MAX];
     int64_t generation;
     struct transaction *transaction; /* that is open */
     int64_t finished_since_commit;   /* as the checker counts, for the bound of duplicates */
-    int held;
+    struct item *held[HELD_MAX];
+    int held_count;
 };
 
 enum event_kind {
@@ -100,6 +157,7 @@ struct event {
     bool applied, good;
     char *text;
     struct transaction *transaction;
+    struct forward forward;
 };
 
 struct world {
@@ -107,17 +165,22 @@ struct world {
     struct checker checker;
     uint64_t random;
     int64_t now_us;
+    int64_t skew_us; /* how far the clock of the world is ahead of that of the machines */
+    int jumps;       /* of it */
     int partitions;
-    struct log logs[PARTITIONS_MAX];
-    int64_t committed[PARTITIONS_MAX]; /* -1: nothing */
-    int committed_epochs[PARTITIONS_MAX];
-    char *texts[PARTITIONS_MAX];
-    int owners[PARTITIONS_MAX]; /* -1: nobody */
+    unsigned tiers; /* a bit for each kind of topic that there is */
+    struct log logs[SLOTS_MAX];
+    int64_t committed[SLOTS_MAX]; /* -1: nothing */
+    int committed_epochs[SLOTS_MAX];
+    int begun[SLOTS_MAX]; /* sources, in all processes */
+    char *texts[SLOTS_MAX];
+    int owners[SLOTS_MAX]; /* -1: nobody */
     int64_t generation;
     int next_serial;
     int members_count;
     struct member members[INSTANCES_MAX];
     kur__machine_options options;
+    int attempts; /* of all policies in the run; -1: not the same in all */
     int concurrency, keys, batch;
     int together; /* records in a handler's batch, at most; 0: they are handled one by one */
     int batches;  /* handed to handlers */
@@ -133,7 +196,7 @@ struct world {
     /* What the run held. */
     int records, rebalances, crashes, step;
     int happened[FAULT_COUNT];
-    int commands[5]; /* runs, effects, commits, no room, releases */
+    int commands[COMMANDS_MAX];
 };
 
 /* Plays a run; the checker says how it ended. */
@@ -154,6 +217,60 @@ void transactions_orphan(struct world *world, int index);
 /* What lies there may be handled again: by a seek, or since what was told of it does not hold any more. */
 void transactions_excuse(struct world *world, int partition, int64_t from);
 void transactions_free(struct world *world);
+
+/* ---- topics.c: retry topics and dead letters ---- */
+
+/* The number of a slot's partition, and of which kind of topic it is. */
+static inline int slot_number(int slot)
+{
+    return slot % PARTITIONS_MAX;
+}
+
+static inline int slot_tier(int slot)
+{
+    return slot / PARTITIONS_MAX;
+}
+
+static inline bool world_has(const struct world *world, int slot)
+{
+    return slot_number(slot) < world->partitions && (world->tiers >> slot_tier(slot) & 1) != 0;
+}
+
+/* Which topics there are in this run, and the policy that it begins with. */
+void topics_set_up(struct world *world);
+/* That of a process that begins. */
+void topics_draw_policy(struct world *world, kur__machine_options *policy);
+const char *topics_name(int tier);
+
+/* The world's clock. */
+static inline int64_t world_wall_us(const struct world *world)
+{
+    return world->now_us + world->skew_us;
+}
+void topics_jump(struct world *world);
+void topics_look_at_clock(struct world *world, struct member *member);
+
+/* Something new in a main topic, which may ask to come later; and in retry topics. */
+void topics_produce(struct world *world, struct entry *entry, int number);
+void topics_outside(struct world *world);
+
+/* What a listener learns of a record that it reads. */
+void topics_read(struct world *world, const struct member *member, const struct entry *entry, struct item *item,
+                 kur__polled *polled);
+void topics_admitted(struct world *world, struct item *item);
+/* What its handler says, by its attempt. */
+kur__verdict topics_verdict(struct world *world, const struct item *item);
+/* Whether what becomes of it is right. */
+void topics_judge(struct world *world, const struct member *member, struct item *item, const kur__work *work,
+                  kur__consequence what);
+
+/* A record is sent to another topic (or, exactly-once, goes there with a transaction), and is there. */
+struct forward topics_forward(struct world *world, const struct member *member, const kur__work *work);
+void topics_arrive(struct world *world, const struct forward *forward);
+
+/* A process has taken all that it may run: nothing else may be left that could. */
+void topics_check_idle(struct world *world, struct member *member);
+void topics_check_bounds(struct world *world, const struct member *member);
 
 /* ---- What transactions.c has of world.c ---- */
 
