@@ -236,9 +236,107 @@ START_TEST(test_allocation__client)
 }
 END_TEST
 
+/* A letter is read, counted, exported and parsed. */
+static kur_status letter_both_ways(kur_error *error)
+{
+    const kur_header headers[] = {{"ce_specversion", kur_bytes_text("1.0")},
+                                  {"ce_id", kur_bytes_text("i")},
+                                  {"ce_source", kur_bytes_text("/s")},
+                                  {"ce_type", kur_bytes_text("t.v1")},
+                                  {"kurier-retry-topic", kur_bytes_text("orders")},
+                                  {"kurier-retry-cause", kur_bytes_text("c")},
+                                  {"raw", kur_bytes_of("\xff", 1)}};
+    kur_letter letter = {.size = sizeof letter};
+    kur_letter_line line = KUR_LETTER_LINE();
+    kur_letter_group_list list;
+    kur_buffer text = {0};
+    kur_status status = KUR_ERROR_NO_MEMORY;
+    kur_letter_groups *groups = NULL;
+    kur_record *record = kur_record_build(&(kur_record_parts){.topic = "t.dlq",
+                                                              .value = kur_bytes_text("v"),
+                                                              .headers = headers,
+                                                              .header_count = sizeof headers / sizeof *headers},
+                                          error);
+    kur_arena *arena = record != NULL ? kur_arena_new() : NULL;
+    if (record != NULL && arena == NULL)
+        kur_error_set(error, KUR_ERROR_NO_MEMORY, "no arena");
+    if (arena != NULL)
+        groups = kur_letter_groups_new(NULL, error);
+    if (groups != NULL)
+        status = kur_letter_read(record, arena, &letter, error);
+    if (groups != NULL && status == KUR_OK)
+        status = kur_letter_groups_add(groups, &letter, error);
+    if (groups != NULL && status == KUR_OK)
+        status = kur_letter_groups_list(groups, arena, &list, error);
+    if (groups != NULL && status == KUR_OK)
+        status = kur_letter_export(&letter, &text, error);
+    ck_assert(status == KUR_OK || text.size == 0);
+    if (groups != NULL && status == KUR_OK)
+        status = kur_letter_parse(kur_bytes_of(text.data, text.size), arena, &line, error);
+    kur_letter_groups_free(groups);
+    kur_buffer_done(&text);
+    kur_arena_free(arena);
+    kur_record_free(record);
+    return status;
+}
+
+START_TEST(test_allocation__letters)
+{
+    fail_each("a dead letter", letter_both_ways);
+}
+END_TEST
+
+/* Many groups, whose table grows. */
+static kur_status letter_groups(kur_error *error)
+{
+    kur_status status = KUR_ERROR_NO_MEMORY;
+    kur_letter_groups *groups = kur_letter_groups_new(NULL, error);
+    for (int i = 0; i < 100 && groups != NULL && (i == 0 || status == KUR_OK); i++) {
+        char cause[16], topic[16];
+        snprintf(cause, sizeof cause, "c%d", i);
+        snprintf(topic, sizeof topic, "t%d", i % 3);
+        kur_retry_view retry = KUR_RETRY_VIEW(.cause = cause, .code = "");
+        status = kur_letter_groups_add(
+            groups, &(kur_letter){.size = sizeof(kur_letter), .topic = topic, .type = "", .retry = &retry}, error);
+    }
+    kur_letter_groups_free(groups);
+    return status;
+}
+
+START_TEST(test_allocation__letter_groups)
+{
+    fail_each("groups of dead letters", letter_groups);
+}
+END_TEST
+
+static kur_status letter_reader(kur_error *error)
+{
+    static const char *const topics[] = {"a.dlq", "b.dlq", NULL};
+    kur_letter_reader *reader = NULL;
+    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = "127.0.0.1:1"), error);
+    if (client != NULL)
+        reader = kur_letter_reader_new(
+            client,
+            &KUR_LETTER_READER_OPTIONS(.topics = topics, .filter = &KUR_LETTER_FILTER(.cause = "a", .type = "b",
+                                                                                      .key = kur_bytes_text("k"))),
+            error);
+    kur_status status = reader != NULL ? KUR_OK : error->code;
+    kur_letter_reader_free(reader);
+    kur_client_unref(client);
+    return status;
+}
+
+START_TEST(test_allocation__letter_reader)
+{
+    fail_each("a reader of dead letters", letter_reader);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {test_allocation__json,  test_allocation__map_of_many, test_allocation__envelope,
-                                  test_allocation__retry, test_allocation__client,      NULL};
+    const TTest *const tests[] = {
+        test_allocation__json,          test_allocation__map_of_many,   test_allocation__envelope,
+        test_allocation__retry,         test_allocation__client,        test_allocation__letters,
+        test_allocation__letter_groups, test_allocation__letter_reader, NULL};
     return check_main("allocation", tests);
 }
