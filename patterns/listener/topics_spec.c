@@ -54,11 +54,10 @@ size_t kur__tiers_specify(const struct kur__tiers *tiers, const struct kur__fami
 {
     const kur_retry_topics *options = &tiers->options;
     int32_t partitions = (int32_t)source->partition_count;
+    int32_t fewer = options->partitions > 0 && options->partitions < partitions ? options->partitions : partitions;
     kur_topic_spec spec =
-        KUR_TOPIC_SPEC(.partitions = partitions, .cleanup = KUR_CLEANUP_DELETE, .replication = source->replication,
-                       .retention_bytes = KUR_NONE, .configs = options->configs);
-    if (options->partitions > 0 && options->partitions < partitions)
-        spec.partitions = options->partitions;
+        KUR_TOPIC_SPEC(.partitions = tiers->keeps_order ? partitions : fewer, .cleanup = KUR_CLEANUP_DELETE,
+                       .replication = source->replication, .retention_bytes = KUR_NONE, .configs = options->configs);
     if (options->replication > 0)
         spec.replication = options->replication;
     /* As safe as the source: what was forwarded is finished there. */
@@ -75,6 +74,7 @@ size_t kur__tiers_specify(const struct kur__tiers *tiers, const struct kur__fami
         spec.name = *name;
         specs[count++] = spec;
     }
+    spec.partitions = fewer;
     spec.retention_ms = dead_retention_ms(options, source);
     for (const char *const *name = family->dead; *name != NULL; name++) {
         spec.name = *name;

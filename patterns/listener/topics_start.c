@@ -27,7 +27,8 @@ enum {
     MISSING_MS = 5000, /* between two looks for a topic that is listened to and is not there */
     IDLE_MS = 60000,
     TELL_US = 10 * 1000 * 1000,
-    INVALID_CONFIG = 40 /* Kafka's number: a setting that the broker will never take */
+    INVALID_TOPIC = 17, /* Kafka's numbers: a name that no topic can have beside the others */
+    INVALID_CONFIG = 40 /* a setting that the broker will never take */
 };
 
 /* What a look has found. */
@@ -71,10 +72,12 @@ static void name_rights(const struct kur__tiers *tiers, const struct kur__family
                      end != NULL ? (int)(end - name) + 1 : (int)strlen(name), name);
 }
 
-/* Whether the listener ends with it. */
+/* Whether the listener ends with it. What somebody may have made that matches a pattern is told, and does not end it.
+ */
 static bool is_for_good(const struct kur__tiers *tiers, const kur_error *error)
 {
-    return error->code == KUR_ERROR_UNSUPPORTED || error->code == KUR_ERROR_INVALID_ARGUMENT ||
+    return error->code == KUR_ERROR_UNSUPPORTED ||
+           (error->code == KUR_ERROR_INVALID_ARGUMENT && tiers->listener->pattern == NULL) ||
            (error->code == KUR_ERROR_CONFIG && (error->kafka_code == 0 || error->kafka_code == INVALID_CONFIG)) ||
            (error->code == KUR_ERROR_AUTHORIZATION && tiers->options.topics == KUR_TOPICS_CHECK);
 }
@@ -86,9 +89,12 @@ static void take_error(struct kur__tiers *tiers, const struct kur__family *famil
     kur_buffer needs = kur_buffer_over(storage, sizeof storage);
     if (error->code == KUR_ERROR_AUTHORIZATION && family != NULL)
         name_rights(tiers, family, is_source, &needs);
+    if (error->kafka_code == INVALID_TOPIC)
+        kur_buffer_print(&needs, "; Kafka makes no topic a_b beside a.b: .retry_topics.prefix gives other names");
     if (is_for_good(tiers, error)) {
         kur_error ends = *error;
-        kur_error_set(&ends, error->code, "%.300s%s", error->message, needs.data);
+        if (needs.size > 0)
+            kur_error_set(&ends, error->code, "%.300s%s", error->message, needs.data);
         kur__listener_fail(tiers->listener, &ends);
     } else {
         tell(tiers, error, family != NULL ? family->names[KUR_TIER_MAIN] : "all that it listens to", needs.data);
@@ -120,19 +126,19 @@ static const kur_topic_view *find(const struct look *look, const char *name)
 }
 
 /* Where keys keep their order, a record goes on in the partition with the same number. */
-static kur_status check_partitions(const struct kur__tiers *tiers, const kur_topic_view *source,
-                                   const kur_topic_differences *differences, bool is_embedded, kur_error *error)
+static kur_status check_partitions(const struct kur__tiers *tiers, struct look *look, const char *source,
+                                   const kur_topic_differences *differences, kur_error *error)
 {
     for (size_t i = 0; tiers->keeps_order && i < differences->count; i++) {
         const kur_topic_difference *one = differences->items[i];
         if (one->aspect != KUR_TOPIC_PARTITIONS || kur_retry_tier_of(one->topic) == KUR_TIER_DEAD)
             continue;
-        return kur_error_set(error, is_embedded ? KUR_ERROR_UNSUPPORTED : KUR_ERROR_CONFIG,
-                             "topic %s has %s partitions and %s has %zu: .keep_order needs as many%s", one->topic,
-                             one->actual, source->name, source->partition_count,
-                             is_embedded ? ", and the embedded broker makes a topic by its own number: make it before "
-                                           "by kur_embedded_broker_topic"
-                                         : "");
+        look->line.size = 0;
+        if (kur__tiers_print_mending(one, &look->line) != KUR_OK)
+            return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: topics");
+        return kur_error_set(error, look->is_embedded ? KUR_ERROR_UNSUPPORTED : KUR_ERROR_CONFIG,
+                             ".keep_order needs as many partitions as %.100s has: %s%s", source, look->line.data,
+                             look->is_embedded ? "; kur_embedded_broker_topic makes it before" : "");
     }
     return KUR_OK;
 }
@@ -169,7 +175,7 @@ static kur_status settle(struct kur__tiers *tiers, struct look *look, const stru
         tiers->options.topics == KUR_TOPICS_CHECK ? kur_admin_compare_topics : kur_admin_ensure_topics;
     kur_status status = do_it(tiers->admin, specs, count, tiers->question_ms, tiers->answers, &differences, error);
     if (status == KUR_OK)
-        status = check_partitions(tiers, source, &differences, look->is_embedded, error);
+        status = check_partitions(tiers, look, source->name, &differences, error);
     if (status != KUR_OK)
         return status;
     if (tiers->options.topics == KUR_TOPICS_CHECK)

@@ -10,6 +10,7 @@
 
 #include "../listening.h"
 #include "../proxy.h"
+#include "listener/topics.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
@@ -455,6 +456,75 @@ START_TEST(test_retry_topics__of_what_matches_a_pattern)
 }
 END_TEST
 
+/* ---- Order ---- */
+
+static kur_listener *start_ordered(struct bench *bench, const char *topic, const char *group)
+{
+    kur_listener_options options = KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *[]){topic, NULL},
+                                                        .session_timeout_ms = support_is_real() ? 6000 : 3000,
+                                                        .retry_topics = &KUR_RETRY_TOPICS(.partitions = 1));
+    kur_listener *listener = kur_listener_new(bench->client, &options, &bench->error);
+    ck_assert_msg(listener != NULL, "%s", bench->error.message);
+    kur__tiers_free(listener);
+    ck_ok(kur__tiers_new(listener, &options, true, true, &bench->error), bench->error);
+    ck_ok(kur_listener_on_record(listener, count_one, &bench->handled), bench->error);
+    return listener;
+}
+
+START_TEST(test_retry_topics__order_needs_as_many_partitions)
+{
+    struct bench bench = open_bench();
+    const char *topic = support_topic(3), *group = support_name("g"), *other = support_name("g");
+    support_create(own(topic, group, "retry-ordered"), 1);
+    kur_listener *listener = start_ordered(&bench, topic, group);
+    ck_status(kur_listener_run(listener, &bench.error), support_is_real() ? KUR_ERROR_CONFIG : KUR_ERROR_UNSUPPORTED,
+              bench.error);
+    ck_says(bench.error, own(topic, group, "retry-ordered: partitions is 1, and should be 3"));
+    ck_says(bench.error, support_is_real() ? "--partitions 3" : "kur_embedded_broker_topic");
+    kur_listener_free(listener);
+
+    if (!support_is_real())
+        support_create(own(topic, other, "retry-ordered"), 3);
+    listener = start_ordered(&bench, topic, other);
+    ck_ok(kur_listener_start(listener, &bench.error), bench.error);
+    ck_assert_int_eq(wait_for_topic(&bench, own(topic, other, "dlq"))->partition_count, support_is_real() ? 1 : 4);
+    ck_assert(wait_for(listener, is_assigned, 6));
+    kur_listener_free(listener);
+    ck_assert(find(&bench, own(topic, other, "retry-short")) == NULL);
+    close_bench(&bench);
+}
+END_TEST
+
+START_TEST(test_retry_topics__a_name_that_collides_is_explained)
+{
+    skip_unless(support_is_real(), needs_kafka);
+    struct bench bench = open_bench();
+    char topic[100], like[200];
+    const char *group = support_name("g");
+    snprintf(topic, sizeof topic, "%s.eu", support_name("t"));
+    snprintf(like, sizeof like, "%s", own(topic, group, "retry-long"));
+    *strchr(like, '.') = '_';
+    support_create(topic, 1);
+    support_create(like, 1);
+    kur_listener *listener = kur_listener_new(
+        bench.client, &KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *[]){topic, NULL}), &bench.error);
+    ck_ok(kur_listener_on_record(listener, count_one, &bench.handled), bench.error);
+    ck_status(kur_listener_run(listener, &bench.error), KUR_ERROR_INVALID_ARGUMENT, bench.error);
+    ck_says(bench.error, "Kafka makes no topic a_b beside a.b");
+    kur_listener_free(listener);
+
+    /* Which others have made does not end one that reads what matches a pattern. */
+    char pattern[120];
+    snprintf(pattern, sizeof pattern, "%s", topic);
+    listener = start(&bench, &KUR_LISTENER_OPTIONS(.group = group, .pattern = pattern));
+    ck_assert_msg(wait_for_log("are not ready yet: "), "%s", log_text);
+    ck_assert_msg(count_in_log("Kafka makes no topic a_b beside a.b") > 1, "%s", log_text);
+    ck_assert(wait_for(listener, is_assigned, 3)); /* all but that one */
+    kur_listener_free(listener);
+    close_bench(&bench);
+}
+END_TEST
+
 /* ---- The end ---- */
 
 enum {
@@ -520,6 +590,8 @@ int main(void)
                                   test_retry_topics__come_when_the_topic_does,
                                   test_retry_topics__are_not_missing,
                                   test_retry_topics__of_what_matches_a_pattern,
+                                  test_retry_topics__order_needs_as_many_partitions,
+                                  test_retry_topics__a_name_that_collides_is_explained,
                                   test_retry_topics__nobody_is_waited_for_at_the_end,
                                   test_retry_topics__a_broker_that_falls_silent_is_not_waited_for,
                                   NULL};

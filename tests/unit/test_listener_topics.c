@@ -157,10 +157,104 @@ START_TEST(test_listener_topics__what_is_refused)
 }
 END_TEST
 
+START_TEST(test_listener_topics__are_as_safe_as_the_source)
+{
+    kur_client *client = client_of();
+    const char *const *topics = (const char *const[]){"orders", NULL};
+    kur_topic_spec specs[KUR__TIERS];
+    kur_topic_view source = {.size = sizeof source,
+                             .name = "orders",
+                             .replication = 3,
+                             .partition_count = 6,
+                             .cleanup = KUR_CLEANUP_DELETE,
+                             .min_insync_replicas = 2,
+                             .retention_ms = INT64_MAX,
+                             .max_message_bytes = INT32_MAX};
+    kur_listener *listener = make(client, &KUR_LISTENER_OPTIONS(.group = "g", .topics = topics));
+    const struct kur__family *family = atomic_load(&listener->tiers->first);
+    ck_assert_uint_eq(kur__tiers_specify(listener->tiers, family, &source, specs), 4);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(specs[i].partitions, 6);
+        ck_assert_int_eq(specs[i].replication, 3);
+        ck_assert_int_eq(specs[i].min_insync_replicas, 2);
+        ck_assert_int_eq(specs[i].max_message_bytes, INT32_MAX);
+        ck_assert_int_eq(specs[i].retention_ms, i < 3 ? KUR_NONE : INT64_MAX);
+    }
+    kur_listener_free(listener);
+
+    /* Never more copies than there are to be, and what the user says is said once. */
+    listener = make(client, &KUR_LISTENER_OPTIONS(.group = "g", .topics = topics,
+                                                  .retry_topics = &KUR_RETRY_TOPICS(.replication = 1)));
+    family = atomic_load(&listener->tiers->first);
+    kur__tiers_specify(listener->tiers, family, &source, specs);
+    ck_assert_int_eq(specs[0].min_insync_replicas, 1);
+    kur_listener_free(listener);
+    const kur_property configs[] = {{"min.insync.replicas", "1"}, {NULL, NULL}};
+    listener = make(client, &KUR_LISTENER_OPTIONS(.group = "g", .topics = topics,
+                                                  .retry_topics = &KUR_RETRY_TOPICS(.configs = configs)));
+    family = atomic_load(&listener->tiers->first);
+    kur__tiers_specify(listener->tiers, family, &source, specs);
+    ck_assert_int_eq(specs[3].min_insync_replicas, 0);
+    kur_buffer line = {0};
+    ck_assert_int_eq(kur__tiers_print_creation(&specs[3], &line), KUR_OK);
+    ck_assert_ptr_nonnull(strstr(line.data, "--topic orders.g.dlq --partitions 6 --replication-factor 3 "));
+    ck_assert_ptr_nonnull(strstr(line.data, " --config min.insync.replicas=1"));
+    kur_buffer_done(&line);
+    kur_listener_free(listener);
+    kur_client_unref(client);
+}
+END_TEST
+
+START_TEST(test_listener_topics__more_is_as_good)
+{
+    static const struct {
+        kur_topic_aspect aspect;
+        const char *name, *wanted, *actual;
+        bool matters;
+    } cases[] = {
+        {KUR_TOPIC_PARTITIONS, "partitions", "6", "4", true},
+        {KUR_TOPIC_PARTITIONS, "partitions", "6", "12", false},
+        {KUR_TOPIC_REPLICATION, "replication", "3", "1", true},
+        {KUR_TOPIC_REPLICATION, "replication", "1", "3", false},
+        {KUR_TOPIC_SETTING, "retention.ms", "3196800000", "3196800001", false},
+        {KUR_TOPIC_SETTING, "retention.ms", "3196800000", "-1", false},
+        {KUR_TOPIC_SETTING, "retention.ms", "-1", "3196800000", true},
+        {KUR_TOPIC_SETTING, "retention.ms", "3196800000", "86400000", true},
+        {KUR_TOPIC_SETTING, "retention.bytes", "-1", "1000000", true},
+        {KUR_TOPIC_SETTING, "max.message.bytes", "1114124", "1048588", true},
+        {KUR_TOPIC_SETTING, "max.message.bytes", "1114124", "5242880", false},
+        {KUR_TOPIC_SETTING, "min.insync.replicas", "2", "1", true},
+        {KUR_TOPIC_SETTING, "min.insync.replicas", "2", "3", false},
+        {KUR_TOPIC_SETTING, "cleanup.policy", "delete", "compact", true},
+        {KUR_TOPIC_SETTING, "compression.type", "gzip", "producer", true},
+    };
+    struct kur__tiers tiers = {.options = {.configs = (const kur_property[]){{"compression.type", "gzip"}, {0}}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kur_topic_difference difference = {.size = sizeof difference,
+                                           .topic = "orders.g.retry-short",
+                                           .aspect = cases[i].aspect,
+                                           .name = cases[i].name,
+                                           .wanted = cases[i].wanted,
+                                           .actual = cases[i].actual};
+        ck_assert_msg(kur__tiers_matters(&tiers, &difference) == cases[i].matters, "%s is %s, should be %s",
+                      cases[i].name, cases[i].actual, cases[i].wanted);
+        kur_buffer line = {0};
+        difference.can_apply = true;
+        ck_assert_int_eq(kur__tiers_print_mending(&difference, &line), KUR_OK);
+        ck_assert_ptr_nonnull(strstr(line.data, cases[i].aspect == KUR_TOPIC_SETTING ? "--add-config " : "--alter "));
+        kur_buffer_done(&line);
+    }
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {test_listener_topics__names, test_listener_topics__prefix_and_spring,
+    const TTest *const tests[] = {test_listener_topics__names,
+                                  test_listener_topics__prefix_and_spring,
                                   test_listener_topics__only_where_they_are_in_use,
-                                  test_listener_topics__what_is_refused, NULL};
+                                  test_listener_topics__what_is_refused,
+                                  test_listener_topics__are_as_safe_as_the_source,
+                                  test_listener_topics__more_is_as_good,
+                                  NULL};
     return check_main("listener_topics", tests);
 }
