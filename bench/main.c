@@ -21,10 +21,18 @@ static const struct {
     void (*run)(const bench_options *options);
     bool needs_broker;
 } benches[] = {
-    {"startup", bench_startup, false},        {"size", bench_size, false},        {"produce", bench_produce, true},
-    {"publish", bench_publish, true},         {"consume", bench_consume, true},   {"envelope", bench_envelope, true},
-    {"transaction", bench_transaction, true}, {"listener", bench_listener, true}, {"ordering", bench_ordering, true},
-    {"ledger", bench_ledger, false},          {"tls", bench_tls, false}, /* it finds its own */
+    {"startup", bench_startup, false},
+    {"size", bench_size, false},
+    {"produce", bench_produce, true},
+    {"publish", bench_publish, true},
+    {"consume", bench_consume, true},
+    {"envelope", bench_envelope, true},
+    {"transaction", bench_transaction, true},
+    {"listener", bench_listener, true},
+    {"ordering", bench_ordering, true},
+    {"ledger", bench_ledger, false},
+    {"retry", bench_retry, true},
+    {"tls", bench_tls, false}, /* it finds its own */
 };
 enum {
     BENCHES = sizeof benches / sizeof *benches
