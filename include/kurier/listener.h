@@ -269,7 +269,7 @@ typedef struct kur_listener_health {
     size_t size;
     bool is_running;
     int assigned; /**< partitions */
-    int64_t held; /**< records taken from the broker and not finished */
+    int64_t held; /**< records taken from the broker and not finished; those that wait until they are due too */
     int64_t held_bytes;
     int running;       /**< handlers, and deferred records */
     int64_t oldest_ms; /**< how long the oldest of those has been running; 0: none is */
@@ -323,6 +323,59 @@ typedef struct kur_listener_position_list {
  */
 KUR_API kur_status kur_listener_positions(kur_listener *listener, kur_arena *arena,
                                           kur_listener_position_list *positions, kur_error *error);
+
+/* ---- Retries and dead letters ---- */
+
+/** A group's own topics of a tier, all together, as far as this member has them. */
+typedef struct kur_tier_health {
+    size_t size;
+    kur_tier tier;
+    int64_t forwarded; /**< records sent there since the start, moved ones included */
+    int64_t parked;    /**< that wait in memory until they are due */
+    int64_t lag; /**< offsets from the first unfinished one to the end: parked, unread and what is being handled; -1:
+                    not known, and always so of dead letters */
+    int64_t next_due_us; /**< of those that are parked, microseconds since 1970; 0: none is */
+} kur_tier_health;
+
+/** What failed for one cause since the start. */
+typedef struct kur_cause_health {
+    size_t size;
+    const char *cause; /**< KUR_OTHER_CAUSES for all others once there are 256 */
+    int64_t retried;   /**< records sent to a retry topic */
+    int64_t dead;      /**< to the dead letters */
+} kur_cause_health;
+
+#define KUR_OTHER_CAUSES "*"
+
+/** How many counts of lateness there are; see kur_lateness_bound_us. */
+#define KUR_LATENESS_BUCKETS 16
+
+/** How a listener is with its retries and dead letters. */
+typedef struct kur_retry_health {
+    size_t size;
+    size_t tier_count;
+    const kur_tier_health *const *tiers; /**< KUR_TIER_SHORT to KUR_TIER_DEAD */
+    size_t cause_count;
+    const kur_cause_health *const *causes; /**< in the order in which they came first */
+    int64_t forward_failures;              /**< refused or failed: each was, or will be, sent again */
+    int64_t failing_ms; /**< since when none has got through though some were tried; 0: the last one has */
+    int64_t foreign;    /**< records of retry topics that were another group's */
+    int64_t clamped;    /**< whose headers were not believed as they stood */
+    int64_t ignored;    /**< records of main topics that had retry headers, counted when they failed */
+    int64_t moved;      /**< records sent to the end of their retry topic since the window was full */
+    int64_t lateness[KUR_LATENESS_BUCKETS]; /**< attempts by how long after their time they began */
+} kur_retry_health;
+
+/**
+ * How it is with retries and dead letters, as of half a second ago; without topics of its own there are no tiers and
+ * causes. In `arena`. Any thread, handlers too; does not wait. KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY.
+ */
+KUR_API kur_status kur_listener_retries(kur_listener *listener, kur_arena *arena, const kur_retry_health **health,
+                                        kur_error *error);
+
+/** What the attempts that kur_retry_health.lateness[bucket] counts were late by at most, in microseconds: 1 ms to 10
+ * min; INT64_MAX for the last bucket. Any thread. */
+KUR_API int64_t kur_lateness_bound_us(int bucket);
 
 /* ---- In the caller's own loop: .dispatch = KUR_DISPATCH_CALLER ---- */
 

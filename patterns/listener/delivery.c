@@ -376,6 +376,8 @@ void kur__delivery_begin(kur_delivery *delivery, struct kur__worker *worker, kur
     delivery->has_delay = delivery->is_deferred = delivery->is_in_batch = false;
     delivery->delay_us = 0;
     delivery->outcome = NULL;
+    if (work->source->tier != KUR_TIER_MAIN && work->due_us > 0)
+        kur__retries_late(worker->listener, kur_clock_monotonic_us() - work->due_us);
 }
 
 bool kur__deliver(struct kur__worker *worker, kur__work *work)

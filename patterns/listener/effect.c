@@ -180,7 +180,7 @@ void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us)
     if (is_durable && (work->effect == KUR__EFFECT_REJECT || work->to == KUR_TIER_DEAD))
         atomic_fetch_add_explicit(&listener->rejected_count, 1, memory_order_relaxed);
     if (is_durable && work->effect == KUR__EFFECT_FORWARD)
-        atomic_fetch_add_explicit(&listener->forwarded[work->to], 1, memory_order_relaxed);
+        kur__retries_forwarded(listener, work);
     if (!is_durable)
         kur__record_unpin(listener, work);
     kur__machine_effect(&listener->machine, work, is_durable, now_us);

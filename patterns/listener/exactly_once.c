@@ -159,7 +159,7 @@ static void count_forwarded(kur_listener *listener)
         for (const kur__work *work = listener->exactly->parts[i].source->in_transaction.first; work != NULL;
              work = work->next) {
             if (work->to != KUR_TIER_MAIN)
-                atomic_fetch_add_explicit(&listener->forwarded[work->to], 1, memory_order_relaxed);
+                kur__retries_forwarded(listener, work);
             if (work->to == KUR_TIER_DEAD)
                 atomic_fetch_add_explicit(&listener->rejected_count, 1, memory_order_relaxed);
         }

@@ -39,12 +39,16 @@ enum {
 /* ---- What is told of a record ---- */
 
 /* What its headers say, if they may be believed; else what it is itself. */
-static kur_status read_history(const kur_listener *listener, const kur__work *work, int64_t wall_us, kur_arena *arena,
+static kur_status read_history(kur_listener *listener, const kur__work *work, int64_t wall_us, kur_arena *arena,
                                kur_retry_view *view, kur_error *error)
 {
     const kur_record *record = work->item;
     *view = KUR_RETRY_VIEW();
-    if (work->source->tier != KUR_TIER_MAIN) {
+    kur_bytes attempt;
+    if (work->source->tier == KUR_TIER_MAIN) {
+        if (kur_record_header_last(record, "kurier-retry-attempt", &attempt))
+            atomic_fetch_add_explicit(&listener->ignored, 1, memory_order_relaxed);
+    } else {
         kur_status status = kur_retry_read(record, listener->tiers->options.headers, wall_us, arena, view, error);
         if (status != KUR_OK)
             return status;
@@ -79,7 +83,7 @@ static kur_status add_attempt(const kur__work *work, int64_t wall_us, kur_arena 
     return KUR_OK;
 }
 
-static kur_status describe(const kur_listener *listener, const kur__work *work, kur_tier tier, kur_arena *arena,
+static kur_status describe(kur_listener *listener, const kur__work *work, kur_tier tier, kur_arena *arena,
                            kur_retry_view *view, kur_error *error)
 {
     int64_t wall_us = kur_clock_now_us();
@@ -164,7 +168,7 @@ void kur__forward_judge(kur_listener *listener, kur__work *work, const kur_error
                            (long long)kur_record_offset(work->item), error->message);
         return;
     }
-    atomic_fetch_add_explicit(&listener->forward_failures, 1, memory_order_relaxed);
+    kur__retries_failed(listener);
     if (work->to == KUR_TIER_DEAD && listener->tiers->options.failure == KUR_DEAD_LETTER_STOP)
         kur__listener_fail(listener, error);
     int64_t now_us = kur_clock_monotonic_us();
@@ -309,6 +313,7 @@ bool kur__forward_take(kur_listener *listener, const kur__source *source, const 
         warn_of_header(listener, record,
                        "it is another group's, whose retry topic has the same name: it is left to that");
     atomic_fetch_add_explicit(&listener->foreign, is_foreign, memory_order_relaxed);
+    atomic_fetch_add_explicit(&listener->clamped, view.is_clamped, memory_order_relaxed);
     if (view.topic != NULL && strcmp(view.topic, source->partition->home->topic) != 0)
         view.topic = NULL; /* not where this topic's records come from: it stands for itself */
     kur_record *made = status == KUR_OK ? rebuild(listener, record, &view) : NULL;
@@ -321,7 +326,7 @@ bool kur__forward_take(kur_listener *listener, const kur__source *source, const 
     polled->is_over = is_foreign;
     polled->written_us = monotonic_of(listener, kur_record_timestamp_us(record));
     polled->attempts = view.attempt - 1;
-    if (view.due_us > wall_us)
+    if (view.due_us > 0) /* also when that has passed: it is late */
         polled->due_us = monotonic_of(listener, view.due_us);
     bool since_record = listener->timeout_since == KUR_SINCE_RECORD;
     int64_t since_us = since_record ? kur_record_timestamp_us(made) : view.first_failed_us;

@@ -29,29 +29,36 @@ struct kur__look {
 /* Since when nothing of a source has been finished though something is held; 0: it goes on. */
 static int64_t stalled_since_us(kur__source *source, int64_t now_us)
 {
-    if (source->held == 0 || source->finished != source->seen_finished || source->moved_us == 0) {
+    if (source->held == source->early || source->finished != source->seen_finished || source->moved_us == 0) {
         source->seen_finished = source->finished;
         source->moved_us = now_us;
     }
-    return source->held > 0 ? source->moved_us : 0;
+    return source->held > source->early ? source->moved_us : 0;
+}
+
+/* How far what is unfinished is behind the end of the log; -1: not known. */
+int64_t kur__lag_of(const kur_listener *listener, const kur__source *source)
+{
+    const kur__partition *partition = source->partition;
+    int64_t read = -1, behind = -1;
+    bool is_known =
+        kur_consumer_position(listener->consumer, partition->topic, partition->number, &read, NULL) == KUR_OK &&
+        kur_consumer_lag(listener->consumer, partition->topic, partition->number, &behind, NULL) == KUR_OK &&
+        read >= 0 && behind >= 0;
+    return is_known ? read + behind - kur__ledger_commit_offset(&source->ledger) : -1;
 }
 
 static kur_listener_position position_of(kur_listener *listener, kur__source *source, int64_t now_us)
 {
-    const char *topic = source->partition->topic;
-    int64_t unfinished = kur__ledger_commit_offset(&source->ledger), read = -1, behind = -1;
+    int64_t unfinished = kur__ledger_commit_offset(&source->ledger);
     int64_t since_us = stalled_since_us(source, now_us);
-    bool is_known =
-        kur_consumer_position(listener->consumer, topic, source->partition->number, &read, NULL) == KUR_OK &&
-        kur_consumer_lag(listener->consumer, topic, source->partition->number, &behind, NULL) == KUR_OK && read >= 0 &&
-        behind >= 0;
     return (kur_listener_position){.size = sizeof(kur_listener_position),
-                                   .topic = topic,
+                                   .topic = source->partition->topic,
                                    .partition = source->partition->number,
                                    .position = source->ledger.last + 1,
                                    .unfinished = unfinished,
                                    .committed = source->committed,
-                                   .lag = is_known ? read + behind - unfinished : -1,
+                                   .lag = kur__lag_of(listener, source),
                                    .held = (int64_t)source->held,
                                    .running = (int)source->running,
                                    .is_paused = listener->is_paused || source->is_full,
@@ -95,7 +102,7 @@ static void take_look(kur_listener *listener, int64_t now_us)
             continue;
         kur_listener_position position = position_of(listener, one, now_us);
         add(to++, &position, &name);
-        if (one->held > 0 && one->moved_us < since_us)
+        if (one->held > one->early && one->moved_us < since_us)
             since_us = one->moved_us;
     }
     for (const struct kur__request *one = listener->sought; one != NULL; one = one->next)
@@ -128,10 +135,12 @@ void kur__health_tell(kur_listener *listener, int64_t now_us)
     /* What was rejected stands in the ring too, and does not run. */
     atomic_store_explicit(&listener->running, running > 0 ? running : 0, memory_order_relaxed);
     atomic_store_explicit(&listener->finished, machine->finished, memory_order_relaxed);
+    atomic_store_explicit(&listener->moved, machine->moved, memory_order_relaxed);
     if (now_us < listener->next_look_us)
         return;
     listener->next_look_us = now_us < INT64_MAX - LOOK_US ? now_us + LOOK_US : INT64_MAX;
     take_look(listener, now_us);
+    kur__retries_look(listener);
 }
 
 /* ---- Asked by anybody ---- */

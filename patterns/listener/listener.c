@@ -157,6 +157,8 @@ kur_listener *kur_listener_new(kur_client *client, const kur_listener_options *g
         status = kur__tiers_new(listener, &options, listener->decisions.mode != KUR_RETRY_IN_PLACE || options.allow_due,
                                 listener->decisions.keep_order, error);
     if (status == KUR_OK)
+        status = kur__retries_new(listener, error);
+    if (status == KUR_OK)
         status = set_up(listener, error);
     if (status == KUR_OK)
         status = open_descriptors(listener, error);
@@ -375,6 +377,7 @@ void kur_listener_free(kur_listener *listener)
     free_list(listener->fatal);
     free_list(listener->retriable);
     kur__tiers_free(listener);
+    kur__retries_free(listener);
     kur_free(listener->group);
     kur_free(listener->pattern);
     kur_free(listener->exclude);

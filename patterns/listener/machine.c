@@ -147,7 +147,8 @@ static void begin(kur__machine *machine, kur__work *work, bool is_over, int64_t 
             kur__lane_enter(machine, work, now_us);
         return;
     }
-    work->is_early = work->lane != NULL; /* it only looks in */
+    work->is_early = true; /* it only looks in */
+    work->source->early++;
     if (work->lane != NULL)
         work->lane->early++;
     work->is_unrun = true;

@@ -67,6 +67,7 @@ void kur__lane_leave(kur__machine *machine, kur__work *work, int64_t now_us)
     bool was_early = work->is_early;
     work->lane = NULL;
     work->is_early = false;
+    work->source->early -= was_early;
     if (lane == NULL)
         return;
     if (was_early) {
@@ -120,6 +121,7 @@ void kur__lane_wait_outside(kur__machine *machine, kur__work *work)
 {
     work->state = KUR__PARKED;
     work->is_early = true;
+    work->source->early++;
     if (work->lane != NULL)
         work->lane->early++;
     kur__park(machine, work, work->due_us);
@@ -128,6 +130,7 @@ void kur__lane_wait_outside(kur__machine *machine, kur__work *work)
 void kur__lane_come_in(kur__machine *machine, kur__work *work, int64_t now_us)
 {
     work->is_early = false;
+    work->source->early--;
     if (work->lane != NULL)
         work->lane->early--;
     kur__lane_enter(machine, work, now_us);

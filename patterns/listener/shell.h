@@ -218,7 +218,8 @@ struct kur_listener {
     _Atomic int64_t unclaimed; /* records of batches that no worker has claimed */
     _Atomic int64_t handled, finished, retried, rejected_count, unknown, gaps, stale, untold;
     _Atomic int64_t rebalances, lost;
-    _Atomic int64_t forwarded[KUR_TIER_DEAD + 1], forward_failures, foreign;
+    _Atomic int64_t forwarded[KUR_TIER_DEAD + 1], forward_failures, foreign, clamped, ignored, moved;
+    struct kur__retries *retries; /* what is told of them: retries.c; NULL: no topics of its own */
     _Atomic int64_t held, held_bytes, assigned, running;
     _Atomic int64_t stalled_since_us; /* the partition that has been so for longest; 0: none */
     int64_t next_look_us;             /* of the control thread */
@@ -388,6 +389,21 @@ void kur__broadcast_done(kur_listener *listener);
 
 /* Tells how it is; the control thread. */
 void kur__health_tell(kur_listener *listener, int64_t now_us);
+
+/* How far what is unfinished of a source is behind the end of its log; -1: not known. */
+int64_t kur__lag_of(const kur_listener *listener, const kur__source *source);
+
+/* ---- retries.c: what is told of retries and dead letters ---- */
+
+kur_status kur__retries_new(kur_listener *listener, kur_error *error);
+void kur__retries_free(kur_listener *listener);
+/* A record has been forwarded, or could not be. */
+void kur__retries_forwarded(kur_listener *listener, const kur__work *work);
+void kur__retries_failed(kur_listener *listener);
+/* A handler begins so long after the record was due; any thread. */
+void kur__retries_late(kur_listener *listener, int64_t late_us);
+/* Control thread, now and then. */
+void kur__retries_look(kur_listener *listener);
 
 /* ---- seek.c ---- */
 

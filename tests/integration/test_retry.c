@@ -415,6 +415,30 @@ START_TEST(test_retry__headers_from_outside_are_believed_within_limits)
 }
 END_TEST
 
+/* What is told of so many retries and dead letters. */
+static void expect_told(kur_listener *listener, int retried, int dead)
+{
+    kur_error error = {0};
+    kur_arena *arena = kur_arena_new();
+    const kur_retry_health *health;
+    int64_t late = 0;
+    ck_ok(kur_listener_retries(listener, arena, &health, &error), error);
+    ck_assert_uint_eq(health->tier_count, 5);
+    ck_assert_int_eq(health->tiers[0]->tier, KUR_TIER_SHORT);
+    ck_assert_int_eq(health->tiers[0]->forwarded, retried);
+    ck_assert_int_eq(health->tiers[4]->forwarded, dead);
+    ck_assert_uint_eq(health->cause_count, 1);
+    ck_assert_str_eq(health->causes[0]->cause, "test.fails");
+    ck_assert_int_eq(health->causes[0]->retried, retried);
+    ck_assert_int_eq(health->causes[0]->dead, dead);
+    for (int i = 0; i < KUR_LATENESS_BUCKETS; i++)
+        late += health->lateness[i];
+    ck_assert_int_eq(late, retried);
+    ck_assert_int_eq(health->failing_ms, 0);
+    ck_assert_int_eq(health->moved, 0);
+    kur_arena_free(arena);
+}
+
 START_TEST(test_retry__many_records_that_fail_some_times_each)
 {
     begin(0);
@@ -441,6 +465,7 @@ START_TEST(test_retry__many_records_that_fail_some_times_each)
     ck_assert_int_eq(book.early, 0);
     ck_assert_int_eq(book.wrong_attempt, 0);
     ck_assert_int_eq(book.changed, 0);
+    expect_told(listener, failed, dead);
     kur_listener_free(listener);
     end();
 }
