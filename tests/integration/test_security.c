@@ -29,7 +29,7 @@ enum {
 
 static const char *secure(const char *name)
 {
-    char full[64];
+    char full[96];
     snprintf(full, sizeof full, "KURIER_SECURE_%s", name);
     const char *value = getenv(full);
     ck_assert_msg(value != NULL, "%s is not set", full);
