@@ -248,6 +248,12 @@ START_TEST(test_listener_faults__a_topic_made_anew_is_read_from_its_beginning)
     ck_assert_msg(wait_for(listener, has_finished, 130), "%d handled, %d gaps told", gaps.count, gaps.told);
     ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
     ck_assert_int_eq(gaps.count, 130);
+    /* What is told is where it was, and what there is now. */
+    ck_assert_int_eq(gaps.told, 1);
+    ck_assert_int_eq(gaps.offset, 100);
+    ck_assert_int_eq(gaps.low, 0);
+    ck_assert_int_le(gaps.high, 30);
+    printf("# made anew: at %d, now [%d, %d)\n", (int)gaps.offset, (int)gaps.low, (int)gaps.high);
     kur_listener_free(listener);
     kur_admin_free(admin);
     kur_client_unref(other);

@@ -244,6 +244,7 @@ struct joins {
     const char *topic;
     atomic_bool ends;
     int sent; /* of each key; by the producing thread */
+    int produce_ms;
 };
 
 static kur_outcome on_join(kur_delivery *delivery, void *user)
@@ -275,7 +276,7 @@ static void *produce_on(void *user)
         }
         joins->sent++;
         flush(joins->client);
-        nap(100);
+        nap(joins->produce_ms);
     }
     return NULL;
 }
@@ -322,20 +323,21 @@ static int may_repeat(struct joins *joins, int64_t at_ms)
     return count;
 }
 
-START_TEST(test_listener_rebalance__members_come_and_go_every_two_seconds)
+static void come_and_go(int seconds, int hold_records, int produce_ms)
 {
     static struct joins joins;
     const char *asked = getenv("KURIER_JOINS");
-    int seconds = asked != NULL ? atoi(asked) : JOIN_SECONDS, changes = 0, bound = 0, out_of_order = 0;
+    int changes = 0, bound = 0, out_of_order = 0;
     int64_t lost = 0;
-    joins = (struct joins){.client = support_client(), .topic = support_topic(JOIN_PARTITIONS)};
+    joins =
+        (struct joins){.client = support_client(), .topic = support_topic(JOIN_PARTITIONS), .produce_ms = produce_ms};
     pthread_mutex_init(&joins.lock, NULL);
     joins.capacity = JOIN_RECORDS_MAX;
     joins.entries = calloc(joins.capacity, sizeof *joins.entries);
     const char *group = support_name("joins");
     kur_listener_options options =
         KUR_LISTENER_OPTIONS(.concurrency = JOIN_CONCURRENCY, .commit_interval_ms = JOIN_COMMIT_MS,
-                             .protocol = support_group_protocol());
+                             .hold_records = hold_records, .protocol = support_group_protocol());
     if (options.protocol == KUR_GROUP_CLASSIC)
         options.session_timeout_ms = session_ms();
     kur_listener *stays = listen(joins.client, &options, joins.topic, group, on_join, &joins), *comes = NULL;
@@ -384,6 +386,19 @@ START_TEST(test_listener_rebalance__members_come_and_go_every_two_seconds)
     free(joins.entries);
     pthread_mutex_destroy(&joins.lock);
     kur_client_unref(joins.client);
+}
+
+START_TEST(test_listener_rebalance__members_come_and_go_every_two_seconds)
+{
+    const char *asked = getenv("KURIER_JOINS");
+    come_and_go(asked != NULL ? atoi(asked) : JOIN_SECONDS, 0, 100);
+}
+END_TEST
+
+/* Each partition comes and goes while there is room for no other's record. */
+START_TEST(test_listener_rebalance__members_that_hold_one_record_come_and_go)
+{
+    come_and_go(JOIN_SECONDS, 1, 500);
 }
 END_TEST
 
@@ -450,6 +465,7 @@ int main(void)
         test_listener_rebalance__what_comes_back_goes_on,
         test_listener_rebalance__what_is_lost_begins_anew,
         test_listener_rebalance__members_come_and_go_every_two_seconds,
+        test_listener_rebalance__members_that_hold_one_record_come_and_go,
         test_listener_rebalance__neither_idleness_nor_a_long_handler_costs_the_membership,
         NULL,
     };
