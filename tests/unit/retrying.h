@@ -25,7 +25,7 @@ static inline const kur_record *make(const kur_header *headers)
     size_t count = 0;
     while (headers[count].name != NULL)
         count++;
-    kur_record_free(record);
+    kur_record *before = record; /* what is given may stand in it */
     record = kur_record_build(&(kur_record_parts){.topic = "orders.email.retry-short",
                                                   .partition = 3,
                                                   .offset = 7,
@@ -35,6 +35,7 @@ static inline const kur_record *make(const kur_header *headers)
                                                   .headers = headers,
                                                   .header_count = count},
                               NULL);
+    kur_record_free(before);
     ck_assert_ptr_nonnull(record);
     return record;
 }
