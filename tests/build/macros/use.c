@@ -61,6 +61,21 @@ static const char *retry(void)
     return view.attempt == 2 ? NULL : "view";
 }
 
+static const char *letters(void)
+{
+    kur_error error = {0};
+    kur_letter_line line = KUR_LETTER_LINE(.partition = 1);
+    kur_letter_progress progress = KUR_LETTER_PROGRESS(.total = 1);
+    kur_letter_counts counts = KUR_LETTER_COUNTS(.given = 1);
+    NEED(!kur_letter_fits(NULL, &KUR_LETTER_FILTER(.type = "shop"), 0));
+    NEED(kur_letter_reader_new(NULL, &KUR_LETTER_READER_OPTIONS(.timeout_ms = 1), &error) == NULL);
+    kur_letter_groups *groups = kur_letter_groups_new(&KUR_LETTER_GROUPS_OPTIONS(.by = KUR_LETTERS_BY_CAUSE), &error);
+    NEED(groups != NULL);
+    kur_letter_groups_free(groups);
+    NEED(kur_letter_parse(kur_bytes_text("{"), NULL, &line, &error) != KUR_OK);
+    return line.partition == 1 && progress.total == 1 && counts.given == 1 ? NULL : "letters";
+}
+
 static const char *publish(const struct order_placed *event)
 {
     kur_error error = {0};
@@ -123,6 +138,8 @@ const char *use_everything(void)
     NEED(order_placed_read(&view, arena, &back, &error) == KUR_OK);
 
     const char *failed = retry();
+    if (failed == NULL)
+        failed = letters();
     if (failed == NULL)
         failed = publish(&back);
     kur_arena_free(arena);
