@@ -80,17 +80,6 @@ int64_t kur__retry_timestamp(kur__retry_reader *reader, kur_bytes value)
     return time_us;
 }
 
-int64_t kur__retry_due_asked(const kur_record *record, int64_t now_us, bool *is_clamped)
-{
-    kur_bytes value = {NULL, 0};
-    kur__retry_reader reader;
-    kur__retry_reader_begin(&reader, NULL, now_us);
-    kur_record_header_last(record, "kurier-due", &value);
-    int64_t due_us = kur__retry_time(&reader, value);
-    *is_clamped = reader.is_clamped;
-    return due_us;
-}
-
 /* ---- Texts ---- */
 
 /* How much of the first `most` bytes is whole characters. */

@@ -90,9 +90,6 @@ void kur__retry_origin(kur__retry_reader *reader, kur_retry_view *view);
 size_t kur__retry_clean(char *to, const char *from, size_t size, size_t most, bool *is_changed);
 size_t kur__retry_clean_cause(char *to, const char *from, size_t size, bool *is_changed);
 
-/* When a record on a main topic asks for a delayed first delivery (`kurier-due`): 0 when it does not. */
-int64_t kur__retry_due_asked(const kur_record *record, int64_t now_us, bool *is_clamped);
-
 /* ---- History: history.c ---- */
 
 void kur__retry_history_read(kur__retry_reader *reader, kur_bytes value, kur_retry_view *view);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "../check_main.h"
-#include "retry/retry.h"
 #include "retrying.h"
 
 static kur_retry_view read_view(const kur_record *from)
@@ -208,23 +207,6 @@ START_TEST(test_retry_headers__times)
     ck_assert_int_eq(view.due_us, INT64_C(253402300799000000));
     ck_ok(kur_retry_read(far, KUR_HEADERS_KURIER, INT64_MIN, arena, &view, &error), error);
     ck_assert_int_eq(view.due_us, 30 * DAY);
-}
-END_TEST
-
-START_TEST(test_retry_headers__due_asked)
-{
-    bool is_clamped;
-    ck_assert_int_eq(kur__retry_due_asked(RECORD(TEXT("kurier-due", "2026-11-29T21:33:21Z")), NOW, &is_clamped),
-                     NOW + 1000000);
-    ck_assert(!is_clamped);
-    ck_assert_int_eq(kur__retry_due_asked(RECORD(TEXT("kurier-due", "9999-01-01T00:00:00Z")), NOW, &is_clamped),
-                     NOW + 30 * DAY);
-    ck_assert(is_clamped);
-    ck_assert_int_eq(kur__retry_due_asked(RECORD(TEXT("kurier-due", "soon")), NOW, &is_clamped), 0);
-    ck_assert(is_clamped);
-    ck_assert_int_eq(kur__retry_due_asked(RECORD(TEXT("kurier-retry-due", "9999-01-01T00:00:00Z")), NOW, &is_clamped),
-                     0);
-    ck_assert(!is_clamped);
 }
 END_TEST
 
@@ -565,7 +547,6 @@ int main(void)
                                   test_retry_headers__names,
                                   test_retry_headers__numbers,
                                   test_retry_headers__times,
-                                  test_retry_headers__due_asked,
                                   test_retry_headers__origin,
                                   test_retry_headers__texts,
                                   test_retry_headers__history,
