@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
-# The examples, as processes on an embedded broker.
+# The examples, as processes on an embedded broker, once: with a real Kafka they would do the same.
+[ -z "${KURIER_BOOTSTRAP:-}" ] || exit 77
 . "$(dirname "$0")/../processes.sh"
 
 examples=$BUILD/examples

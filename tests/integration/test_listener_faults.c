@@ -24,7 +24,8 @@
 struct slow {
     atomic_int handled, is_blocked, others;
     _Atomic int64_t sent_ms, latest_ms;
-    int block_ms;
+    int block_ms; /* at most, until: */
+    atomic_bool goes_on;
 };
 
 static kur_outcome block_or_not(kur_delivery *delivery, void *user)
@@ -33,7 +34,8 @@ static kur_outcome block_or_not(kur_delivery *delivery, void *user)
     kur_bytes value = kur_record_value(kur_delivery_record(delivery));
     if (value.size == 4 && memcmp(value.data, "slow", 4) == 0) {
         slow->is_blocked = 1;
-        nap(slow->block_ms);
+        for (int64_t until_ms = now_ms() + slow->block_ms; !slow->goes_on && now_ms() < until_ms;)
+            nap(5);
         slow->is_blocked = kur_delivery_is_current(delivery) ? 2 : 3;
     } else {
         int64_t late_ms = now_ms() - slow->sent_ms;
@@ -81,7 +83,7 @@ START_TEST(test_listener_faults__a_stop_that_was_too_short_can_be_waited_on)
 {
     static struct slow slow;
     kur_error error = {0};
-    slow = (struct slow){.block_ms = 2500};
+    slow = (struct slow){.block_ms = WAIT_MS};
     kur_client *client = support_client();
     const char *topic = support_topic(1);
     send_text(client, topic, 0, "slow", "slow");
@@ -94,6 +96,7 @@ START_TEST(test_listener_faults__a_stop_that_was_too_short_can_be_waited_on)
     ck_assert_int_ge(health.oldest_ms, 40);
     ck_assert_int_eq(health.running, 1);
     ck_status(kur_listener_stop(listener, 200, &error), KUR_ERROR_TIMEOUT, error);
+    slow.goes_on = true;
     ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
     ck_assert_int_eq(slow.handled, 1);
     health = health_of(listener);
@@ -290,7 +293,7 @@ START_TEST(test_listener_faults__counts_the_handlers_that_outlast_a_stop_without
 {
     static struct slow slow;
     kur_error error = {0};
-    slow = (struct slow){.block_ms = 4000};
+    slow = (struct slow){.block_ms = WAIT_MS};
     struct proxy *proxy = proxy_new(support_bootstrap());
     kur_client *client = support_client();
     const char *topic = support_topic(1);
@@ -305,6 +308,7 @@ START_TEST(test_listener_faults__counts_the_handlers_that_outlast_a_stop_without
     ck_says(error, "1 handlers");
     ck_assert_int_le(now_ms() - begin_ms, 2500);
     ck_assert_int_eq(slow.handled, 0);
+    slow.goes_on = true;
     ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
     ck_assert_int_eq(slow.handled, 1);
     kur_listener_free(listener);
