@@ -120,6 +120,7 @@ typedef struct kur__partition {
 typedef struct kur__source {
     struct kur__source *newer, *older; /* all sources, in the order of their assignment */
     struct kur__source *next_turn;     /* among those with ready records */
+    unsigned turns;                    /* left of its turn; 0: it has not begun */
     kur__partition *partition;
     kur__ledger ledger;
     kur__ledger_log log;

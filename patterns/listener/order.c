@@ -18,6 +18,10 @@
  */
 #include "listener/machine.h"
 
+enum {
+    TURNS_MAX = 4
+};
+
 /* ---- Lanes ---- */
 
 void kur__make_ready(kur__machine *machine, kur__work *work)
@@ -182,15 +186,31 @@ static kur__source *next_turn(kur__machine *machine)
     while ((source = machine->first_turn) != NULL && (source->state != KUR__ACTIVE || source->ready.first == NULL)) {
         machine->first_turn = source->next_turn;
         source->has_turn = false;
+        source->turns = 0;
     }
     return source;
+}
+
+/*
+ * How many records in a row: one who holds more than the others gets more, so that they come to their ends together,
+ * and workers are not without work while the largest is left over; but not so much that the others wait for long.
+ */
+static unsigned turns_of(const kur__machine *machine, const kur__source *source)
+{
+    size_t turns = (2 * source->held * machine->sources / machine->held + 1) / 2;
+    return turns < 1 ? 1 : turns > TURNS_MAX ? TURNS_MAX : (unsigned)turns;
 }
 
 static kur__work *take_turn(kur__machine *machine, kur__source *source)
 {
     kur__work *work = kur__queue_pop(&source->ready);
+    if (source->turns == 0)
+        source->turns = turns_of(machine, source);
+    if (--source->turns > 0 && source->ready.first != NULL)
+        return work;
     machine->first_turn = source->next_turn;
     source->has_turn = false;
+    source->turns = 0;
     kur__turn_push(machine, source);
     return work;
 }

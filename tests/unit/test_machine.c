@@ -32,21 +32,50 @@ END_TEST
 START_TEST(test_machine__sources_take_turns)
 {
     begin(&usual);
-    kur__source *long_one = assign(0), *short_one = assign(1), *taken[8];
+    kur__source *long_one = assign(0), *short_one = assign(1);
     kur__work *works[8];
-    for (int64_t i = 0; i < 6; i++)
+    for (int64_t i = 0; i < 5; i++)
         admit(long_one, i, NULL);
-    for (int64_t i = 0; i < 2; i++)
+    for (int64_t i = 0; i < 4; i++)
         admit(short_one, i, NULL);
     ck_assert_uint_eq(kur__machine_take(&machine, now_us, works, 5), 5);
     for (int i = 0; i < 5; i++)
-        taken[i] = works[i]->source;
-    ck_assert(taken[0] == long_one && taken[1] == short_one && taken[2] == long_one && taken[3] == short_one &&
-              taken[4] == long_one);
+        ck_assert_ptr_eq(works[i]->source, i % 2 == 0 ? long_one : short_one);
     /* What is taken back is the first again, and was no attempt. */
     kur__machine_untake(&machine, works[4]);
     ck_assert_int_eq(works[4]->attempts, 0);
+    ck_assert_ptr_eq(take_one()->source, short_one);
     ck_assert_ptr_eq(take_offset(2), works[4]);
+    end();
+}
+END_TEST
+
+START_TEST(test_machine__who_holds_more_gets_more_turns_but_not_all)
+{
+    enum {
+        SOURCES = 12,
+        MOST = 4 /* in a row */
+    };
+    begin(&usual);
+    kur__source *sources[SOURCES];
+    int taken[SOURCES] = {0}, in_a_row = 0;
+    for (int32_t i = 0; i < SOURCES; i++)
+        sources[i] = assign(i);
+    for (int64_t i = 0; i < 80; i++) /* of which it may hold 83 */
+        admit(sources[0], i, NULL);
+    for (int i = 1; i < SOURCES; i++)
+        for (int64_t j = 0; j < 5; j++)
+            admit(sources[i], j, NULL);
+    for (int i = 0; i < 5 * (SOURCES - 1 + MOST); i++) {
+        kur__work *work = take_one();
+        in_a_row = work->source == sources[0] ? in_a_row + 1 : 0;
+        ck_assert_int_le(in_a_row, MOST);
+        for (int j = 0; j < SOURCES; j++)
+            taken[j] += work->source == sources[j];
+    }
+    ck_assert_int_eq(taken[0], 5 * MOST);
+    for (int i = 1; i < SOURCES; i++)
+        ck_assert_int_eq(taken[i], 5); /* all that it has */
     end();
 }
 END_TEST
@@ -401,6 +430,7 @@ int main(void)
     const TTest *const tests[] = {
         test_machine__options_that_make_no_sense_are_refused,
         test_machine__sources_take_turns,
+        test_machine__who_holds_more_gets_more_turns_but_not_all,
         test_machine__of_a_lane_one_runs_at_a_time,
         test_machine__lanes_of_any_number_and_length,
         test_machine__is_full_at_its_share_until_half_of_it,
