@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../check_main.h"
+#include "../failing.h"
 #include "listener/topics.h"
 
 static kur_client *client_of(void)
@@ -247,6 +248,39 @@ START_TEST(test_listener_topics__more_is_as_good)
 }
 END_TEST
 
+static kur_status name_some(kur_client *client, kur_error *error)
+{
+    const kur_dead_letter_route routes[] = {{"smtp.*", "mail"}, {"db", "db"}, {NULL, NULL}};
+    const kur_property configs[] = {{"compression.type", "gzip"}, {NULL, NULL}};
+    kur_listener *listener = kur_listener_new(
+        client,
+        &KUR_LISTENER_OPTIONS(.group = "g", .topics = (const char *[]){"a", "b", "c", "d", "e", "f", NULL},
+                              .retry_topics = &KUR_RETRY_TOPICS(.prefix = "p", .routes = routes, .configs = configs)),
+        error);
+    if (listener == NULL)
+        return error->code;
+    check_name(listener, "f", KUR_TIER_DEAD, "db", "p.f.dlq-db");
+    check_of(listener, "p.a.retry-long", "a", KUR_TIER_LONG);
+    kur_listener_free(listener);
+    return KUR_OK;
+}
+
+START_TEST(test_listener_topics__every_allocation_fails_once)
+{
+    long points = 0;
+    kur_status status;
+    kur_error error;
+    kur_client *client = client_of();
+    do {
+        error = (kur_error){0};
+        failing_begin(points + 1, true);
+        status = name_some(client, &error);
+        failing_end();
+    } while (failing_again("a listener with topics of its own", &points, status, &error));
+    kur_client_unref(client);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_listener_topics__names,
@@ -255,6 +289,7 @@ int main(void)
                                   test_listener_topics__what_is_refused,
                                   test_listener_topics__are_as_safe_as_the_source,
                                   test_listener_topics__more_is_as_good,
+                                  test_listener_topics__every_allocation_fails_once,
                                   NULL};
     return check_main("listener_topics", tests);
 }
