@@ -110,9 +110,9 @@ struct kur__forward *kur__forward_prepare(kur_listener *listener, kur__work *wor
     extra->forward.listener = listener;
     extra->forward.work = work;
     extra->forward.is_acknowledged = false;
-    extra->forward.topic =
-        kur__topics_name(listener, partition->home != NULL ? partition->home->topic : partition->topic,
-                         (kur_tier)work->to, extra->cause);
+    const char *topic = partition->home != NULL ? partition->home->topic : partition->topic;
+    bool is_there = kur__topics_is_there(listener, topic, (kur_tier)work->to, extra->cause);
+    extra->forward.topic = is_there ? kur__topics_name(listener, topic, (kur_tier)work->to, extra->cause) : NULL;
     return &extra->forward;
 }
 
@@ -152,6 +152,8 @@ kur_status kur__forward_send(kur_listener *listener, kur_producer *producer, con
 void kur__forward_judge(kur_listener *listener, kur__work *work, const kur_error *error)
 {
     struct kur__forward *forward = &((struct kur__extra *)work->extra)->forward;
+    if (forward->topic == NULL)
+        return; /* it is being made, and who makes it tells what is in the way */
     if (error->code == KUR_ERROR_UNKNOWN_TOPIC || error->code == KUR_ERROR_INVALID_ARGUMENT)
         forward->takes_any_partition = !forward->takes_any_partition; /* that number may not be there */
     if (error->code == KUR_ERROR_TOO_LARGE && forward->stage < STUB) {

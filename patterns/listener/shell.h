@@ -440,6 +440,9 @@ void kur__tiers_free(kur_listener *listener);
  * listened to, or there is no such topic. Valid as long as the listener; the control thread.
  */
 const char *kur__topics_name(const kur_listener *listener, const char *main_topic, kur_tier tier, const char *cause);
+/* Whether that topic has been seen. Before, it must not be written to: a broker may make a topic of its own kind of it.
+ */
+bool kur__topics_is_there(const kur_listener *listener, const char *main_topic, kur_tier tier, const char *cause);
 /* The topic and tier that a topic belongs to, the topic itself to KUR_TIER_MAIN; false: none. Likewise. */
 bool kur__topics_of(const kur_listener *listener, const char *topic, const char **main_topic, kur_tier *tier);
 /* Makes or checks its own topics, and what is missing is waited for; stop waits for the thread. */

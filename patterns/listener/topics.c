@@ -296,7 +296,8 @@ kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const str
     const char **routes = kur_arena_alloc(tiers->arena, (tiers->route_count + 1) * sizeof *routes);
     const char **dead = kur_arena_alloc(tiers->arena, (tiers->route_count + 2) * sizeof *dead);
     const char **read = kur_arena_alloc(tiers->arena, (KUR__TIERS + 1) * sizeof *read);
-    if (family == NULL || routes == NULL || dead == NULL || read == NULL ||
+    atomic_bool *are_there = kur_arena_alloc(tiers->arena, (KUR__TIERS + tiers->route_count) * sizeof *are_there);
+    if (family == NULL || routes == NULL || dead == NULL || read == NULL || are_there == NULL ||
         !grow(tiers, KUR__TIERS + tiers->route_count))
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: the names of topics");
     atomic_init(&family->is_ready, false);
@@ -315,6 +316,7 @@ kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const str
         append(dead, routes[i]);
     family->read = read;
     family->dead = dead;
+    family->are_there = are_there;
     family->next = atomic_load(&tiers->first);
     atomic_store(&tiers->first, family);
     *added = family;
@@ -337,16 +339,28 @@ bool kur__cause_fits(const char *pattern, const char *cause)
     return strcmp(pattern, cause) == 0;
 }
 
-const char *kur__topics_name(const kur_listener *listener, const char *main_topic, kur_tier tier, const char *cause)
+/* Which of a family's topics: its tiers, then its routes. */
+static size_t index_of(const struct kur__tiers *tiers, kur_tier tier, const char *cause)
 {
-    const struct kur__tiers *tiers = listener->tiers;
-    const struct kur__family *family = kur__tiers_find(tiers, main_topic);
-    if (family == NULL || family->names[tier] == NULL)
-        return NULL;
     for (size_t i = 0; tier == KUR_TIER_DEAD && cause != NULL && i < tiers->route_count; i++)
         if (kur__cause_fits(tiers->options.routes[i].cause, cause))
-            return family->routes[i];
-    return family->names[tier];
+            return KUR__TIERS + i;
+    return tier;
+}
+
+const char *kur__topics_name(const kur_listener *listener, const char *main_topic, kur_tier tier, const char *cause)
+{
+    const struct kur__family *family = kur__tiers_find(listener->tiers, main_topic);
+    if (family == NULL || family->names[tier] == NULL)
+        return NULL;
+    size_t index = index_of(listener->tiers, tier, cause);
+    return index < KUR__TIERS ? family->names[index] : family->routes[index - KUR__TIERS];
+}
+
+bool kur__topics_is_there(const kur_listener *listener, const char *main_topic, kur_tier tier, const char *cause)
+{
+    const struct kur__family *family = kur__tiers_find(listener->tiers, main_topic);
+    return family != NULL && atomic_load(&family->are_there[index_of(listener->tiers, tier, cause)]);
 }
 
 bool kur__topics_of(const kur_listener *listener, const char *topic, const char **main_topic, kur_tier *tier)

@@ -21,7 +21,8 @@ struct kur__family {
     const char *const *routes;     /* dead letters by route, in the order of the options */
     const char *const *read;       /* retry topics that are read with it; ends with NULL */
     const char *const *dead;       /* topics of dead letters, each once; likewise */
-    atomic_bool is_ready;          /* all of them are there */
+    atomic_bool is_ready;          /* all of them are there, and as they are to be, or that has been told */
+    atomic_bool *are_there;        /* tiers, then routes: what is not there yet is not to be written to */
 };
 
 /* A topic that matches a pattern and can have no topics of its own. */

@@ -186,6 +186,25 @@ static kur_status settle(struct kur__tiers *tiers, struct look *look, const stru
     return KUR_OK;
 }
 
+static bool is_listed(const char *const *list, const char *name)
+{
+    while (*list != NULL && strcmp(*list, name) != 0)
+        list++;
+    return *list != NULL;
+}
+
+/* `all`: they have just been made. Else those that the list has: of the others nothing is known yet. */
+static void note_there(const struct kur__tiers *tiers, const struct look *look, struct kur__family *family, bool all)
+{
+    size_t routes = tiers->has_dead_letters ? tiers->route_count : 0;
+    for (size_t i = 0; i < KUR__TIERS + routes; i++) {
+        const char *name = i < KUR__TIERS ? family->names[i] : family->routes[i - KUR__TIERS];
+        bool is_made = all && name != NULL && (is_listed(family->read, name) || is_listed(family->dead, name));
+        if (is_made || (name != NULL && find(look, name) != NULL))
+            atomic_store(&family->are_there[i], true);
+    }
+}
+
 static void look_at(struct kur__tiers *tiers, struct look *look, struct kur__family *family)
 {
     kur_error error = {0};
@@ -194,6 +213,7 @@ static void look_at(struct kur__tiers *tiers, struct look *look, struct kur__fam
         look->waits_ms = look->waits_ms < MISSING_MS ? look->waits_ms : MISSING_MS;
         return;
     }
+    note_there(tiers, look, family, false);
     bool is_source = true;
     kur_status status = kur_admin_describe_topic(tiers->admin, family->names[KUR_TIER_MAIN], tiers->question_ms,
                                                  tiers->answers, &source, &error);
@@ -202,6 +222,7 @@ static void look_at(struct kur__tiers *tiers, struct look *look, struct kur__fam
         status = settle(tiers, look, family, source, &error);
     }
     if (status == KUR_OK) {
+        note_there(tiers, look, family, tiers->options.topics == KUR_TOPICS_CREATE);
         atomic_store(&family->is_ready, true);
         return;
     }

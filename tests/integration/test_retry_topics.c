@@ -275,6 +275,30 @@ START_TEST(test_retry_topics__a_setting_that_the_broker_refuses)
 }
 END_TEST
 
+START_TEST(test_retry_topics__nobody_else_makes_them)
+{
+    skip_unless(support_is_real(), needs_kafka);
+    struct bench bench = open_bench();
+    const char *topic = support_topic(3), *group = support_name("g");
+    for (int i = 0; i < 3; i++)
+        send_text(bench.client, topic, i, NULL, "reject");
+    flush(bench.client);
+    /* A broker that is asked where to write makes what it does not know, with one partition and by its own settings. */
+    kur_listener *listener =
+        start(&bench, &KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *[]){topic, NULL}));
+    ck_assert(wait_for(listener, has_finished, 3));
+    kur_listener_free(listener);
+    const kur_topic_view *view = wait_for_topic(&bench, own(topic, group, "dlq"));
+    ck_assert_uint_eq(view->partition_count, 3);
+    ck_assert_int_eq(view->retention_bytes, KUR_NONE);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(view->partitions[i]->end_offset, 1);
+    ck_assert_int_eq(count_in_log("this mends it"), 0);
+    ck_assert_int_eq(count_in_log("cannot be forwarded"), 0);
+    close_bench(&bench);
+}
+END_TEST
+
 /* ---- There before ---- */
 
 START_TEST(test_retry_topics__what_differs_is_told_once_with_what_mends_it)
@@ -584,6 +608,7 @@ int main(void)
                                   test_retry_topics__keep_records_for_long_enough,
                                   test_retry_topics__options,
                                   test_retry_topics__a_setting_that_the_broker_refuses,
+                                  test_retry_topics__nobody_else_makes_them,
                                   test_retry_topics__what_differs_is_told_once_with_what_mends_it,
                                   test_retry_topics__checked_only,
                                   test_retry_topics__begin_at_the_beginning,
