@@ -179,7 +179,7 @@ static int find_dead(struct world *world)
 
 static void write_from_outside(struct world *world, int slot, bool is_parked)
 {
-    int key = chance(world, 15) ? -1 : (int)world_draw(world, (uint64_t)world->keys);
+    int key = chance(world, 15) ? -1 : chance(world, 30) ? 0 : (int)world_draw(world, (uint64_t)world->keys);
     bool is_alien = world_strikes(world, FAULT_ALIEN, 15);
     int story = !is_alien && !is_parked && chance(world, 40) ? find_dead(world) : -1;
     if (story >= 0) {
@@ -206,7 +206,8 @@ static void write_from_outside(struct world *world, int slot, bool is_parked)
 
 void topics_outside(struct world *world)
 {
-    int slot = (1 + (int)world_draw(world, 3)) * PARTITIONS_MAX + (int)world_draw(world, (uint64_t)world->partitions);
+    int slot = (1 + (int)world_draw(world, 3)) * PARTITIONS_MAX +
+               (int)world_draw(world, chance(world, 50) ? 1 : (uint64_t)world->partitions);
     if (!world_has(world, slot) || !world_strikes(world, FAULT_OUTSIDE, 70))
         return;
     bool is_parked = chance(world, 30);
@@ -256,7 +257,7 @@ kur__verdict topics_verdict(struct world *world, const struct item *item)
     const struct story *story = &world->checker.stories[item->story];
     bool fails = item->starts <= story->failures, is_hopeless = !fails && story->ending == ENDS_HOPELESS;
     kur__verdict verdict = {.outcome = KUR_DONE, .has_emits = chance(world, 25)};
-    if (world->together > 0 && chance(world, 3))
+    if (world->together > 0 && chance(world, 6))
         return (kur__verdict){.outcome = KUR_RETRY, .is_not_run = true};
     if (!fails && story->ending == ENDS_REJECTED) {
         world->happened[FAULT_REJECT]++;
@@ -506,19 +507,35 @@ void topics_check_idle(struct world *world, struct member *member)
     world->checker.looked[RULE_IDLE] += member->held_count > 0;
 }
 
+void topics_check_shut_out(struct world *world, const struct member *member, int slot)
+{
+    for (int i = 0; i < member->held_count; i++) {
+        int other = member->held[i]->partition;
+        if (slot == other || (slot < PARTITIONS_MAX && other < PARTITIONS_MAX))
+            return;
+    }
+    checker_fail(&world->checker, RULE_IDLE, "there is no room for %d, of which nothing is held", slot);
+}
+
 void topics_check_bounds(struct world *world, const struct member *member)
 {
-    int held = 0, window_held = 0, bound = (int)world->options.hold_records,
-        window = (int)world->options.window_records;
+    const kur__machine_options *options = &world->options;
+    int held = 0, window_held = 0, sources = 0;
     for (int i = 0; i < member->held_count; i++)
         if (slot_tier(member->held[i]->partition) == KUR_TIER_MAIN)
             held++;
         else
             window_held += is_current(member, member->held[i]);
     for (int slot = PARTITIONS_MAX; slot < SLOTS_MAX; slot++)
-        window += member->sources[slot] != NULL; /* each may hold one */
+        sources += member->sources[slot] != NULL; /* each may hold one */
     world->checker.looked[RULE_MEMORY]++;
-    if (held > bound || window_held > window)
+    if (held > (int)options->hold_records || window_held > (int)options->window_records + sources)
         checker_fail(&world->checker, RULE_MEMORY, "%d records are held, and %d of retry topics; the bounds are %d, %d",
-                     held, window_held, bound, window);
+                     held, window_held, (int)options->hold_records, (int)options->window_records + sources);
+    /* In bytes, what is read at once goes beyond. */
+    int more = RECORD_BYTES * world->batch;
+    if (RECORD_BYTES * held > options->hold_bytes + more ||
+        RECORD_BYTES * (window_held - sources) > options->window_bytes + more)
+        checker_fail(&world->checker, RULE_MEMORY, "%d records of %d bytes are held, and %d of retry topics", held,
+                     RECORD_BYTES, window_held);
 }

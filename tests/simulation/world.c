@@ -320,6 +320,8 @@ static size_t room_of(struct world *world, struct member *member, int p)
     if (p >= PARTITIONS_MAX && member->positions[p] >= world->logs[p].end)
         return 0; /* nothing waits, so nobody asks */
     size_t room = kur__machine_room(&member->machine, member->sources[p]);
+    if (room == 0)
+        topics_check_shut_out(world, member, p);
     world->commands[COMMAND_NO_ROOM] += room == 0 && !member->is_full[p];
     member->is_full[p] = room == 0;
     return room;
@@ -721,7 +723,7 @@ static void poll(struct world *world, int index)
             snprintf(key, sizeof key, "k%d", entry->key);
             kur__polled polled = {.offset = *at,
                                   .key = entry->key >= 0 ? kur_bytes_text(key) : kur_bytes_of(NULL, 0),
-                                  .bytes = 100,
+                                  .bytes = RECORD_BYTES,
                                   .item = item};
             topics_read(world, member, entry, item, &polled);
             left--;

@@ -14,6 +14,7 @@ enum {
     INSTANCES_MAX = 3,
     ITEMS_MAX = 262144,
     HELD_MAX = 4096,
+    RECORD_BYTES = 100,
     EVENTS_MAX = 4096
 };
 
@@ -270,6 +271,8 @@ void topics_arrive(struct world *world, const struct forward *forward);
 
 /* A process has taken all that it may run: nothing else may be left that could. */
 void topics_check_idle(struct world *world, struct member *member);
+/* There is no room for a source: something must be held. */
+void topics_check_shut_out(struct world *world, const struct member *member, int slot);
 void topics_check_bounds(struct world *world, const struct member *member);
 
 /* ---- What transactions.c has of world.c ---- */
