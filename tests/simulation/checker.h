@@ -59,6 +59,7 @@ struct story {
 struct entry {
     bool exists;
     bool is_foreign; /* another group's */
+    bool was_sent;   /* on to another topic, whether it is there or not */
     int key;         /* -1: none */
     int story;
     int attempt;        /* the one that comes next, as its header says */

@@ -406,6 +406,8 @@ struct forward topics_forward(struct world *world, const struct member *member, 
     if (world->checker.failed)
         return forward;
     world->commands[commands[item->fate]]++;
+    if (world_is_there(&world->logs[item->partition], item))
+        world->logs[item->partition].entries[item->offset].was_sent = true;
     forward.entry = (struct entry){.story = item->story, .key = story->key, .attempt = work->attempts + 1};
     if (item->fate == FATE_MOVED || item->fate == FATE_DELAYED)
         forward.entry.due_us = item->due_us;

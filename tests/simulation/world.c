@@ -590,6 +590,12 @@ void world_hurry(struct world *world, const struct transaction *transaction)
 
 /* ---- Partitions and processes ---- */
 
+/* Whether something was done with a record, or is still on its way. */
+static bool was_touched(const struct entry *entry)
+{
+    return entry->starts > 0 || entry->durable || entry->was_sent;
+}
+
 /* Everything that was run and is not committed, or whose commit holds no more, may come again. */
 static void explain_duplicates(struct world *world, int p)
 {
@@ -597,7 +603,7 @@ static void explain_duplicates(struct world *world, int p)
     int64_t cut = lowest_cut(log, world->committed_epochs[p]);
     int64_t from = world->committed[p] < cut ? world->committed[p] : cut; /* what is above the cut is not believed */
     for (int64_t offset = from > 0 ? from : 0; offset < log->end; offset++)
-        world->checker.allowed += log->entries[offset].starts > 0 || log->entries[offset].durable;
+        world->checker.allowed += was_touched(&log->entries[offset]);
 }
 
 static void forget(struct member *member, int p)
@@ -672,7 +678,7 @@ static void reset(struct world *world, int index, int p, int64_t start)
     explain_duplicates(world, p);
     transactions_excuse(world, p, start);
     for (int64_t offset = start; offset < world->logs[p].end; offset++)
-        world->checker.allowed += world->logs[p].entries[offset].starts > 0 || world->logs[p].entries[offset].durable;
+        world->checker.allowed += was_touched(&world->logs[p].entries[offset]);
     forget(member, p);
     begin(world, index, p, false, start);
 }
