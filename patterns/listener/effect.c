@@ -18,6 +18,7 @@
 
 enum {
     WARN_US = 10 * 1000 * 1000,
+    BURST_US = 15 * 1000,
     QUEUE_KBYTES = 16384,
     QUEUE_KBYTES_MAX = 2000000 /* librdkafka's own, about */
 };
@@ -146,6 +147,20 @@ static void begin(kur_listener *listener, kur__work *work, int64_t now_us)
         begin_reject(listener, work, now_us);
 }
 
+/*
+ * librdkafka has no more than five requests of a partition on their way, and while something older than its linger time
+ * waits for one of them, its thread turns in circles. So nothing is given to it when the first of what is on its way is
+ * some time ago: the next ones are on their way together, when that has its answers.
+ */
+static bool holds_back(kur_listener *listener, int64_t now_us)
+{
+    if (listener->producer == NULL)
+        return false;
+    if (kur_producer_pending(listener->producer) == 0)
+        listener->burst_us = now_us;
+    return now_us - listener->burst_us >= BURST_US;
+}
+
 /* One that is to be judged by itself goes when nothing else is on its way, and nothing else until it is judged. */
 void kur__effects_begin(kur_listener *listener, int64_t now_us)
 {
@@ -153,7 +168,8 @@ void kur__effects_begin(kur_listener *listener, int64_t now_us)
     if (listener->is_alone_out && kur_producer_pending(listener->producer) > 0)
         return;
     listener->is_alone_out = false;
-    while (listener->alone == NULL && (work = kur__machine_next_effect(&listener->machine, now_us)) != NULL) {
+    while (listener->alone == NULL && !holds_back(listener, now_us) &&
+           (work = kur__machine_next_effect(&listener->machine, now_us)) != NULL) {
         if (kur__forward_goes_alone(work))
             listener->alone = work;
         else

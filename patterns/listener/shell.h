@@ -185,6 +185,7 @@ struct kur_listener {
     kur__queue rejected;         /* settling works that wait for room in the ring */
     kur__work *alone;            /* waits until nothing is on its way to be sent by itself */
     bool is_alone_out;
+    int64_t burst_us; /* when the first of what is on its way was sent */
 
     struct kur__ring ring;
     _Alignas(64) _Atomic(kur__work *) mailbox;
