@@ -32,6 +32,7 @@ static const struct {
     {"ordering", bench_ordering, true},
     {"ledger", bench_ledger, false},
     {"retry", bench_retry, true},
+    {"deadletter", bench_deadletter, true},
     {"tls", bench_tls, false}, /* it finds its own */
 };
 enum {
