@@ -22,12 +22,13 @@
 enum {
     BATCH = 1000,
     POLL_MS = 200,
-    EDGE = 10,                 /* offsets before the end that are looked at for the last record */
-    FETCH_AHEAD_KBYTES = 16384 /* so that memory does not go by what waits */
+    AT_ONCE = 4,              /* partitions */
+    EDGE = 10,                /* offsets before the end that are looked at for the last record */
+    FETCH_AHEAD_KBYTES = 4096 /* of each; librdkafka counts values, not headers */
 };
 
 struct goal {
-    bool is_told, is_over;
+    bool is_told, is_over, waits;
     int64_t first, next, end; /* of what is to be read; `next` is where it stands */
     bool has_jumped;          /* to the last records, with .edges */
 };
@@ -42,8 +43,8 @@ struct kur__scan {
     kur_consumer *consumer;
     kur__scan_range range;
     int timeout_ms;
-    int64_t idle_since_us;    /* nothing has come since then; 0: something has */
-    size_t topic_count, open; /* goals that are not over */
+    int64_t idle_since_us;            /* nothing has come since then; 0: something has */
+    size_t topic_count, open, active; /* goals that are not over; those of them that do not wait */
     struct topic *topics;
     struct topic *last; /* that a record was of */
     bool has_all;       /* all partitions have been told */
@@ -110,6 +111,10 @@ static void aim(kur__scan *scan, const kur_position *position)
         return;
     }
     scan->open++;
+    goal->waits = scan->active == AT_ONCE;
+    scan->active += !goal->waits;
+    if (goal->waits)
+        kur_consumer_pause(scan->consumer, position->topic, position->partition, NULL);
     scan->total += goal->end - goal->first;
     if (goal->first > position->offset)
         kur_consumer_seek(scan->consumer, position->topic, position->partition, goal->first, NULL);
@@ -137,14 +142,39 @@ static void pass(kur__scan *scan, struct goal *goal, int64_t to)
     }
 }
 
+/* The next one that waits has its turn. */
+static void begin_next(kur__scan *scan)
+{
+    for (size_t i = 0; i < scan->topic_count; i++)
+        for (int32_t n = 0; n < scan->topics[i].count; n++) {
+            struct goal *goal = &scan->topics[i].goals[n];
+            if (!goal->is_told || goal->is_over || !goal->waits)
+                continue;
+            goal->waits = false;
+            scan->active++;
+            kur_consumer_resume(scan->consumer, scan->topics[i].name, n, NULL);
+            return;
+        }
+}
+
 static void finish(kur__scan *scan, struct goal *goal, const char *topic, int32_t partition)
 {
     pass(scan, goal, goal->end);
-    if (!goal->is_over) {
-        goal->is_over = true;
-        scan->open--;
-        kur_consumer_pause(scan->consumer, topic, partition, NULL);
-    }
+    if (goal->is_over)
+        return;
+    goal->is_over = true;
+    scan->open--;
+    scan->active -= !goal->waits;
+    kur_consumer_pause(scan->consumer, topic, partition, NULL);
+    if (scan->active < AT_ONCE)
+        begin_next(scan);
+}
+
+/* Each queue is short; what is in it is taken at once. */
+static size_t room_of(kur_consumer *consumer, const char *topic, int32_t partition, void *user)
+{
+    (void)consumer, (void)topic, (void)partition, (void)user;
+    return BATCH;
 }
 
 static void on_gap(kur_consumer *consumer, const kur_gap *gap, void *user)
@@ -192,7 +222,7 @@ kur_status kur__scan_new(kur__scan **made, kur_client *client, const char *const
         scan->topics[scan->topic_count].name = topics[scan->topic_count];
     scan->consumer = kur_consumer_new(client,
                                       &KUR_CONSUMER_OPTIONS(.audience = KUR_BROADCAST, .on_rebalance = on_rebalance,
-                                                            .on_gap = on_gap, .user = scan,
+                                                            .on_gap = on_gap, .user = scan, .room = room_of,
                                                             .fetch_ahead_kbytes = FETCH_AHEAD_KBYTES),
                                       &why);
     if (scan->consumer == NULL || kur_consumer_subscribe(scan->consumer, topics, &why) != KUR_OK) {

@@ -199,6 +199,23 @@ START_TEST(test_dead_letters__ends_where_it_started)
 }
 END_TEST
 
+/* More partitions than are read at a time, most of them in no need of it. */
+START_TEST(test_dead_letters__many_partitions)
+{
+    const char *topic = dead_topic(40), *other = dead_topic(40);
+    const char *const topics[] = {topic, other, NULL};
+    int count = 0, in_last = 0;
+    write_many(topic, 40, 200);
+    write_many(other, 13, 26);
+    kur_letter_reader *reader = open_reader(NULL, &KUR_LETTER_READER_OPTIONS(.topics = topics));
+    for (const kur_letter *letter; (letter = next_letter(reader)) != NULL; count++)
+        in_last += letter->partition == 39;
+    kur_letter_reader_free(reader);
+    ck_assert_int_eq(count, 226);
+    ck_assert_int_eq(in_last, 5);
+}
+END_TEST
+
 static bool give_up(const kur_letter_progress *progress, void *user)
 {
     ++*(int *)user;
@@ -451,6 +468,7 @@ int main(void)
 {
     const TTest *const tests[] = {test_dead_letters__read_and_filtered,
                                   test_dead_letters__ends_where_it_started,
+                                  test_dead_letters__many_partitions,
                                   test_dead_letters__errors,
                                   test_dead_letters__exported_and_imported,
                                   test_dead_letters__import_refuses,
