@@ -18,7 +18,7 @@
  */
 #include <string.h>
 
-#include "listener/machine.h"
+#include "listener/ordered.h"
 
 enum {
     WINDOW_SHARE = 3
@@ -115,6 +115,8 @@ static size_t room_of(kur__machine *machine, kur__source *source)
         kur__flow_update(machine, source); /* what others let go is there for it */
     size_t share = share_of(machine, tier, &share_bytes), held = source != NULL ? source->held : 0;
     size_t room = free_of(machine, tier, &free_bytes);
+    if (tier == KUR_TIER_MAIN && kur__ordered_is_full(machine, source))
+        return 0;
     if (tier != KUR_TIER_MAIN && held == 0 && room == 0)
         return 1; /* what others hold may be due in days */
     if (room == 0 || (source != NULL && source->is_full) || held >= share)

@@ -19,6 +19,7 @@ typedef struct kur__lane {
     struct kur__partition *partition;
     struct kur__work *current;      /* ready, parked for a retry, or running: the first of those that were taken */
     struct kur__work *first, *last; /* waiting behind it */
+    struct kur__origin *origins;    /* of records under retry, the smallest: ordered.c */
     uint64_t hash;
     uint32_t taken;    /* together, and not through */
     uint32_t out;      /* of these, not returned */
@@ -47,7 +48,7 @@ static inline bool kur__lane_is_free(const kur__lane *lane)
 /* Whether nothing needs it. */
 static inline bool kur__lane_is_idle(const kur__lane *lane)
 {
-    return kur__lane_is_free(lane) && lane->early == 0;
+    return kur__lane_is_free(lane) && lane->early == 0 && lane->origins == NULL;
 }
 
 /* Of a key's bytes. Whoever does not know the seed cannot choose keys that collide. */

@@ -12,10 +12,10 @@
  *
  * Memory is taken when a record is admitted, and never after: no outcome, no end of a partition and no commit can fail.
  */
-#include "listener/machine.h"
-
 #include <kurier/sys/memory.h>
 #include <string.h>
+
+#include "listener/ordered.h"
 
 enum {
     WORKS_IN_CHUNK = 256
@@ -131,15 +131,22 @@ static void link_work(kur__machine *machine, kur__source *source, kur__work *wor
     }
 }
 
+static const int64_t longest_us = 3600 * INT64_C(1000000); /* through an ordered topic */
+
 static kur_tier tier_for(const kur__machine *machine, int64_t delay_us)
 {
     return machine->options.keep_order ? KUR_TIER_ORDERED : kur_retry_tier_for(delay_us);
 }
 
 /* Where a record begins that was just admitted. */
-static void begin(kur__machine *machine, kur__work *work, bool is_over, int64_t now_us)
+static void begin(kur__machine *machine, kur__work *work, const kur__polled *polled, int64_t now_us)
 {
-    bool is_early = work->due_us > now_us, is_main = work->source->tier == KUR_TIER_MAIN;
+    bool is_early = work->due_us > now_us, is_main = work->source->tier == KUR_TIER_MAIN, is_over = polled->is_over;
+    if (work->origin != NULL && !is_main) {
+        if (!kur__ordered_admit(machine, work, polled, now_us))
+            kur__finish_unread(machine, work, now_us);
+        return;
+    }
     if (!is_over && (!is_early || !is_main)) {
         if (is_early)
             kur__lane_wait_outside(machine, work);
@@ -151,17 +158,14 @@ static void begin(kur__machine *machine, kur__work *work, bool is_over, int64_t 
     work->source->early++;
     if (work->lane != NULL)
         work->lane->early++;
-    work->is_unrun = true;
-    work->then_us = work->due_us;
-    if (!is_over)
-        work->to = (uint8_t)tier_for(machine, work->due_us - now_us);
-    if (!is_over || machine->options.exactly_once) {
-        kur__settle(machine, work, machine->options.exactly_once ? KUR__EFFECT_TRANSACTION : KUR__EFFECT_FORWARD,
-                    now_us);
+    if (is_over) {
+        kur__finish_unread(machine, work, now_us);
         return;
     }
-    kur__lane_leave(machine, work, now_us);
-    kur__finish(machine, work);
+    work->is_unrun = true;
+    work->then_us = work->due_us;
+    work->to = (uint8_t)tier_for(machine, work->due_us - now_us);
+    kur__settle(machine, work, machine->options.exactly_once ? KUR__EFFECT_TRANSACTION : KUR__EFFECT_FORWARD, now_us);
 }
 
 kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, const kur__polled *polled, int64_t now_us)
@@ -174,14 +178,20 @@ kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, co
     if (work == NULL)
         return KUR__ADMITTED_NO_MEMORY;
     kur__lane *lane = NULL;
+    kur__origin *origin = NULL;
     kur__admission admission = KUR__ADMITTED_NO_MEMORY;
-    if (kur__lane_find(machine, source, polled->key, &lane))
+    if (kur__lane_find(machine, source, polled->key, &lane) &&
+        kur__ordered_give(machine, source, polled, lane, &origin))
         admission = kur__ledger_admit(&source->ledger, polled->offset);
     if (admission == KUR__ADMITTED_DONE) {
+        kur__ordered_read(machine, source, now_us);
         source->is_dirty = true;
         machine->finished_since_commit++;
     }
     if (admission != KUR__ADMITTED) {
+        if (origin != NULL)
+            kur__origin_free(&machine->origins, origin);
+        kur__ordered_seen(machine, source, lane, now_us);
         if (lane != NULL && kur__lane_is_idle(lane))
             kur__lane_put(machine, lane);
         work_free(machine, work);
@@ -193,12 +203,16 @@ kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, co
                         .due_us = polled->due_us,
                         .first_us = polled->first_us,
                         .attempts = polled->attempts,
+                        .origin = origin,
+                        .landed = -1,
                         .item = polled->item,
                         .bytes = polled->bytes};
     link_work(machine, source, work);
+    kur__ordered_seen(machine, source, lane, now_us);
     if (source->tier != KUR_TIER_MAIN)
         kur__window_read(source, polled->written_us);
-    begin(machine, work, polled->is_over, now_us);
+    begin(machine, work, polled, now_us);
+    kur__ordered_read(machine, source, now_us);
     kur__flow_update(machine, source);
     return KUR__ADMITTED;
 }
@@ -219,6 +233,8 @@ void kur__wake_parked(kur__machine *machine, int64_t now_us)
         kur__unpark(machine, work);
         if (work->state == KUR__SETTLING)
             queue_effect(machine, work);
+        else if (work->is_early && work->origin != NULL)
+            kur__ordered_wake(machine, work, now_us);
         else if (work->is_early)
             kur__lane_come_in(machine, work, now_us);
         else
@@ -238,9 +254,22 @@ static void bury(kur__machine *machine, kur__work *work, int64_t now_us)
     kur__flow_update_sum(machine);
 }
 
+void kur__finish_unread(kur__machine *machine, kur__work *work, int64_t now_us)
+{
+    work->is_unrun = true;
+    if (machine->options.exactly_once) {
+        kur__settle(machine, work, KUR__EFFECT_TRANSACTION, now_us);
+        return;
+    }
+    kur__lane_leave(machine, work, now_us);
+    kur__finish(machine, work);
+}
+
 void kur__finish(kur__machine *machine, kur__work *work)
 {
     kur__source *source = work->source;
+    if (work->origin != NULL)
+        kur__ordered_finish(machine, work);
     kur__ledger_finish(&source->ledger, work->offset);
     source->finished++;
     if (work->offset >= source->finished_to)
@@ -260,6 +289,8 @@ void kur__finish(kur__machine *machine, kur__work *work)
 void kur__settle(kur__machine *machine, kur__work *work, kur__effect effect, int64_t now_us)
 {
     kur__lane *lane = effect == KUR__EFFECT_REJECT ? work->lane : NULL;
+    if (work->origin != NULL)
+        kur__ordered_settle(machine, work);
     if (lane != NULL)
         lane->rejected++; /* which holds it until somebody has taken the record over */
     kur__lane_leave(machine, work, now_us);
@@ -284,6 +315,8 @@ static bool may_retry(kur__machine *machine, kur__work *work, const kur__verdict
                            ? verdict->delay_us
                            : kur__back_off_us(machine, options->delay_us, options->delay_max_us, work->attempts);
     delay_us = delay_us > 0 ? delay_us : 0;
+    if (options->keep_order && delay_us > longest_us)
+        delay_us = longest_us;
     *due_us = now_us < INT64_MAX - delay_us ? now_us + delay_us : INT64_MAX;
     return options->timeout_us == 0 || *due_us - work->first_us <= options->timeout_us;
 }
@@ -316,6 +349,8 @@ kur__consequence kur__conclude(kur__machine *machine, kur__work *work, int64_t n
         return KUR__AGAIN;
     }
     if (verdict->outcome == KUR_DONE && !verdict->has_emits && !machine->options.exactly_once) {
+        if (work->origin != NULL)
+            kur__ordered_settle(machine, work);
         kur__lane_leave(machine, work, now_us);
         kur__finish(machine, work);
         return KUR__FINISHED;
@@ -351,7 +386,14 @@ kur__work *kur__machine_next_effect(kur__machine *machine, int64_t now_us)
         kur__work *work = kur__queue_pop(&machine->effects);
         if (work == NULL)
             return NULL;
+        bool is_ordered = work->to == KUR_TIER_ORDERED && work->effect == KUR__EFFECT_FORWARD;
+        if (work->source->state != KUR__AWAY && is_ordered && !kur__ordered_may_send(machine, work->source)) {
+            kur__park(machine, work, now_us + machine->options.effect_delay_us);
+            continue;
+        }
         if (work->source->state != KUR__AWAY) {
+            if (is_ordered)
+                kur__ordered_send(work);
             work->issued = true;
             return work;
         }
@@ -363,6 +405,7 @@ void kur__machine_effect(kur__machine *machine, kur__work *work, bool is_durable
 {
     kur__source *source = work->source;
     work->issued = false;
+    is_durable = is_durable && (source->state == KUR__DEAD || kur__ordered_has_landed(work));
     if (is_durable || source->state == KUR__DEAD)
         kur__lane_leave(machine, work, now_us); /* which one that was rejected has held */
     if (is_durable && source->state != KUR__DEAD && machine->options.exactly_once) {
@@ -440,6 +483,7 @@ void kur__machine_done(kur__machine *machine)
         machine->chunks = next;
     }
     kur_free(machine->parked);
+    kur__ordered_done(machine);
     kur__lanes_done(&machine->lanes);
     kur__partitions_done(machine);
 }

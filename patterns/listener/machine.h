@@ -34,6 +34,7 @@
 
 #include "listener/lane.h"
 #include "listener/ledger.h"
+#include "listener/origins.h"
 
 typedef enum kur__work_state {
     KUR__WAITING = 1, /* behind its lane */
@@ -70,10 +71,12 @@ typedef struct kur__work {
     struct kur__source *source;
     kur__lane *lane; /* NULL: it keeps no order */
     int64_t offset;
-    int64_t due_us;   /* of a parked one */
-    int64_t then_us;  /* of one that is forwarded: when it is due there */
-    int64_t first_us; /* what the policy's time-out counts from; 0: nothing yet */
-    void *item;       /* the shell's record */
+    int64_t due_us;             /* of a parked one */
+    int64_t then_us;            /* of one that is forwarded: when it is due there */
+    int64_t first_us;           /* what the policy's time-out counts from; 0: nothing yet */
+    int64_t landed;             /* the shell's: where its forward is; -1: not known */
+    struct kur__origin *origin; /* with keep_order: ordered.c */
+    void *item;                 /* the shell's record */
     uint32_t bytes;
     uint32_t place;   /* among the parked, plus one; 0: it is not there */
     int32_t attempts; /* begun */
@@ -111,6 +114,8 @@ typedef struct kur__partition {
     struct kur__partition *next; /* in its bucket */
     struct kur__source *source;  /* the one that is not dead, or NULL */
     struct kur__partition *home; /* whose lanes it has: of a retry topic the main one's; else NULL */
+    struct kur__source *ordered; /* of a main one: that of its ordered retry topic that is not dead, or NULL */
+    int64_t highest;             /* origin of a copy that the main one has, or had */
     size_t references;           /* sources, also dead ones, lanes, and partitions whose home it is */
     uint64_t hash;
     int32_t number;
@@ -149,6 +154,9 @@ typedef struct kur__source {
     bool is_wanted;       /* of a retry topic: it is full, and more waits unread */
     int64_t pass_us;      /* window.c: since when what waits is looked through; 0: it is not */
     int64_t next_pass_us; /* not before */
+    int64_t end, reached; /* with keep_order: what there was when it was given, -1: not known; read up to there */
+    bool is_through;      /* that end is reached */
+    uint64_t serial;      /* which one it is, of all that there have been */
     /* The shell's, for the health that it tells. */
     int64_t seen_finished, moved_us; /* how much was finished at the last look, and when that had changed last */
     _Atomic kur__source_state state;
@@ -170,6 +178,7 @@ typedef struct kur__machine_options {
     kur_retry_mode mode;
     int32_t in_place_attempts; /* with KUR_RETRY_IN_PLACE_THEN_BY_TOPIC */
     bool keep_order;           /* one ordered retry topic */
+    size_t origins_most;       /* records under retry by it, at which no more main ones are taken in */
     bool has_dead_letters;     /* rejected records are forwarded there */
     size_t window_records;     /* of retry topics held at most, together */
     int64_t window_bytes;
@@ -210,6 +219,7 @@ typedef struct kur__machine {
     size_t in_transaction_most; /* records, at most: fewer after one that was aborted */
     int aborted;                /* transactions, one after the other */
     bool transaction_is_open, was_alone;
+    kur__origins origins;
     uint64_t random;
     bool is_stopping;
     bool over_bound; /* a source is full for the sum, not for its own share */
@@ -232,6 +242,7 @@ typedef struct kur__assignment {
     int64_t generation;  /* of the group; -1: not known */
     kur_tier tier;
     const char *home; /* of a retry topic: the topic whose it is */
+    int64_t end;      /* with keep_order: its high watermark now; -1: kur__machine_set_end tells it */
 } kur__assignment;
 
 /*
@@ -280,6 +291,9 @@ typedef struct kur__polled {
     int64_t first_us;   /* what the time-out counts from; 0: the first failure to come */
     int64_t written_us; /* of a retry topic: when it was written there */
     bool is_over;       /* nothing is to be done for it: finished at once */
+    int64_t origin;     /* of an ordered retry topic: its offset in the main partition; less than 0: none */
+    int64_t stamp_us;   /* the record's time in the main partition */
+    bool is_outside;    /* no listener has written it: it was sent there again by hand */
 } kur__polled;
 
 /*

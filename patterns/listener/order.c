@@ -13,10 +13,12 @@
  * When one is to come again, all behind it come again too, after it, whatever was said of them; for them that was no
  * attempt. What returns earlier is held until then.
  *
+ * When one goes away to come again in its order (ordered.c), those behind it come again likewise, to follow it.
+ *
  * A record that has failed comes alone, so that a bad one is told from those that failed in its company; but for those
  * that were given a delay: that is said of a service that is away.
  */
-#include "listener/machine.h"
+#include "listener/ordered.h"
 
 enum {
     TURNS_MAX = 4
@@ -103,6 +105,21 @@ bool kur__lane_find(kur__machine *machine, kur__source *source, kur_bytes key, k
     return true;
 }
 
+bool kur__ordered_give(kur__machine *machine, const kur__source *source, const kur__polled *polled, kur__lane *lane,
+                       kur__origin **origin)
+{
+    bool is_main = source->tier == KUR_TIER_MAIN;
+    if (!machine->options.keep_order || lane == NULL || polled->is_over ||
+        (!is_main && source->tier != KUR_TIER_ORDERED))
+        return true;
+    *origin = kur__origin_new(&machine->origins);
+    if (*origin == NULL)
+        return false;
+    (*origin)->offset = is_main ? polled->offset : polled->origin;
+    (*origin)->stamp_us = polled->stamp_us;
+    return true;
+}
+
 void kur__lane_enter(kur__machine *machine, kur__work *work, int64_t now_us)
 {
     kur__lane *lane = work->lane;
@@ -179,11 +196,17 @@ static void wait_in_front(kur__work *work)
 
 /* ---- Dispatch ---- */
 
+/* Whether it is there, may run, and has something that is ready. */
+static bool has_turn(const kur__machine *machine, const kur__source *source)
+{
+    return source->state == KUR__ACTIVE && source->ready.first != NULL && kur__ordered_is_open(machine, source);
+}
+
 /* The source whose turn it is: with a ready record; or NULL. */
 static kur__source *next_turn(kur__machine *machine)
 {
     kur__source *source;
-    while ((source = machine->first_turn) != NULL && (source->state != KUR__ACTIVE || source->ready.first == NULL)) {
+    while ((source = machine->first_turn) != NULL && !has_turn(machine, source)) {
         machine->first_turn = source->next_turn;
         source->has_turn = false;
         source->turns = 0;
@@ -237,7 +260,8 @@ size_t kur__machine_take(kur__machine *machine, int64_t now_us, kur__work **work
     kur__wake_parked(machine, now_us);
     while (count < capacity && (source = next_turn(machine)) != NULL) {
         works[count] = take_turn(machine, source);
-        run(machine, works[count++]);
+        if (kur__ordered_may_run(machine, works[count], now_us))
+            run(machine, works[count++]);
     }
     return count;
 }
@@ -246,11 +270,11 @@ size_t kur__machine_take(kur__machine *machine, int64_t now_us, kur__work **work
  * The one behind a record that was just taken, if it can go along. Of the same source: those of a lane that are out
  * together end together, too.
  */
-static kur__work *follower_of(const kur__work *work, int64_t now_us)
+static kur__work *follower_of(kur__machine *machine, const kur__work *work, int64_t now_us)
 {
     kur__work *next = work->lane != NULL && !work->is_alone ? work->lane->first : NULL;
     bool may_go = next != NULL && !next->is_alone && next->due_us <= now_us && next->source == work->source;
-    return may_go ? next : NULL;
+    return may_go && kur__ordered_may_go_along(machine, next) ? next : NULL;
 }
 
 kur__work *kur__machine_take_batch(kur__machine *machine, int64_t now_us, size_t most)
@@ -264,11 +288,14 @@ kur__work *kur__machine_take_batch(kur__machine *machine, int64_t now_us, size_t
     while (count < most && (source = next_turn(machine)) != NULL) {
         if (count > 0 && (first->is_alone || source->ready.first->is_alone))
             break;
-        for (kur__work *work = take_turn(machine, source), *next; work != NULL; work = next) {
+        kur__work *next = take_turn(machine, source);
+        if (!kur__ordered_may_run(machine, next, now_us))
+            continue;
+        for (kur__work *work = next; work != NULL; work = next) {
             run(machine, work);
             *end = work;
             end = &work->mate;
-            next = ++count < most ? follower_of(work, now_us) : NULL;
+            next = ++count < most ? follower_of(machine, work, now_us) : NULL;
             if (next != NULL)
                 work->lane->first = next->next;
         }
@@ -281,7 +308,7 @@ size_t kur__machine_count_ready(kur__machine *machine, int64_t now_us, size_t mo
     size_t count = 0;
     kur__wake_parked(machine, now_us);
     for (const kur__source *source = machine->first_turn; source != NULL; source = source->next_turn) {
-        if (source->state != KUR__ACTIVE)
+        if (!has_turn(machine, source))
             continue;
         for (const kur__work *work = source->ready.first; work != NULL; work = work->next) {
             if (work->is_alone || source->is_full)
@@ -313,6 +340,18 @@ static void put_back(kur__machine *machine, kur__work *work, int64_t now_us)
     go_on(machine, lane, now_us);
 }
 
+/* One of which does not count what was said, for one before it comes again. */
+static void wait_again(kur__machine *machine, kur__work *work)
+{
+    work->source->running--;
+    machine->running--;
+    work->attempts--;
+    work->is_alone = work->verdict.outcome != KUR_DONE && work->verdict.outcome != KUR_REJECT &&
+                     !work->verdict.is_not_run && !work->verdict.has_delay;
+    work->consequence = KUR__AGAIN;
+    wait_in_front(work);
+}
+
 /* Those behind one that is to come again, the last first, so that they wait in their order. */
 static void put_followers_back(kur__machine *machine, kur__lane *lane)
 {
@@ -324,14 +363,18 @@ static void put_followers_back(kur__machine *machine, kur__lane *lane)
     }
     for (kur__work *work = back, *next; work != NULL; work = next) {
         next = work->next;
-        work->source->running--;
-        machine->running--;
-        work->attempts--;
-        work->is_alone = work->verdict.outcome != KUR_DONE && work->verdict.outcome != KUR_REJECT &&
-                         !work->verdict.is_not_run && !work->verdict.has_delay;
-        work->consequence = KUR__AGAIN;
-        wait_in_front(work);
+        wait_again(machine, work);
     }
+}
+
+/* Those behind one that has gone to the ordered retry topic, which are what is taken of the lane now. */
+static void put_rest_back(kur__machine *machine, kur__lane *lane, int64_t now_us)
+{
+    put_followers_back(machine, lane);
+    wait_again(machine, lane->current);
+    lane->taken = 0;
+    lane->current = NULL;
+    go_on(machine, lane, now_us);
 }
 
 static bool comes_again(const kur__work *work)
@@ -349,6 +392,10 @@ static void conclude_taken(kur__machine *machine, kur__lane *lane, int64_t now_u
         if (comes_again(work)) {
             put_followers_back(machine, lane);
             put_back(machine, work, now_us);
+            return;
+        }
+        if (work->consequence == KUR__FORWARDS && machine->options.keep_order && left > 1) {
+            put_rest_back(machine, lane, now_us);
             return;
         }
     }

@@ -10,7 +10,7 @@
 #include <kurier/sys/memory.h>
 #include <string.h>
 
-#include "listener/machine.h"
+#include "listener/ordered.h"
 
 kur__source *kur__machine_find(const kur__machine *machine, const char *topic, int32_t number)
 {
@@ -20,7 +20,8 @@ kur__source *kur__machine_find(const kur__machine *machine, const char *topic, i
 
 void kur__turn_push(kur__machine *machine, kur__source *source)
 {
-    if (source->has_turn || source->state != KUR__ACTIVE || source->ready.first == NULL)
+    if (source->has_turn || source->state != KUR__ACTIVE || source->ready.first == NULL ||
+        !kur__ordered_is_open(machine, source))
         return;
     source->has_turn = true;
     source->next_turn = NULL;
@@ -86,7 +87,7 @@ static bool goes_on(const kur__source *source, const kur__assignment *assignment
            kur__ledger_log_differs(&source->log, &assignment->log) == NULL;
 }
 
-static void come_back(kur__machine *machine, kur__source *source, int64_t generation)
+static void come_back(kur__machine *machine, kur__source *source, int64_t generation, int64_t now_us)
 {
     source->generation = generation;
     atomic_store(&source->state, KUR__ACTIVE);
@@ -94,6 +95,7 @@ static void come_back(kur__machine *machine, kur__source *source, int64_t genera
     while (source->held_effects.first != NULL)
         kur__queue_push(&machine->effects, kur__queue_pop(&source->held_effects));
     kur__turn_push(machine, source);
+    kur__ordered_turn(machine, source, now_us);
 }
 
 kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *assignment, kur__source **result,
@@ -105,7 +107,7 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a partition");
     kur__source *source = partition->source;
     if (goes_on(source, assignment)) {
-        come_back(machine, source, assignment->generation);
+        come_back(machine, source, assignment->generation, now_us);
         kur__partition_put(machine, partition); /* the source holds a reference of its own */
     } else {
         source = source_new(machine, partition, assignment);
@@ -121,6 +123,7 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
         kur__flow_share(machine);
         kur__ledger_read(&source->ledger, assignment->start, &source->log, assignment->text, warning);
         source->finished_to = kur__ledger_end(&source->ledger);
+        kur__ordered_begin(machine, source, assignment);
         if (machine->options.exactly_once && warning->code != KUR_OK) { /* what is beside the commit goes first */
             source->committed = -1;
             source->is_dirty = true;
@@ -193,6 +196,7 @@ void kur__machine_drop(kur__machine *machine, kur__source *source)
     source->ready = source->held_effects = source->settled = (kur__queue){NULL, NULL};
     kur__queue_forget(&machine->effects, source); /* those that were not begun */
     kur__queue_forget(&machine->again, source);
+    kur__ordered_drop(machine, source);
     clear(machine, source);
     source->partition->source = NULL;
     machine->sources--;
@@ -210,4 +214,28 @@ bool kur__machine_drop_one(kur__machine *machine)
     if (source != NULL)
         kur__machine_drop(machine, source);
     return source != NULL;
+}
+
+/* ---- What goes to its ordered retry topic ---- */
+
+bool kur__ordered_may_send(const kur__machine *machine, const kur__source *source)
+{
+    if (!machine->options.keep_order || source->tier != KUR_TIER_MAIN)
+        return true;
+    const kur__source *retry = source->partition->ordered;
+    return retry != NULL && kur__source_is_ours(retry);
+}
+
+void kur__ordered_send(kur__work *work)
+{
+    if (work->origin != NULL && work->source->tier == KUR_TIER_MAIN)
+        work->origin->through = work->source->partition->ordered->serial;
+}
+
+bool kur__ordered_has_landed(const kur__work *work)
+{
+    if (work->origin == NULL || work->source->tier != KUR_TIER_MAIN || work->to != KUR_TIER_ORDERED)
+        return true;
+    const kur__source *retry = work->source->partition->ordered;
+    return retry != NULL && kur__source_is_ours(retry) && retry->serial == work->origin->through;
 }

@@ -20,7 +20,7 @@
  * After a transaction that was aborted the next one holds half as many records, so that none is ever too much for its
  * time; after one that was committed, twice as many again.
  */
-#include "listener/machine.h"
+#include "listener/ordered.h"
 
 enum {
     SPARE_TEXT = 16, /* characters */
@@ -95,6 +95,11 @@ static void take_settled(const kur__machine *machine, kur__source *source, size_
     source->settled = waiting;
 }
 
+static bool is_to_go(const kur__machine *machine, const kur__source *source)
+{
+    return kur__source_is_ours(source) && kur__ordered_may_send(machine, source);
+}
+
 /* One that was left out before, by itself: so it is judged for what it is, and nobody else for it. */
 static bool take_alone(kur__machine *machine)
 {
@@ -102,7 +107,7 @@ static bool take_alone(kur__machine *machine)
     bool has = false;
     for (kur__work *work; (work = kur__queue_pop(&machine->again)) != NULL;) {
         kur__source *source = work->source;
-        if (has || !kur__source_is_ours(source)) {
+        if (has || !is_to_go(machine, source)) {
             kur__queue_push(&others, work);
             continue;
         }
@@ -124,12 +129,12 @@ bool kur__machine_begin_transaction(kur__machine *machine, int64_t now_us)
     size_t sources = 0;
     machine->next_commit_us = now_us + machine->options.commit_interval_us;
     for (const kur__source *source = machine->oldest; source != NULL; source = source->newer)
-        sources += source->settled.first != NULL && kur__source_is_ours(source);
+        sources += source->settled.first != NULL && is_to_go(machine, source);
     machine->was_alone = (!machine->was_alone || sources == 0) && take_alone(machine); /* in turn with the others */
     machine->finished_since_commit = machine->was_alone || machine->again.first != NULL;
     size_t most = sources > 0 ? machine->in_transaction_most / sources : 0;
     for (kur__source *source = machine->oldest; source != NULL; source = source->newer) {
-        if (!kur__source_is_ours(source))
+        if (!is_to_go(machine, source))
             continue;
         if (!machine->was_alone)
             take_settled(machine, source, most > 0 ? most : 1);

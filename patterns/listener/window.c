@@ -11,7 +11,7 @@
  * records wait in that topic, for by so much may one be late that hides behind others. And all together move no more
  * than some thousand a second.
  */
-#include "listener/machine.h"
+#include "listener/ordered.h"
 
 enum {
     MOVES_A_SECOND = 5000,
@@ -26,8 +26,10 @@ static int64_t pause_after(kur_tier tier)
     return seconds * 1000000;
 }
 
-static bool may_move(const kur__work *work, int64_t now_us)
+static bool may_move(kur__machine *machine, const kur__work *work, int64_t now_us)
 {
+    if (kur__ordered_may_move(machine, work))
+        return true;
     return work->state == KUR__PARKED && work->is_early && work->due_us > now_us + AHEAD_US;
 }
 
@@ -43,11 +45,11 @@ static void move(kur__machine *machine, kur__work *work, int64_t now_us)
 }
 
 /* The mean time until they are due: about half of them are later, and no memory is needed to know which. */
-static int64_t middle_of(const kur__source *source, int64_t now_us)
+static int64_t middle_of(kur__machine *machine, const kur__source *source, int64_t now_us)
 {
     double sum = 0, count = 0;
     for (const kur__work *work = source->oldest; work != NULL; work = work->newer)
-        if (may_move(work, now_us)) {
+        if (may_move(machine, work, now_us)) {
             sum += (double)(work->due_us - now_us);
             count++;
         }
@@ -56,10 +58,10 @@ static int64_t middle_of(const kur__source *source, int64_t now_us)
 
 static void move_latest(kur__machine *machine, kur__source *source, int64_t now_us)
 {
-    int64_t middle_us = middle_of(source, now_us);
+    int64_t middle_us = middle_of(machine, source, now_us);
     for (kur__work *work = source->newest, *older; work != NULL && machine->moves_left > 0; work = older) {
         older = work->older;
-        if (may_move(work, now_us) && work->due_us >= middle_us)
+        if (may_move(machine, work, now_us) && work->due_us >= middle_us)
             move(machine, work, now_us);
     }
 }
@@ -69,7 +71,7 @@ static void move_oldest(kur__machine *machine, kur__source *source, int64_t now_
     size_t most = source->held / OLDEST_SHARE + 1;
     for (kur__work *work = source->oldest, *newer; work != NULL && most > 0 && machine->moves_left > 0; work = newer) {
         newer = work->newer;
-        if (may_move(work, now_us)) {
+        if (may_move(machine, work, now_us)) {
             move(machine, work, now_us);
             most--;
         }

@@ -1,0 +1,67 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * The order of keys through a retry topic: see ordered.c.
+ */
+#ifndef KURIER_PATTERNS_LISTENER_ORDERED_H
+#define KURIER_PATTERNS_LISTENER_ORDERED_H
+
+#include "listener/machine.h"
+
+/* For the shell: what assignment.end left open; and up to where it has been read. */
+void kur__machine_set_end(kur__machine *machine, kur__source *source, int64_t end, int64_t now_us);
+void kur__machine_reached(kur__machine *machine, kur__source *source, int64_t position, int64_t now_us);
+
+/* With keep_order, what has a lane has an origin; but for what is not told to anybody. False: no memory. */
+bool kur__ordered_give(kur__machine *machine, const kur__source *source, const kur__polled *polled, kur__lane *lane,
+                       kur__origin **origin);
+
+/* Takes a copy in: it waits beside its lane. False: it is to be finished unread. */
+bool kur__ordered_admit(kur__machine *machine, kur__work *work, const kur__polled *polled, int64_t now_us);
+
+/* Whether a ready record is the one that may run. If not, it has been put where it belongs. */
+bool kur__ordered_may_run(kur__machine *machine, kur__work *work, int64_t now_us);
+
+/* Whether one may go along with a record of its lane that was just taken. */
+bool kur__ordered_may_go_along(kur__machine *machine, const kur__work *work);
+
+/* It has its outcome: its forward begins, or its key need not wait for it any more. */
+void kur__ordered_settle(kur__machine *machine, kur__work *work);
+
+/* It is finished: its forward is there. */
+void kur__ordered_finish(kur__machine *machine, kur__work *work);
+
+/* One of its records has been read. */
+void kur__ordered_read(kur__machine *machine, kur__source *source, int64_t now_us);
+
+/* And of a main one, which belongs to this lane. */
+void kur__ordered_seen(kur__machine *machine, const kur__source *source, kur__lane *lane, int64_t now_us);
+
+/* A copy's time has come. */
+void kur__ordered_wake(kur__machine *machine, kur__work *work, int64_t now_us);
+
+/* Whether window.c may move it to the end of its topic. */
+bool kur__ordered_may_move(kur__machine *machine, const kur__work *work);
+
+/* Whether records of a source may run, as far as the order is concerned. */
+bool kur__ordered_is_open(const kur__machine *machine, const kur__source *source);
+
+/* Whether what a main source forwards may go out, and counts. */
+bool kur__ordered_may_send(const kur__machine *machine, const kur__source *source);
+void kur__ordered_send(kur__work *work);
+bool kur__ordered_has_landed(const kur__work *work);
+
+/* A source begins, has changed its state, or ends. */
+void kur__ordered_begin(kur__machine *machine, kur__source *source, const kur__assignment *assignment);
+void kur__ordered_turn(kur__machine *machine, kur__source *source, int64_t now_us);
+void kur__ordered_drop(kur__machine *machine, kur__source *source);
+
+/* Whether as many keys' records are under retry as may be. */
+bool kur__ordered_is_full(const kur__machine *machine, const kur__source *source);
+
+/* machine.c: nothing is to be done for it. */
+void kur__finish_unread(kur__machine *machine, kur__work *work, int64_t now_us);
+
+void kur__ordered_done(kur__machine *machine);
+
+#endif
