@@ -135,7 +135,8 @@ typedef struct kur__source {
     kur__queue in_transaction; /* are in the one that is open */
     kur__work *newest, *oldest;
     size_t held, running, settling;
-    size_t early; /* of those held: parked until they are due, and not in their lanes */
+    size_t early;  /* of those held: parked until they are due, and not in their lanes */
+    size_t moving; /* window.c: to the end of its topic, and not there yet */
     int64_t held_bytes;
     int64_t committed;    /* known to be; -1: nothing yet */
     int64_t commit_sent;  /* the offset whose answer is awaited */

@@ -40,6 +40,7 @@ static void move(kur__machine *machine, kur__work *work, int64_t now_us)
     work->then_us = work->due_us;
     work->to = (uint8_t)work->source->tier;
     kur__settle(machine, work, machine->options.exactly_once ? KUR__EFFECT_TRANSACTION : KUR__EFFECT_FORWARD, now_us);
+    work->source->moving++;
     machine->moved++;
     machine->moves_left--;
 }
@@ -107,7 +108,7 @@ void kur__window_turn(kur__machine *machine, int64_t now_us)
             continue;
         source->is_wanted = false;
         /* What was moved before is on its way, and makes room when it is there. */
-        if (source->state != KUR__ACTIVE || !source->is_full || source->settling > 0 || machine->is_stopping)
+        if (source->state != KUR__ACTIVE || !source->is_full || source->moving > 0 || machine->is_stopping)
             continue;
         if (source->pass_us == 0 && now_us < source->next_pass_us && !source->text_is_full)
             continue;

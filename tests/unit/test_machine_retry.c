@@ -431,6 +431,34 @@ START_TEST(test_machine_retry__a_full_window_moves_the_latest_to_the_end)
 }
 END_TEST
 
+START_TEST(test_machine_retry__a_full_window_is_looked_through_while_others_are_forwarded)
+{
+    kur__machine_options options = usual;
+    options.window_records = 100;
+    options.mode = KUR_RETRY_BY_TOPIC;
+    begin(&options);
+    kur__source *source = assign_retry(0, KUR_TIER_SHORT);
+    int64_t offset = 0, earliest_us;
+    admit_written(source, offset++, 0, now_us - SECOND);
+    ck_assert_int_eq(say(take_offset(0), &retry), KUR__FORWARDS);
+    kur__work *forward = next_forward(KUR_TIER_SHORT); /* there is always one under way */
+    for (; kur__machine_room(&machine, source) > 0; offset++)
+        admit_written(source, offset, now_us + (2 + offset % 40) * SECOND, now_us - SECOND);
+    kur__work *moved = next_forward(KUR_TIER_SHORT);
+    ck_assert(moved->is_unrun);
+    size_t moving = source->moving;
+    ck_assert_uint_gt(moving, 1);
+    /* But nothing more is moved until these are there. */
+    now_us += 20 * MS;
+    kur__machine_room(&machine, source);
+    kur__machine_effect(&machine, moved, true, now_us);
+    ck_assert_uint_eq(move_all(source, &earliest_us), moving - 1);
+    ck_assert_uint_eq(source->moving, 0);
+    kur__machine_effect(&machine, forward, true, now_us);
+    end();
+}
+END_TEST
+
 START_TEST(test_machine_retry__moves_no_more_than_some_thousand_a_second)
 {
     kur__source *source = begin_window(20000, 4096);
@@ -517,6 +545,7 @@ int main(void)
         test_machine_retry__the_window_is_shared_by_who_needs_it,
         test_machine_retry__the_window_has_a_bound_in_bytes_too,
         test_machine_retry__a_full_window_moves_the_latest_to_the_end,
+        test_machine_retry__a_full_window_is_looked_through_while_others_are_forwarded,
         test_machine_retry__moves_no_more_than_some_thousand_a_second,
         test_machine_retry__a_full_text_moves_the_oldest_to_the_end,
         test_machine_retry__a_clock_that_jumps_moves_the_times,
