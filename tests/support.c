@@ -124,6 +124,11 @@ void support_refuse(int api_key, int error)
                                       (rd_kafka_resp_err_t)error);
 }
 
+void support_elect(const char *topic, int partition)
+{
+    rd_kafka_mock_partition_set_leader(kur__embedded_broker_cluster(embedded), topic, partition, 1);
+}
+
 bool support_wait(const atomic_int *counter, int value)
 {
     int64_t deadline = kur_clock_monotonic_us() + 30 * 1000 * 1000;

@@ -36,6 +36,8 @@ int support_rdkafka_headers(void);
 
 /* The embedded broker answers the next request with that API key with an error, as the protocol numbers both. */
 void support_refuse(int api_key, int error);
+/* A partition's leader there is elected anew: its epoch rises. */
+void support_elect(const char *topic, int partition);
 
 /* Where nobody listens. */
 #define SUPPORT_NOBODY "127.0.0.1:1"

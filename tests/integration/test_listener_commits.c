@@ -217,12 +217,86 @@ START_TEST(test_listener_commits__a_text_without_room_stops_reading_and_nothing_
 }
 END_TEST
 
+/* ---- A leader that is elected anew ---- */
+
+enum {
+    EACH = 20 /* records of an epoch */
+};
+
+struct terms {
+    int lives, handled[2][2 * EACH + 1];
+    atomic_int count;
+    int32_t epochs[2];
+};
+
+/* The first record is never finished in the first life. */
+static kur_outcome read_terms(kur_delivery *delivery, void *user)
+{
+    static kur_ticket ticket;
+    struct terms *terms = user;
+    kur_error error = {0};
+    const kur_record *record = kur_delivery_record(delivery);
+    int64_t offset = kur_record_offset(record);
+    terms->handled[terms->lives][offset]++;
+    terms->epochs[offset >= EACH] = kur_record_leader_epoch(record);
+    if (offset == 0 && terms->lives == 0)
+        kur_delivery_defer(delivery, &ticket, &error);
+    terms->count++;
+    return KUR_DONE;
+}
+
+/* What was finished under the old leader and under the new one is known to the next owner. */
+START_TEST(test_listener_commits__the_leader_epoch_rises_under_it)
+{
+    skip_unless(!support_is_real(), "a real Kafka elects no leader for the sake of a test");
+    skip_unless(support_rdkafka_headers() >= 0x020100ff, "leader epochs need librdkafka 2.1");
+    static struct terms terms;
+    static struct told told;
+    kur_error error = {0};
+    memset(&terms, 0, sizeof terms);
+    memset(&told, 0, sizeof told);
+    kur_client *client = listening_client(&told);
+    const char *topic = support_topic(1), *group = support_name("terms");
+    kur_listener_options options = KUR_LISTENER_OPTIONS(.concurrency = 1, .commit_interval_ms = 20);
+    kur_listener *listener = listen(client, &options, topic, group, read_terms, &terms);
+    for (int i = 0; i < 2 * EACH; i++) {
+        if (i == EACH)
+            support_elect(topic, 0);
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        send_text(client, topic, 0, key, "x");
+        flush(client);
+    }
+    ck_assert(wait_for(listener, has_finished, 2 * EACH - 1));
+    ck_assert_int_gt(terms.epochs[1], terms.epochs[0]);
+    ck_status(kur_listener_stop(listener, 1000, &error), KUR_ERROR_TIMEOUT, error); /* the first one runs on */
+    kur_listener_free(listener);
+    size_t text_size;
+    ck_assert_int_eq(committed(client, topic, group, &text_size), 0);
+    ck_assert_uint_gt(text_size, 0);
+    terms.lives = 1;
+    listener = listen(client, &options, topic, group, read_terms, &terms);
+    ck_assert(wait_for(listener, has_finished, 1));
+    send_text(client, topic, 0, "last", "x");
+    flush(client);
+    wait_committed(client, topic, group, 2 * EACH + 1, SOON_MS);
+    for (int i = 0; i < 2 * EACH; i++) {
+        ck_assert_int_eq(terms.handled[0][i], 1);
+        ck_assert_msg(terms.handled[1][i] == (i == 0), "%d: %d times more", i, terms.handled[1][i]);
+    }
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
+    kur_listener_free(listener);
+    kur_client_unref(client);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         test_listener_commits__what_was_refused_is_committed_again,
         test_listener_commits__a_late_answer_is_an_answer,
         test_listener_commits__a_text_without_room_stops_reading_and_nothing_else,
+        test_listener_commits__the_leader_epoch_rises_under_it,
         NULL,
     };
     int status = check_main("listener_commits", tests);
