@@ -105,6 +105,21 @@ static bool leave_one_out(struct world *world, struct transaction *transaction)
     return false;
 }
 
+/* With the topic goes what the group had of it: should the answer be lost, nobody finds out that it was committed. */
+static void excuse_outcomes(struct world *world, const struct transaction *transaction, int partition)
+{
+    for (int i = 0; i < transaction->outcomes_count; i++)
+        if (transaction->outcomes[i].item->partition == partition)
+            world->checker.stories[transaction->outcomes[i].item->story].excused++;
+}
+
+void transactions_forget(struct world *world, int partition)
+{
+    for (const struct transaction *one = world->transactions; one != NULL; one = one->next)
+        if (one->is_committed && !one->ended)
+            excuse_outcomes(world, one, partition);
+}
+
 static void apply(struct world *world, struct transaction *transaction)
 {
     world_say(world, "%c: its transaction is committed", 'A' + transaction->member);
@@ -126,6 +141,8 @@ static void apply(struct world *world, struct transaction *transaction)
         const struct event *offset = &transaction->offsets[i];
         if (offset->incarnation == world->logs[offset->partition].incarnation)
             world_commit(world, offset);
+        else
+            excuse_outcomes(world, transaction, offset->partition);
     }
 }
 

@@ -957,6 +957,7 @@ static void change_log(struct world *world)
         world->committed[p] = -1;
         free(world->texts[p]);
         world->texts[p] = NULL;
+        transactions_forget(world, p);
         say(world, "%d: made anew", p);
     } else if (strikes(world, FAULT_GROW, 10) && world->partitions < PARTITIONS_MAX) {
         world->partitions++;

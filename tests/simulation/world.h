@@ -217,6 +217,8 @@ void transactions_settle(struct world *world, int partition);
 void transactions_orphan(struct world *world, int index);
 /* What lies there may be handled again: by a seek, or since what was told of it does not hold any more. */
 void transactions_excuse(struct world *world, int partition, int64_t from);
+/* Its topic is made anew. */
+void transactions_forget(struct world *world, int partition);
 void transactions_free(struct world *world);
 
 /* ---- topics.c: retry topics and dead letters ---- */
