@@ -10,7 +10,9 @@
  */
 #include "listener/topics.h"
 
+#include <inttypes.h>
 #include <kurier/sys/error.h>
+#include <kurier/sys/log.h>
 #include <kurier/sys/memory.h>
 #include <kurier/sys/options.h>
 #include <kurier/sys/thread.h>
@@ -21,6 +23,7 @@ enum {
     WINDOW_RECORDS = 50000,
     WINDOW_KBYTES = 32768,
     REPLICATION_MAX = 32767,
+    SPRING_MAX_H = 24, /* what is due later than that counts as due at once */
     BUCKETS_MIN = 32
 };
 
@@ -375,6 +378,28 @@ bool kur__topics_of(const kur_listener *listener, const char *topic, const char 
 
 /* ---- Life ---- */
 
+/* The longest delay that the policy comes to. */
+static int64_t longest_us(const kur__machine_options *policy)
+{
+    double delay = (double)policy->delay_us, most = (double)policy->delay_max_us;
+    int attempts = policy->attempts != 0 ? policy->attempts : KUR_RETRY_ATTEMPTS_MAX;
+    for (int i = 2; i < attempts && delay < most; i++)
+        delay *= policy->multiplier;
+    return (int64_t)(delay < most ? delay : most);
+}
+
+static void warn_of_spring(const kur_listener *listener, const kur_retry_topics *options)
+{
+    const kur__machine_options *policy = &listener->decisions;
+    int64_t hour_us = INT64_C(3600) * 1000000, delay_us = longest_us(policy);
+    if (options->headers == KUR_HEADERS_SPRING && policy->mode != KUR_RETRY_IN_PLACE &&
+        delay_us > SPRING_MAX_H * hour_us)
+        kur_client_log(listener->client, KUR_LOG_WARNING,
+                       "group %s: .retry has delays of up to %" PRId64 " h: a Spring service that reads these retry "
+                       "topics runs at once what is due in more than %d h",
+                       listener->group, (delay_us + hour_us - 1) / hour_us, SPRING_MAX_H);
+}
+
 kur_status kur__tiers_new(kur_listener *listener, const kur_listener_options *options, bool is_by_topic,
                           bool keeps_order, kur_error *error)
 {
@@ -402,6 +427,8 @@ kur_status kur__tiers_new(kur_listener *listener, const kur_listener_options *op
         const struct kur__family *added;
         status = kur__tiers_add(tiers, listener->topics[i], &added, error);
     }
+    if (status == KUR_OK)
+        warn_of_spring(listener, &tiers->options);
     return status;
 }
 

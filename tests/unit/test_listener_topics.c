@@ -281,6 +281,54 @@ START_TEST(test_listener_topics__every_allocation_fails_once)
 }
 END_TEST
 
+static void count_warnings(kur_log_level level, const char *message, void *user)
+{
+    *(int *)user += level == KUR_LOG_WARNING && strstr(message, "in more than 24 h") != NULL;
+}
+
+START_TEST(test_listener_topics__delays_that_spring_does_not_keep_are_told)
+{
+    const int64_t day_ms = 24 * 3600 * 1000;
+    const struct {
+        kur_header_style style;
+        kur_retry_policy policy;
+        int warnings;
+    } cases[] = {
+        {KUR_HEADERS_SPRING, KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .delay_ms = day_ms), 0},
+        {KUR_HEADERS_SPRING, KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .delay_ms = day_ms + 1), 1},
+        {KUR_HEADERS_KURIER, KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .delay_ms = day_ms + 1), 0},
+        {KUR_HEADERS_SPRING, KUR_RETRY_POLICY(.delay_ms = day_ms + 1), 0}, /* in place: nobody reads of it */
+        /* By what the attempts come to, the first of them without a delay: 1, 1000, 1000000 s. */
+        {KUR_HEADERS_SPRING,
+         KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .attempts = 3, .multiplier = 1000, .delay_max_ms = 30 * day_ms),
+         0},
+        {KUR_HEADERS_SPRING,
+         KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .attempts = 4, .multiplier = 1000, .delay_max_ms = 30 * day_ms),
+         1},
+        {KUR_HEADERS_SPRING,
+         KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .attempts = KUR_NONE, .delay_max_ms = 2 * day_ms), 1},
+        {KUR_HEADERS_SPRING,
+         KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .attempts = KUR_NONE, .multiplier = 1,
+                          .delay_max_ms = 2 * day_ms),
+         0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kur_error error = {0};
+        int warnings = 0;
+        kur_client *client = kur_client_new(
+            &KUR_CLIENT_OPTIONS(.bootstrap_servers = "127.0.0.1:1", .log = count_warnings, .log_user = &warnings),
+            &error);
+        kur_listener *listener =
+            make(client, &KUR_LISTENER_OPTIONS(.group = "g", .topics = (const char *[]){"orders", NULL},
+                                               .retry = &cases[i].policy,
+                                               .retry_topics = &KUR_RETRY_TOPICS(.headers = cases[i].style)));
+        ck_assert_msg(warnings == cases[i].warnings, "case %zu: %d warnings", i, warnings);
+        kur_listener_free(listener);
+        kur_client_unref(client);
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_listener_topics__names,
@@ -290,6 +338,7 @@ int main(void)
                                   test_listener_topics__are_as_safe_as_the_source,
                                   test_listener_topics__more_is_as_good,
                                   test_listener_topics__every_allocation_fails_once,
+                                  test_listener_topics__delays_that_spring_does_not_keep_are_told,
                                   NULL};
     return check_main("listener_topics", tests);
 }
