@@ -38,7 +38,7 @@ enum {
     LOOK_MS = 5,
     HOLD_RECORDS = 10000, /* the listener's own bounds */
     HOLD_KBYTES = 65536,
-    AHEAD_KBYTES = HOLD_KBYTES / 16
+    AHEAD_KBYTES = HOLD_KBYTES / 32
 };
 
 static void sleep_us(int64_t us)

@@ -190,7 +190,8 @@ typedef struct kur_consumer_options {
     kur_isolation isolation;
     int fetch_ahead_kbytes; /**< fetched and not polled yet, at most, with .room of each partition; default:
                                queued.max.messages.kbytes, 65,536; not less than that on librdkafka before 2.2 without
-                               .room */
+                               .room. With .room a fetch brings a quarter of it of a partition, 256 KiB at least, unless
+                               fetch.message.max.bytes is set */
     int64_t start_at_us;    /**< of KUR_START_TIME: microseconds since 1970 */
     kur_audience audience;
     kur_room_callback *room;             /**< handed `user` as well */

@@ -21,7 +21,7 @@
 #include "listener/topics.h"
 
 enum {
-    AHEAD_SHARE = 16,
+    AHEAD_SHARE = 32,
     AHEAD_MIN_KBYTES = 1024,
     FREE_MS = 5000, /* for what is left when nobody has stopped it before */
     POLLED = 1024

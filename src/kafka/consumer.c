@@ -32,6 +32,8 @@
 #include <kurier/sys/thread.h>
 
 enum {
+    FETCH_BYTES = 1048576, /* of a partition, librdkafka's own */
+    FETCH_BYTES_MIN = 262144,
     FETCH_AHEAD_KBYTES = 65536,
     CLOSE_MS = 10000,
     CLOSE_SLICE_MS = 50,
@@ -107,7 +109,13 @@ static kur_status set_fetch_ahead(rd_kafka_conf_t *conf, const kur_consumer_opti
     if (rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "5", why, sizeof why) != RD_KAFKA_CONF_OK &&
         options->room == NULL)
         kbytes = kbytes > FETCH_AHEAD_KBYTES ? kbytes : FETCH_AHEAD_KBYTES;
-    return set_number(conf, "queued.max.messages.kbytes", kbytes, error);
+    kur_status status = set_number(conf, "queued.max.messages.kbytes", kbytes, error);
+    /* One fetch goes over the bound by what it brings, and its memory is one piece until its last record is freed. */
+    int fetch = kbytes < FETCH_BYTES / 256 ? kbytes * 256 : FETCH_BYTES;
+    fetch = fetch > FETCH_BYTES_MIN ? fetch : FETCH_BYTES_MIN;
+    if (status == KUR_OK && options->room != NULL && get_number(conf, "fetch.message.max.bytes") == FETCH_BYTES)
+        status = set_number(conf, "fetch.message.max.bytes", fetch, error);
+    return status;
 }
 
 /* What the options leave out is the client's properties', or librdkafka's own. */
