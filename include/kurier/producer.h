@@ -35,6 +35,8 @@ typedef struct kur_producer_options {
                                      bytes, the same for each life of an instance, and of no other instance */
     int transaction_timeout_ms;   /**< the broker aborts a transaction that is open for longer; from 1,000; default
                                      60,000. delivery_timeout_ms may not be longer, and is so long by default */
+    int64_t record_bytes;         /**< a larger record is refused without asking the broker (message.max.bytes), up to
+                                     1,000,000,000; default 1,000,000. What a topic takes is the topic's max.message.bytes */
 } kur_producer_options;
 
 #define KUR_PRODUCER_OPTIONS(...) KUR__OPTIONS(kur_producer_options, __VA_ARGS__)

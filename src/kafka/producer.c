@@ -130,8 +130,11 @@ static kur_status configure(rd_kafka_conf_t *conf, const kur_producer_options *o
         {".queue_kbytes", "queue.buffering.max.kbytes", options->queue_kbytes, -1},
         {".linger_ms", "linger.ms", options->linger_ms, 0},
         {".delivery_timeout_ms", "message.timeout.ms", options->delivery_timeout_ms, 0},
+        {".record_bytes", "message.max.bytes", (int)options->record_bytes, -1},
     };
     kur_status status = KUR_OK;
+    if (options->record_bytes < 0 || options->record_bytes > INT32_MAX)
+        status = kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".record_bytes is not valid");
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && status == KUR_OK; i++)
         status = set_number(conf, numbers[i].option, numbers[i].property, numbers[i].given, numbers[i].none, error);
     char why[256];
