@@ -62,7 +62,7 @@ kur_status kur__effect_producer(kur_listener *listener, kur_error *error)
     listener->producer = kur_producer_new(
         listener->client,
         &KUR_PRODUCER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER, .delivery_timeout_ms = KUR_NONE,
-                              .queue_wait_ms = KUR_NONE,
+                              .queue_wait_ms = KUR_NONE, .record_bytes = KUR__RECORD_BYTES,
                               .queue_kbytes = (int)(kbytes < QUEUE_KBYTES_MAX ? kbytes : QUEUE_KBYTES_MAX)),
         error);
     if (listener->producer == NULL)

@@ -146,11 +146,12 @@ static kur_status insist(struct kur__exactly *exactly,
 kur_status kur__exactly_make_producer(struct kur__exactly *exactly, kur_error *error)
 {
     /* Results come in the calls of whoever uses it. */
-    exactly->producer = kur_producer_new(
-        exactly->listener->client,
-        &KUR_PRODUCER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER, .queue_wait_ms = KUR_NONE,
-                              .transactional_id = exactly->id, .transaction_timeout_ms = TRANSACTION_MS),
-        error);
+    exactly->producer =
+        kur_producer_new(exactly->listener->client,
+                         &KUR_PRODUCER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER, .queue_wait_ms = KUR_NONE,
+                                               .record_bytes = KUR__RECORD_BYTES, .transactional_id = exactly->id,
+                                               .transaction_timeout_ms = TRANSACTION_MS),
+                         error);
     if (exactly->producer == NULL)
         return error->code;
     exactly->need = KUR__NEED_INIT;

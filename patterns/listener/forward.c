@@ -10,8 +10,8 @@
  * first. What stands in the headers is believed on a retry topic of this group alone.
  *
  * A record that is refused as too large is judged by itself: librdkafka says the same of all that were in a batch with
- * it. So it is sent again alone; then without what can be left out; then, when it was to be tried again, to the dead
- * letters; and there in the end as a stub that tells where it is to be found.
+ * it. So it is sent again alone; then, when it was to be tried again, to the dead letters; there without what can be
+ * left out; and in the end as a stub that tells where it is to be found.
  */
 #include <kurier/sys/clock.h>
 #include <kurier/sys/log.h>
@@ -158,9 +158,14 @@ void kur__forward_judge(kur_listener *listener, kur__work *work, const kur_error
         forward->takes_any_partition = !forward->takes_any_partition; /* that number may not be there */
     if (error->code == KUR_ERROR_TOO_LARGE && forward->stage < STUB) {
         forward->stage++;
-        if (forward->stage == STUB && work->to != KUR_TIER_DEAD) {
-            work->to = KUR_TIER_DEAD;
+        if (forward->stage == TRIMMED && work->to != KUR_TIER_DEAD) { /* a handler would not see what was left out */
             forward->stage = ALONE;
+            kur_client_log(listener->client, KUR_LOG_WARNING,
+                           "group %s: %s [%d] at offset %lld is too large for the %s topic, and goes to the dead "
+                           "letters: %s",
+                           listener->group, kur_record_topic(work->item), (int)kur_record_partition(work->item),
+                           (long long)kur_record_offset(work->item), kur_tier_name((kur_tier)work->to), error->message);
+            work->to = KUR_TIER_DEAD;
         }
         if (forward->stage == STUB)
             kur_client_log(listener->client, KUR_LOG_ERROR,

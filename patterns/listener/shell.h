@@ -26,7 +26,8 @@ enum {
     KUR__EMITS = 64,    /* events emitted for one record, at most */
     KUR__CAUSE = 64,
     KUR__REASON = 512,
-    KUR__AT_ONCE = 0 /* of stop_by_us: handlers are not waited for */
+    KUR__RECORD_BYTES = 64 << 20, /* no larger one is sent; what a topic takes its broker says */
+    KUR__AT_ONCE = 0              /* of stop_by_us: handlers are not waited for */
 };
 
 /* An event that a handler has emitted: encoded at once, sent when the outcome is known. */

@@ -1,0 +1,373 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Retry topics and dead letters when something is in the way: topics that are not there yet, records that are too
+ * large, the retention of old records, what anyone may write on them, members that come and go.
+ */
+#include <kurier/retry.h>
+#include <kurier/sys/clock.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "../listening.h"
+
+enum {
+    NUMBERS = 20000,
+    DAY_S = 24 * 3600
+};
+
+static kur_client *client;
+static kur_admin *admin;
+static kur_arena *arena;
+
+/* ---- A log ---- */
+
+static char log_text[100000];
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void keep_log(kur_log_level level, const char *message, void *user)
+{
+    (void)user;
+    pthread_mutex_lock(&log_lock);
+    size_t size = strlen(log_text);
+    snprintf(log_text + size, sizeof log_text - size, "%s %s\n", kur_log_level_name(level), message);
+    pthread_mutex_unlock(&log_lock);
+}
+
+static int count_log(const char *text)
+{
+    int count = 0;
+    pthread_mutex_lock(&log_lock);
+    for (const char *at = log_text; (at = strstr(at, text)) != NULL; at++)
+        count++;
+    pthread_mutex_unlock(&log_lock);
+    return count;
+}
+
+static void begin(void)
+{
+    kur_error error = {0};
+    log_text[0] = '\0';
+    client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .source = "/tests",
+                                                .log = keep_log, .log_level = KUR_LOG_WARNING),
+                            &error);
+    ck_assert_msg(client != NULL, "%s", error.message);
+    admin = kur_admin_new(client, &error);
+    arena = kur_arena_new();
+    ck_assert_msg(admin != NULL && arena != NULL, "%s", error.message);
+}
+
+static void end(void)
+{
+    kur_arena_free(arena);
+    kur_admin_free(admin);
+    kur_client_unref(client);
+}
+
+/* ---- Topics and what is in them ---- */
+
+static const char *name_of(const char *topic, const char *group, kur_tier tier)
+{
+    kur_error error = {0};
+    kur_buffer name = {0};
+    ck_ok(kur_retry_topic(&name, NULL, topic, group, tier, NULL, &error), error);
+    char *text = kur_arena_alloc(arena, name.size + 1);
+    memcpy(text, name.data, name.size + 1);
+    kur_buffer_done(&name);
+    return text;
+}
+
+static void create(const kur_topic_spec *spec)
+{
+    kur_error error = {0};
+    ck_ok(kur_admin_create_topics(admin, spec, 1, WAIT_MS, &error), error);
+}
+
+static const kur_topic_view *describe(const char *topic)
+{
+    kur_error error = {0};
+    const kur_topic_view *view = NULL;
+    ck_ok(kur_admin_describe_topic(admin, topic, WAIT_MS, arena, &view, &error), error);
+    return view;
+}
+
+/* Copies of all of a topic that is there now or comes until there are so many. */
+static size_t read_all(const char *topic, kur_record **records, size_t wanted)
+{
+    kur_error error = {0};
+    size_t count = 0;
+    const char *topics[] = {topic, NULL};
+    kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.audience = KUR_BROADCAST), &error);
+    ck_assert_msg(consumer != NULL, "%s", error.message);
+    ck_ok(kur_consumer_subscribe(consumer, topics, &error), error);
+    for (int64_t until_ms = now_ms() + WAIT_MS; count < wanted && now_ms() < until_ms;) {
+        kur_record *record = NULL;
+        kur_consumer_poll(consumer, 100, &record, NULL);
+        if (record == NULL)
+            continue;
+        records[count++] = kur_record_copy(record, &error);
+        kur_consumer_free_records(consumer, &record, 1);
+    }
+    kur_consumer_free(consumer);
+    return count;
+}
+
+static void free_all(kur_record **records, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        kur_record_free(records[i]);
+}
+
+static kur_retry_view read_view(const kur_record *record)
+{
+    kur_error error = {0};
+    kur_retry_view view = KUR_RETRY_VIEW();
+    ck_ok(kur_retry_read(record, KUR_HEADERS_KURIER, kur_clock_now_us(), arena, &view, &error), error);
+    return view;
+}
+
+/* ---- A book ---- */
+
+/* A record's value begins with its number; how often it was handled, and what its bytes came to. */
+static struct book {
+    atomic_int handled[NUMBERS], done, all;
+    atomic_int changed;
+    uint64_t sums[NUMBERS];
+    int failures; /* of each */
+    bool rejects; /* after those */
+    int64_t delay_ms;
+} book;
+
+static uint64_t add(uint64_t sum, kur_bytes bytes)
+{
+    const unsigned char *at = bytes.data;
+    for (size_t i = 0; i < bytes.size; i++)
+        sum = (sum ^ at[i]) * UINT64_C(0x100000001b3);
+    return sum * 31 + bytes.size;
+}
+
+/* Of key, value and its own headers. */
+static uint64_t sum_of(const kur_record *record)
+{
+    uint64_t sum = add(add(1, kur_record_key(record)), kur_record_value(record));
+    kur_header header;
+    for (size_t i = 0; kur_record_header(record, i, &header); i++)
+        if (!kur_retry_is_header(header.name, KUR_HEADERS_KURIER))
+            sum = add(add(sum, kur_bytes_text(header.name)), header.value);
+    return sum;
+}
+
+static int number_of(const kur_record *record)
+{
+    char text[16] = "";
+    kur_bytes value = kur_record_value(record);
+    memcpy(text, value.data, value.size < sizeof text - 1 ? value.size : sizeof text - 1);
+    int number = atoi(text);
+    ck_assert(number >= 0 && number < NUMBERS);
+    return number;
+}
+
+static kur_outcome handle(kur_delivery *delivery, void *user)
+{
+    (void)user;
+    const kur_record *record = kur_delivery_record(delivery);
+    int number = number_of(record), before = book.handled[number]++;
+    uint64_t sum = sum_of(record);
+    book.changed += before > 0 && book.sums[number] != sum;
+    book.sums[number] = sum;
+    book.all++;
+    if (before < book.failures)
+        return book.delay_ms != 0 ? kur_retry_after(delivery, book.delay_ms, "test.fails", "attempt %d", before + 1)
+                                  : kur_retry(delivery, "test.fails", "attempt %d", before + 1);
+    if (book.rejects)
+        return kur_reject(delivery, "test.never", "never");
+    book.done++;
+    return KUR_DONE;
+}
+
+static const kur_retry_policy by_topic = {.size = sizeof by_topic,
+                                          .mode = KUR_RETRY_BY_TOPIC,
+                                          .attempts = 4,
+                                          .delay_ms = 50,
+                                          .multiplier = 1,
+                                          .jitter = KUR_NONE};
+
+static kur_listener *listen_to(const char *topic, const char *group)
+{
+    return listen(client,
+                  &KUR_LISTENER_OPTIONS(.retry = &by_topic, .concurrency = 4, .retry_topics = &KUR_RETRY_TOPICS()),
+                  topic, group, handle, NULL);
+}
+
+/* ---- Topics that are not there yet ---- */
+
+enum {
+    GROUPS = 6
+};
+
+/* Records fail before the topics are made, which a broker that makes topics by itself would make otherwise. */
+START_TEST(test_retry_faults__topics_are_never_made_by_the_way)
+{
+    skip_unless(support_is_real(), "the embedded broker cannot administer topics");
+    begin();
+    memset(&book, 0, sizeof book);
+    book.failures = GROUPS;
+    kur_listener *listeners[GROUPS];
+    const char *topic = support_topic(3), *groups[GROUPS];
+    for (int i = 0; i < 300; i++) {
+        char value[16];
+        snprintf(value, sizeof value, "%d", i);
+        send_text(client, topic, i % 3, "k", value);
+    }
+    flush(client);
+    for (int i = 0; i < GROUPS; i++)
+        listeners[i] = listen_to(topic, groups[i] = support_name("g"));
+    ck_assert(support_wait(&book.all, 300 * (GROUPS + 1)));
+    for (int i = 0; i < GROUPS; i++) {
+        ck_assert(wait_for(listeners[i], has_finished, 300));
+        for (int tier = KUR_TIER_SHORT; tier <= KUR_TIER_DEAD; tier++) {
+            if (tier == KUR_TIER_ORDERED)
+                continue;
+            const kur_topic_view *view = describe(name_of(topic, groups[i], (kur_tier)tier));
+            ck_assert_uint_eq(view->partition_count, 3);
+            ck_assert_int_eq(view->retention_ms, (tier == KUR_TIER_DEAD ? 7 : 37) * INT64_C(1000) * DAY_S);
+        }
+        kur_listener_free(listeners[i]);
+    }
+    ck_assert_int_eq(count_log("should be"), 0);
+    end();
+}
+END_TEST
+
+/* ---- Too large ---- */
+
+static void send_large(kur_producer *producer, const char *topic, int number, size_t value_size, size_t headers_size,
+                       kur_status expected)
+{
+    kur_error error = {0};
+    char *bytes = malloc(value_size + headers_size + 16);
+    memset(bytes, 'x', value_size + headers_size + 16);
+    int size = sprintf(bytes, "%d", number);
+    bytes[size] = ' ';
+    kur_header headers[] = {{"own-a", kur_bytes_of(bytes, headers_size / 2)},
+                            {"own-b", kur_bytes_of(bytes, headers_size - headers_size / 2)}};
+    kur_message message = KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION(0), .key = kur_bytes_text("key"),
+                                      .value = kur_bytes_of(bytes, value_size), .headers = headers, .header_count = 2);
+    ck_status(kur_producer_send_wait(producer, &message, WAIT_MS, NULL, &error), expected, error);
+    free(bytes);
+}
+
+/* The largest record that a topic takes, nearly half of which are headers, goes to its retry topic as it is. */
+START_TEST(test_retry_faults__the_largest_record_is_forwarded_as_it_is)
+{
+    enum {
+        MOST = 3000000,
+        OVERHEAD = 61 + 40 /* of a batch and a record */
+    };
+    skip_unless(support_is_real(), "the embedded broker cannot administer topics");
+    begin();
+    kur_error error = {0};
+    memset(&book, 0, sizeof book);
+    book.failures = 2;
+    const char *topic = support_name("t"), *group = support_name("g");
+    create(&KUR_TOPIC_SPEC(.name = topic, .partitions = 1, .max_message_bytes = MOST));
+    kur_producer *producer = kur_producer_new(client, &KUR_PRODUCER_OPTIONS(.record_bytes = 2 * MOST), &error);
+    ck_assert_msg(producer != NULL, "%s", error.message);
+    send_large(producer, topic, 0, 1600000, MOST - 1600000 - OVERHEAD, KUR_OK);
+    send_large(producer, topic, 1, 1600000, MOST - 1600000, KUR_ERROR_TOO_LARGE);
+    kur_producer_free(producer);
+    kur_listener *listener = listen_to(topic, group);
+    ck_assert(support_wait(&book.done, 1));
+    ck_assert(wait_for(listener, has_finished, 3));
+    ck_assert_int_eq(book.handled[0], 3);
+    ck_assert_int_eq(book.changed, 0);
+    ck_assert_int_eq(health_of(listener).rejected, 0);
+    kur_listener_free(listener);
+    end();
+}
+END_TEST
+
+enum {
+    LARGE = 50, /* 100 records, of which these are too large */
+    LARGER,
+    LARGEST,
+    RECORDS = 100
+};
+
+/*
+ * Topics that take less than they should: who is too large for a retry topic is a dead letter, whole, or without what
+ * can be left out, or told by a stub; and all that was in a batch with it is retried as ever.
+ */
+static void forward_too_large(kur_guarantee guarantee)
+{
+    begin();
+    memset(&book, 0, sizeof book);
+    book.failures = 1;
+    const char *topic = support_topic(1), *group = support_name("g");
+    create(&KUR_TOPIC_SPEC(.name = name_of(topic, group, KUR_TIER_SHORT), .partitions = 1, .max_message_bytes = 20000));
+    create(&KUR_TOPIC_SPEC(.name = name_of(topic, group, KUR_TIER_DEAD), .partitions = 1, .max_message_bytes = 40000));
+    kur_error error = {0};
+    kur_producer *producer = kur_client_producer(client, &error);
+    for (int i = 0; i < RECORDS; i++) {
+        if (i < LARGE || i > LARGEST)
+            send_large(producer, topic, i, 100, 10, KUR_OK);
+        else
+            send_large(producer, topic, i, i == LARGEST ? 60000 : 30000, i == LARGER ? 20000 : 5000, KUR_OK);
+    }
+    kur_listener *listener = listen(client,
+                                    &KUR_LISTENER_OPTIONS(.retry = &by_topic, .concurrency = 4, .guarantee = guarantee,
+                                                          .order = KUR_UNORDERED, .retry_topics = &KUR_RETRY_TOPICS()),
+                                    topic, group, handle, NULL);
+    /* Exactly once, each that is judged alone is so in a transaction of its own. */
+    ck_assert(wait_for(listener, has_finished, 2 * RECORDS - 3));
+    for (int i = 0; i < RECORDS; i++)
+        ck_assert_int_eq(book.handled[i], i < LARGE || i > LARGEST ? 2 : 1);
+    ck_assert_int_eq(book.changed, 0);
+    ck_assert_int_eq(health_of(listener).rejected, 3);
+    kur_listener_free(listener);
+
+    kur_record *letters[3];
+    int seen = 0;
+    ck_assert_uint_eq(read_all(name_of(topic, group, KUR_TIER_DEAD), letters, 3), 3);
+    for (int i = 0; i < 3; i++) {
+        kur_retry_view view = read_view(letters[i]);
+        size_t size = kur_record_value(letters[i]).size;
+        seen |= 1 << (view.offset - LARGE);
+        ck_assert_str_eq(view.topic, topic);
+        ck_assert_str_eq(view.cause, "test.fails");
+        ck_assert_int_eq(view.attempt, 1);
+        ck_assert_int_eq(memcmp(kur_record_key(letters[i]).data, "key", 3), 0);
+        ck_assert_int_eq(view.is_stub, view.offset != LARGE);
+        ck_assert_uint_eq(size, view.offset == LARGEST ? 0 : 30000);
+        if (view.offset == LARGE)
+            ck_assert_uint_eq(sum_of(letters[i]), book.sums[LARGE]);
+    }
+    ck_assert_int_eq(seen, 7);
+    ck_assert_int_eq(count_log("is too large for the short topic, and goes to the dead letters"), 3);
+    ck_assert_int_eq(count_log("is too large for the dead letters: they tell where it is"), 1);
+    free_all(letters, 3);
+    end();
+}
+
+START_TEST(test_retry_faults__what_is_too_large_is_a_dead_letter_and_costs_no_other)
+{
+    skip_unless(support_is_real(), "the embedded broker cannot administer topics");
+    forward_too_large(KUR_AT_LEAST_ONCE);
+    forward_too_large(KUR_EXACTLY_ONCE);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        test_retry_faults__topics_are_never_made_by_the_way,
+        test_retry_faults__the_largest_record_is_forwarded_as_it_is,
+        test_retry_faults__what_is_too_large_is_a_dead_letter_and_costs_no_other,
+        NULL,
+    };
+    int status = check_main("retry_faults", tests);
+    support_stop();
+    return status;
+}
