@@ -188,3 +188,22 @@ check "there are the heading's colours alone" bash -c 'sed -e "s/\r$//" -e "s/\x
 check "and nothing else" is_tame "$work/terminal.plain"
 check "no line is wider" bash -c '! LC_ALL=C.UTF-8 grep -E "^.{61}" "$1"' - "$work/terminal.plain"
 check "not without colours" bash -c 'TERM=xterm NO_COLOR=1 script -qec "$1 dlq browse $2" /dev/null </dev/null | { ! grep -F "$(printf "\033[")"; }' - "$kurier" "$copy"
+
+# ---- A broker that goes away ----
+
+if [ -z "${KURIER_BOOTSTRAP:-}" ]; then
+    # What it has seen is written, and then it is stopped.
+    halfway() { # file, pid
+        head -n 4 "$1"
+        await 20 sh -c "'$kurier' dlq groups '$spring' --by topic -o jsonl | grep -q '\"count\":6,'"
+        kill -STOP "$2"
+        head -n 4 "$1"
+    }
+    ends_unknown() {
+        local status=0
+        halfway "$work/usual" "$last" | "$kurier" dlq import "$spring" --execute --timeout 2 2>"$work/unknown" || status=$?
+        kill -CONT "$last"
+        [ $status = 4 ] && says "$work/unknown" "of 4 it is not known" && says "$work/unknown" "4 letters written"
+    }
+    check "what may have been written is not known" ends_unknown
+fi
