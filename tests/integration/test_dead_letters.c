@@ -12,6 +12,7 @@
 
 #include "../consuming.h"
 #include "../letters.h"
+#include "../transactions.h"
 
 static kur_arena *arena;
 
@@ -213,6 +214,62 @@ START_TEST(test_dead_letters__many_partitions)
     kur_letter_reader_free(reader);
     ck_assert_int_eq(count, 226);
     ck_assert_int_eq(in_last, 5);
+}
+END_TEST
+
+static bool is_one_of(const char *topic, void *user)
+{
+    const char *const *names = user;
+    for (size_t i = 0; names[i] != NULL; i++)
+        if (strcmp(names[i], topic) == 0)
+            return true;
+    return false;
+}
+
+/* Where the log ends in a transaction's mark, and what is behind the end of then comes while it is read. */
+START_TEST(test_dead_letters__of_transactions)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    kur_error error = {0};
+    const char *topic = dead_topic(1);
+    const char *names[] = {topic, NULL};
+    kur_producer *producer = transactional(consuming_client(), support_name("letters"));
+    send_committed(producer, topic, "1");
+    send_committed(producer, topic, "2");
+    kur_letter_topic_list list;
+    ck_ok(kur_letter_topics(consuming_client(), is_one_of, names, 30000, arena, &list, &error), error);
+    ck_assert_int_eq(list.items[0]->count, 4); /* with the marks */
+    ck_assert_int_ge(list.items[0]->newest_us, list.items[0]->oldest_us);
+    kur_letter_reader *reader = open_reader(topic, &KUR_LETTER_READER_OPTIONS(.timeout_ms = 0));
+    const kur_letter *letter = next_letter(reader);
+    ck_assert_int_eq(letter->offset, 0);
+    send_committed(producer, topic, "3");
+    letter = next_letter(reader);
+    ck_assert_int_eq(letter->offset, 2);
+    ck_assert_ptr_null(next_letter(reader));
+    kur_letter_progress progress = KUR_LETTER_PROGRESS();
+    ck_ok(kur_letter_reader_progress(reader, &progress, &error), error);
+    ck_assert_int_eq(progress.passed, 4);
+    ck_assert_int_eq(progress.read, 2);
+    kur_letter_reader_free(reader);
+    kur_producer_free(producer);
+}
+END_TEST
+
+/* What retention has taken is not waited for. */
+START_TEST(test_dead_letters__cut_at_the_beginning)
+{
+    skip_unless(support_is_real(), "the embedded broker cannot administer topics");
+    kur_error error = {0};
+    const char *topic = dead_topic(1);
+    write_many(topic, 1, 5);
+    kur_admin *admin = kur_admin_new(consuming_client(), &error);
+    ck_ok(kur_admin_delete_records(admin, &KUR_POSITION(.topic = topic, .offset = 3), 1, 30000, &error), error);
+    ck_assert_int_eq(count_letters(topic, &KUR_LETTER_READER_OPTIONS(.timeout_ms = 0)), 2);
+    ck_assert_int_eq(count_letters(topic, &KUR_LETTER_READER_OPTIONS(.filter = &KUR_LETTER_FILTER(.from_offset = 1,
+                                                                                                  .to_offset = 4))),
+                     1);
+    kur_admin_free(admin);
 }
 END_TEST
 
@@ -419,15 +476,6 @@ END_TEST
 
 /* ---- Topics ---- */
 
-static bool is_one_of(const char *topic, void *user)
-{
-    const char *const *names = user;
-    for (size_t i = 0; names[i] != NULL; i++)
-        if (strcmp(names[i], topic) == 0)
-            return true;
-    return false;
-}
-
 START_TEST(test_dead_letters__topics)
 {
     kur_error error = {0};
@@ -469,6 +517,8 @@ int main(void)
     const TTest *const tests[] = {test_dead_letters__read_and_filtered,
                                   test_dead_letters__ends_where_it_started,
                                   test_dead_letters__many_partitions,
+                                  test_dead_letters__of_transactions,
+                                  test_dead_letters__cut_at_the_beginning,
                                   test_dead_letters__errors,
                                   test_dead_letters__exported_and_imported,
                                   test_dead_letters__import_refuses,
