@@ -7,7 +7,6 @@
  */
 #include <inttypes.h>
 
-#include "dead_letters.h"
 #include "service.h"
 
 struct sums {
@@ -53,11 +52,8 @@ int main(int argc, char **argv)
                                                             .properties_file = service.properties_file,
                                                             .source = "/services/analytics", .log = kur_log_stderr),
                                         &error);
-    struct dead_letters letters = {client, service.group};
     kur_listener *listener = kur_listener_new(
-        client,
-        &KUR_LISTENER_OPTIONS(.group = service.group, .topics = (const char *[]){"orders", "inventory", NULL},
-                              .on_rejected = dead_letters_take, .user = &letters),
+        client, &KUR_LISTENER_OPTIONS(.group = service.group, .topics = (const char *[]){"orders", "inventory", NULL}),
         &error);
     order_created_on(listener, on_order, &sums);
     inventory_rejected_on(listener, on_rejected, &sums);

@@ -4,21 +4,21 @@
  * Email: writes a letter for each order. By SMTP where SMTP_URL says so (smtp://mail.example.org:25), else as an .eml
  * file in a directory.
  *
- * What the mail server says decides: "not now" is tried again, "never" goes to the dead letters. A letter may go out
- * twice when the service ends between sending it and committing; as a file it is the same file.
+ * What the mail server says decides: "not now" is tried again, "never" goes to the dead letters. Who waits for the next
+ * try does so in a retry topic, so that nobody else waits, and a restart forgets nothing. A letter may go out twice
+ * when the service ends between sending it and committing; as a file it is the same file.
  *
  * Each worker has a connection of its own.
  */
 #include <stdlib.h>
 
-#include "dead_letters.h"
 #include "mail.h"
 #include "service.h"
+#include "watch.h"
 
 struct office {
     const struct service *service;
     const char *directory;
-    struct dead_letters letters;
     struct mail *mail; /* by HTTP: no worker brings one */
 };
 
@@ -88,12 +88,6 @@ static void close_mail(void *mail)
     mail_close(mail);
 }
 
-static kur_status bury(kur_delivery *delivery, const char *cause, const char *reason, void *user)
-{
-    struct office *office = user;
-    return dead_letters_take(delivery, cause, reason, &office->letters);
-}
-
 static int answer(const struct service *service, struct office *office)
 {
     kur_error error = {0};
@@ -127,16 +121,20 @@ int main(int argc, char **argv)
                                                             .properties_file = service.properties_file,
                                                             .source = "/services/email", .log = kur_log_stderr),
                                         &error);
-    office.letters = (struct dead_letters){client, service.group};
+    /* After a second, a minute, an hour, then once a day, as mail servers do. Which letter is first does not matter. */
+    kur_retry_policy later = KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .attempts = 8, .delay_ms = 1000,
+                                              .multiplier = 70, .delay_max_ms = 24 * 3600 * 1000, .jitter = 0.1);
     kur_listener *listener =
         kur_listener_new(client,
                          &KUR_LISTENER_OPTIONS(.group = service.group, .topics = (const char *[]){"orders", NULL},
                                                .concurrency = concurrency, .worker_start = open_mail,
-                                               .worker_stop = close_mail, .on_rejected = bury, .user = &office),
+                                               .worker_stop = close_mail, .retry = &later, .user = &office),
                          &error);
     order_created_on(listener, on_order, &office);
+    struct watch *watch = watch_begin(&service, listener);
     kur_status status = kur_listener_run(listener, &error); /* until SIGTERM */
 
+    watch_end(watch);
     kur_listener_free(listener);
     kur_client_unref(client);
     return service_end(&service, status, &error);

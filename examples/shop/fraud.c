@@ -6,7 +6,6 @@
  */
 #include <inttypes.h>
 
-#include "dead_letters.h"
 #include "service.h"
 
 static kur_outcome on_order(kur_delivery *delivery, const struct order_created *order, void *user)
@@ -49,11 +48,9 @@ int main(int argc, char **argv)
                                                             .properties_file = service.properties_file,
                                                             .source = "/services/fraud", .log = kur_log_stderr),
                                         &error);
-    struct dead_letters letters = {client, service.group};
     kur_listener *listener = kur_listener_new(client,
                                               &KUR_LISTENER_OPTIONS(.group = service.group, .concurrency = concurrency,
-                                                                    .topics = (const char *[]){"orders", NULL},
-                                                                    .on_rejected = dead_letters_take, .user = &letters),
+                                                                    .topics = (const char *[]){"orders", NULL}),
                                               &error);
     order_created_on(listener, on_order, &service);
     kur_status status = kur_listener_run(listener, &error); /* until SIGTERM */

@@ -8,7 +8,6 @@
  */
 #include <inttypes.h>
 
-#include "dead_letters.h"
 #include "service.h"
 #include "stock.h"
 
@@ -81,12 +80,8 @@ int main(int argc, char **argv)
                                                             .properties_file = service.properties_file,
                                                             .source = "/services/inventory", .log = kur_log_stderr),
                                         &error);
-    struct dead_letters letters = {client, service.group};
-    kur_listener *listener =
-        kur_listener_new(client,
-                         &KUR_LISTENER_OPTIONS(.group = service.group, .topics = (const char *[]){"orders", NULL},
-                                               .on_rejected = dead_letters_take, .user = &letters),
-                         &error);
+    kur_listener *listener = kur_listener_new(
+        client, &KUR_LISTENER_OPTIONS(.group = service.group, .topics = (const char *[]){"orders", NULL}), &error);
     order_created_on(listener, on_order, &inventory);
     kur_status status = kur_listener_run(listener, &error); /* until SIGTERM */
 

@@ -8,7 +8,6 @@
 #include <kurier/sys/clock.h>
 #include <stdio.h>
 
-#include "dead_letters.h"
 #include "orders.h"
 #include "service.h"
 
@@ -87,12 +86,9 @@ static kur_outcome on_rejected(kur_delivery *delivery, const struct inventory_re
 static kur_status serve(struct shop *shop, kur_client *client, const char *port, kur_error *error)
 {
     const struct http_route routes[] = {{"POST", "/orders", post_order}, {"GET", "/orders/", get_order}, {0}};
-    struct dead_letters letters = {client, shop->service->group};
-    kur_listener *listener = kur_listener_new(client,
-                                              &KUR_LISTENER_OPTIONS(.group = shop->service->group,
-                                                                    .topics = (const char *[]){"inventory", NULL},
-                                                                    .on_rejected = dead_letters_take, .user = &letters),
-                                              error);
+    kur_listener *listener = kur_listener_new(
+        client, &KUR_LISTENER_OPTIONS(.group = shop->service->group, .topics = (const char *[]){"inventory", NULL}),
+        error);
     inventory_reserved_on(listener, on_reserved, shop);
     inventory_rejected_on(listener, on_rejected, shop);
     http_server *http = NULL;

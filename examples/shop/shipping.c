@@ -6,7 +6,6 @@
  */
 #include <inttypes.h>
 
-#include "dead_letters.h"
 #include "service.h"
 
 static kur_outcome on_order(kur_delivery *delivery, const struct order_created *order, void *user)
@@ -47,11 +46,8 @@ int main(int argc, char **argv)
                                                             .properties_file = service.properties_file,
                                                             .source = "/services/shipping", .log = kur_log_stderr),
                                         &error);
-    struct dead_letters letters = {client, service.group};
     kur_listener *listener = kur_listener_new(
-        client,
-        &KUR_LISTENER_OPTIONS(.group = service.group, .topics = (const char *[]){"orders", "inventory", NULL},
-                              .on_rejected = dead_letters_take, .user = &letters),
+        client, &KUR_LISTENER_OPTIONS(.group = service.group, .topics = (const char *[]){"orders", "inventory", NULL}),
         &error);
     order_created_on(listener, on_order, &service);
     inventory_reserved_on(listener, on_reserved, &service);

@@ -6,13 +6,13 @@
 
 examples=$BUILD/examples
 
-start broker "$BUILD/tools/kurier/kurier" broker --topic pictures:4 --topic prices:2
+start broker "$BUILD/tools/kurier/kurier" broker --topic pictures:4 --topic prices:2 --topic calls:3
 broker=$last
 await 10 has broker ':[0-9]+$'
 KAFKA_BOOTSTRAP_SERVERS=$(head -n 1 "$work/broker")
 export KAFKA_BOOTSTRAP_SERVERS
 
-for name in broadcast competing event_loop; do
+for name in broadcast competing dead_letters event_loop retry; do
     check "$name --help" sh -c "'$examples/$name' --help | grep -q '^usage: .*$name'"
     check "$name is a page" test "$(wc -l <"$SOURCE/examples/$name.c")" -lt 80
 done
@@ -57,4 +57,20 @@ check "the loop has counted all" await 30 has loop '^200 records, [0-9]+ bytes$'
 for pid in $first $second $loop; do
     check "SIGTERM ends it with 0" ends $pid
 done
+
+# Calls that nobody answers come again by a retry topic; two never come through.
+start retry "$examples/retry"
+retry=$last
+check "100 calls are added" "$examples/retry" 100
+calls() { [ "$(grep -c ': call ' "$work/retry")" = "$1" ]; }
+check "all calls are made but two" await 60 calls 98
+check "busy lines are called for the third time" has retry ': call 3, attempt 3$'
+check "others at once" has retry ': call 4, attempt 1$'
+letters() { "$examples/dead_letters" calls.phone.dlq >"$work/letters" && [ "$(grep -c '^1 of ' "$work/letters")" = 2 ]; }
+check "two are dead" await 30 letters
+for cause in line.dead number.unknown; do check "one of $cause" has letters "^1 of $cause\$"; done
+check "with its reason" has letters '^calls\.phone\.dlq/[0-9]/[0-9]+: there is no customer customer 0$'
+check "and each of its attempts" has letters '^    attempt 4 at .*Z: line\.dead$'
+check "SIGTERM ends it with 0" ends $retry
+check "what failed has been counted" has retry '^line\.dead: 3 tried again, 1 dead$'
 check "the broker ends with 0" ends $broker

@@ -206,13 +206,13 @@ produce "$work/garbage"
 printf '{"order_id":"o-1","placed' >"$work/truncated"
 produce "$work/truncated" -H "ce_specversion=1.0" -H "ce_id=p-1" -H "ce_source=/tests" -H "ce_type=shop.order.created.v1"
 for name in email inventory fraud shipping analytics; do
-    check "$name: what cannot be decoded is a dead letter" await 60 dead $name 'kurier-dead-cause=kurier.undecodable'
-    check "$name: an event without an id is a dead letter" await 60 dead $name 'kurier-dead-cause=kurier.not_an_event'
+    check "$name: what cannot be decoded is a dead letter" await 60 dead $name 'kurier-retry-cause=kurier.undecodable'
+    check "$name: an event without an id is a dead letter" await 60 dead $name 'kurier-retry-cause=kurier.not_an_event'
     check "$name: what nobody asked for is no dead letter" not dead $name 'neither event nor JSON\|praised'
 done
 check "a dead letter keeps its bytes" dead email '{"order_id":"o-1","placed'
 check "a dead letter keeps its headers" dead email 'ce_id=p-1'
-check "a dead letter says where it came from" dead email "kurier-dead-topic=orders,.*kurier-dead-group=email-$unique"
+check "a dead letter says where it came from" dead email "kurier-retry-topic=orders,.*kurier-retry-group=email-$unique"
 event "e-bad-$unique" '../../etc/x' 1 1.00
 check "an id cannot leave the mail directory" await 60 dead email "cannot be a file's name"
 
@@ -231,7 +231,7 @@ done
 # ---- Mail by SMTP ----
 
 if command -v python3 >/dev/null; then
-    start smtp python3 "$(dirname "$0")/smtp.py"
+    start smtp python3 "$SOURCE/examples/shop/smtp.py"
     await 10 has smtp '^[0-9]+$'
     start postman env SMTP_URL="smtp://127.0.0.1:$(head -n 1 "$work/smtp")" "$shop/shop-email" \
         --group "postman-$unique" --properties "$work/properties"
@@ -240,7 +240,9 @@ if command -v python3 >/dev/null; then
     post "${good/milena@/never@}" >/dev/null
     check "the letter goes out then" await 90 has smtp '^taken later@example.org'
     check "not before" has smtp '^451 later@example.org'
-    check "a mail server that says never" await 60 dead postman 'kurier-dead-cause=email.refused'
+    check "it waited in a retry topic" has postman 'retries: short=1 '
+    check "and waits no more" await 30 sh -c "grep 'retries: ' '$work/postman' | tail -n 1 | grep -q 'short=0 .*dlq=[1-9][0-9]*$'"
+    check "a mail server that says never" await 60 dead postman 'kurier-retry-cause=email.refused'
 fi
 
 # ---- The synchronous chain ----
