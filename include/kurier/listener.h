@@ -308,6 +308,7 @@ typedef struct kur_listener_position {
     int running;        /**< of those: with a handler, or handed over to one */
     bool is_paused;     /**< by the user, or since too much is held */
     int64_t stalled_ms; /**< as in kur_listener_health, of this one */
+    const char *waits;  /**< with `.retry.keep_order`: why nothing of it is handled now; NULL: nothing is in the way */
 } kur_listener_position;
 
 /** By the order of their assignment. */

@@ -61,7 +61,8 @@ typedef struct kur_retry_policy {
     int in_place_attempts;        /**< with KUR_RETRY_IN_PLACE_THEN_BY_TOPIC, counting the first; default 2 */
     const char *const *fatal;     /**< causes that are rejected at once whatever the handler said */
     const char *const *retriable; /**< when given, kur_retry with any other cause is a rejection */
-    bool keep_order; /**< with topics: later records of a key follow the one that failed, and come after it */
+    bool keep_order; /**< with topics: later records of a key follow the one that failed, and come after it; delays of
+                        an hour at most, and docs/guide/retry.md says what it costs */
 } kur_retry_policy;
 
 #define KUR_RETRY_POLICY(...) KUR__OPTIONS(kur_retry_policy, __VA_ARGS__)
@@ -190,8 +191,10 @@ typedef struct kur_retry_view {
     const kur_attempt_view *const *attempts; /**< those that failed, as far as they are told */
     int redriven;                            /**< how often it was sent again from the dead letters */
     const char *redrive_id;                  /**< the last time, at most 127 bytes; "" */
-    bool is_stub;    /**< value or headers did not fit: what is missing is to be found at its origin */
-    bool is_clamped; /**< something in the headers was out of its limits, and is not believed as it stands */
+    bool is_stub;       /**< value or headers did not fit: what is missing is to be found at its origin */
+    bool is_clamped;    /**< something in the headers was out of its limits, and is not believed as it stands */
+    const char *writer; /**< on an ordered retry topic the listener that has forwarded it; "": none, it was sent there
+                           again by hand */
 } kur_retry_view;
 
 #define KUR_RETRY_VIEW(...) KUR__OPTIONS(kur_retry_view, __VA_ARGS__)

@@ -163,6 +163,8 @@ kur__source *kur__source_open(kur_listener *listener, const kur_position *positi
     if (!kur__topics_of(listener, position->topic, &assignment.home, &assignment.tier) ||
         assignment.tier == KUR_TIER_MAIN)
         assignment.home = NULL;
+    if (listener->decisions.keep_order)
+        assignment.end = -1;
     listener->seen_topic = NULL;
     if (kur__machine_assign(&listener->machine, &assignment, &source, &start, kur_clock_monotonic_us(), &warning,
                             &error) != KUR_OK) {
@@ -174,6 +176,8 @@ kur__source *kur__source_open(kur_listener *listener, const kur_position *positi
                        "group %s: %s [%" PRId32
                        "]: %s: it starts at the offset, and what was finished above is repeated",
                        listener->group, position->topic, position->partition, warning.message);
+    if (kur__source_is_reading_up(&listener->machine, source))
+        kur__ends_ask(listener, source);
     /* It has come back as it went, and more was read of it than is committed. */
     if (start != position->offset)
         kur_consumer_seek(listener->consumer, position->topic, position->partition, start, NULL);
@@ -216,6 +220,8 @@ static void assigned(kur_listener *listener, const kur_position *positions, size
 void kur__drop_absent(kur_listener *listener)
 {
     int64_t generation = kur_consumer_group_generation(listener->consumer), position;
+    if (!listener->has_away)
+        return;
     listener->has_away = false;
     for (kur__source *source = listener->machine.oldest, *next; source != NULL; source = next) {
         next = source->newer;

@@ -430,8 +430,8 @@ static void run(kur_listener *listener)
             had = poll_records(listener, now_us);
             if (listener->sought != NULL)
                 kur__seek_begin_found(listener, now_us);
-            if (listener->has_away)
-                kur__drop_absent(listener);
+            kur__drop_absent(listener);
+            kur__ends_serve(listener, now_us);
             is_fed = kur__hand_over(listener, now_us);
         }
         kur__health_tell(listener, now_us);

@@ -28,6 +28,8 @@ enum {
     STUB_KEY_BYTES = 4096
 };
 
+#define LONGEST_ORDERED_US (3600 * INT64_C(1000000))
+
 /* How much of a record is sent, from one refusal as too large to the next. */
 enum {
     WHOLE = 0,
@@ -91,6 +93,7 @@ static kur_status describe(kur_listener *listener, const kur__work *work, kur_ti
     bool is_moved = work->is_unrun && work->source->tier != KUR_TIER_MAIN;
     if (status == KUR_OK && !work->is_unrun)
         status = add_attempt(work, wall_us, arena, view, error);
+    view->writer = tier == KUR_TIER_ORDERED ? listener->writer : "";
     view->attempt = tier == KUR_TIER_DEAD ? work->attempts : work->attempts + 1;
     if (tier == KUR_TIER_DEAD)
         view->due_us = 0;
@@ -141,7 +144,7 @@ kur_status kur__forward_send(kur_listener *listener, kur_producer *producer, con
     if (status == KUR_OK)
         status = kur_retry_write(record, listener->tiers->options.headers, tier, &view, most, arena, &message.headers,
                                  &message.header_count, error);
-    if (!forward->takes_any_partition)
+    if (!forward->takes_any_partition || tier == KUR_TIER_ORDERED)
         message.partition = KUR_PARTITION(work->source->partition->number);
     if (status == KUR_OK)
         status = kur_producer_send(producer, &message, error);
@@ -154,7 +157,8 @@ void kur__forward_judge(kur_listener *listener, kur__work *work, const kur_error
     struct kur__forward *forward = &((struct kur__extra *)work->extra)->forward;
     if (forward->topic == NULL)
         return; /* it is being made, and who makes it tells what is in the way */
-    if (error->code == KUR_ERROR_UNKNOWN_TOPIC || error->code == KUR_ERROR_INVALID_ARGUMENT)
+    bool has_its_place = work->to == KUR_TIER_ORDERED;
+    if ((error->code == KUR_ERROR_UNKNOWN_TOPIC || error->code == KUR_ERROR_INVALID_ARGUMENT) && !has_its_place)
         forward->takes_any_partition = !forward->takes_any_partition; /* that number may not be there */
     if (error->code == KUR_ERROR_TOO_LARGE && forward->stage < STUB) {
         forward->stage++;
@@ -194,6 +198,7 @@ static void on_result(const kur_result *result, void *user)
     kur__work *work = forward->work;
     kur_listener *listener = forward->listener;
     forward->is_acknowledged = result->status == KUR_DELIVERED;
+    work->landed = result->offset;
     if (!forward->is_acknowledged)
         kur__forward_judge(listener, work, &result->error);
     KUR__CRASH_POINT("forward-answered");
@@ -291,6 +296,7 @@ static int64_t due_of(kur_listener *listener, const kur_record *record, int64_t 
 
 static void take_main(kur_listener *listener, const kur_record *record, kur__polled *polled)
 {
+    polled->stamp_us = listener->decisions.keep_order ? kur_record_timestamp_us(record) : 0;
     bool since_record = listener->decisions.timeout_us > 0 && listener->timeout_since == KUR_SINCE_RECORD;
     if (!since_record && !listener->options.allow_due)
         return;
@@ -300,6 +306,23 @@ static void take_main(kur_listener *listener, const kur_record *record, kur__pol
         polled->first_us = monotonic_of(listener, timestamp_us);
     if (due_us > wall_us)
         polled->due_us = monotonic_of(listener, due_us);
+}
+
+/*
+ * By what the order knows a record: one of the main partition of that number by its place there; any other, put there
+ * by hand, by all that is known of it, which it keeps when it is forwarded again, and before those.
+ */
+static void take_ordered(const kur__source *source, const kur_record *made, kur__polled *polled)
+{
+    const char *topic = kur_record_topic(made);
+    int32_t number = kur_record_partition(made);
+    polled->origin = kur_record_offset(made);
+    polled->stamp_us = kur_record_timestamp_us(made);
+    if (number == source->partition->number && strcmp(topic, source->partition->home->topic) == 0)
+        return;
+    uint64_t seed = (uint64_t)polled->origin * 31 + (uint32_t)number;
+    polled->origin = -2 - (int64_t)(kur__key_hash(seed, kur_bytes_text(topic)) >> 2);
+    polled->stamp_us = 0;
 }
 
 bool kur__forward_take(kur_listener *listener, const kur__source *source, const kur_record *record, kur__polled *polled)
@@ -321,12 +344,19 @@ bool kur__forward_take(kur_listener *listener, const kur__source *source, const 
                        "it is another group's, whose retry topic has the same name: it is left to that");
     atomic_fetch_add_explicit(&listener->foreign, is_foreign, memory_order_relaxed);
     atomic_fetch_add_explicit(&listener->clamped, view.is_clamped, memory_order_relaxed);
-    if (view.topic != NULL && strcmp(view.topic, source->partition->home->topic) != 0)
+    bool is_ordered = source->tier == KUR_TIER_ORDERED;
+    if (is_ordered && view.due_us > wall_us + LONGEST_ORDERED_US)
+        view.due_us = wall_us + LONGEST_ORDERED_US;
+    if (view.topic != NULL && strcmp(view.topic, source->partition->home->topic) != 0 &&
+        !(is_ordered && strcmp(view.topic, source->partition->topic) == 0))
         view.topic = NULL; /* not where this topic's records come from: it stands for itself */
     kur_record *made = status == KUR_OK ? rebuild(listener, record, &view) : NULL;
     kur_arena_reset(listener->arena);
     if (made == NULL)
         return false;
+    if (is_ordered)
+        take_ordered(source, made, polled);
+    polled->is_outside = view.writer == NULL || view.writer[0] == '\0';
     polled->item = made;
     polled->key = kur_record_key(made);
     polled->bytes = (uint32_t)(kur_record_memory(made) + sizeof(kur__work));

@@ -62,7 +62,8 @@ static kur_listener_position position_of(kur_listener *listener, kur__source *so
                                    .held = (int64_t)source->held,
                                    .running = (int)source->running,
                                    .is_paused = listener->is_paused || source->is_full,
-                                   .stalled_ms = since_us > 0 ? (now_us - since_us) / 1000 : 0};
+                                   .stalled_ms = since_us > 0 ? (now_us - since_us) / 1000 : 0,
+                                   .waits = kur__ordered_why(&listener->machine, source)};
 }
 
 /* Room for all that are ours; the names are put in with each. */

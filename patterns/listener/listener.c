@@ -92,6 +92,7 @@ static kur_status set_up(kur_listener *listener, kur_error *error)
     if (listener->tiers != NULL) {
         decisions->window_records = (size_t)listener->tiers->options.window_records;
         decisions->window_bytes = listener->tiers->options.window_kbytes * INT64_C(1024);
+        decisions->origins_most = decisions->window_records * 2;
     }
     decisions->effect_delay_us = 100 * 1000;
     decisions->effect_delay_max_us = 10 * INT64_C(1000000);
@@ -100,6 +101,7 @@ static kur_status set_up(kur_listener *listener, kur_error *error)
     if (status != KUR_OK)
         return status;
     memcpy(&decisions->seed, seed.bytes + 8, sizeof decisions->seed);
+    kur_uuid_format(&seed, listener->writer);
     int interval_ms = options->max_poll_interval_ms > 0 ? options->max_poll_interval_ms : 300000;
     listener->poll_ms = interval_ms / 3 < 1000 ? interval_ms / 3 : 1000;
     status = kur__machine_init(&listener->machine, decisions, error);
@@ -358,6 +360,7 @@ void kur_listener_free(kur_listener *listener)
     if (listener->workers != NULL)
         kur__workers_stop(listener);
     kur__exactly_free(listener);
+    kur__ends_free(listener);
     if (listener->consumer != NULL) {
         kur__control_clear(listener);
         kur_producer_free(listener->producer);

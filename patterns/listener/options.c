@@ -17,7 +17,8 @@ enum {
     BATCH_MAX = 10000,
     CAUSES_MAX = 256,
     DELAY_MS = 1000,
-    DELAY_MAX_MS = 60000
+    DELAY_MAX_MS = 60000,
+    ORDERED_MAX_MS = 3600000
 };
 
 static kur_status wrong(kur_error *error, const char *what)
@@ -96,12 +97,35 @@ static kur_status check_policy(const kur_retry_policy *policy, kur_error *error)
         return wrong(error, ".retry.mode is not a kur_retry_mode");
     if (policy->timeout_since != KUR_SINCE_FIRST_FAILURE && policy->timeout_since != KUR_SINCE_RECORD)
         return wrong(error, ".retry.timeout_since is not a kur_retry_since");
-    if (policy->keep_order)
-        return kur_error_set(error, KUR_ERROR_UNSUPPORTED, ".retry.keep_order is not there yet");
+    if (policy->keep_order && policy->mode == KUR_RETRY_IN_PLACE)
+        return wrong(error, ".retry.keep_order needs .mode by topic: in place the order is kept anyway");
+    if (policy->keep_order && (policy->delay_ms > ORDERED_MAX_MS || policy->delay_max_ms > ORDERED_MAX_MS))
+        return wrong(error, ".retry.delay_ms or .delay_max_ms is above an hour, and .keep_order: all of a key wait so "
+                            "long");
     if (policy->in_place_attempts != 0 && policy->mode != KUR_RETRY_IN_PLACE_THEN_BY_TOPIC)
         return wrong(error, ".retry.in_place_attempts needs .mode = KUR_RETRY_IN_PLACE_THEN_BY_TOPIC");
     if (policy->delay_max_ms != 0 && policy->delay_max_ms < (policy->delay_ms != 0 ? policy->delay_ms : DELAY_MS))
         return wrong(error, ".retry.delay_max_ms is below .delay_ms");
+    return KUR_OK;
+}
+
+static kur_status check_keep_order(const kur_listener_options *options, kur_error *error)
+{
+    if (options->order != KUR_ORDER_BY_KEY)
+        return wrong(error, ".retry.keep_order needs .order = KUR_ORDER_BY_KEY");
+    if (options->allow_due)
+        return wrong(error,
+                     ".allow_due and .retry.keep_order: a record that is to come later has no place behind others");
+    if (options->retry_topics != NULL && options->retry_topics->headers != KUR_HEADERS_KURIER)
+        return wrong(error,
+                     ".retry.keep_order needs .retry_topics.headers = KUR_HEADERS_KURIER: Spring's do not tell who "
+                     "has written them");
+    if ((options->assignor != KUR_ASSIGNOR_DEFAULT && options->assignor != KUR_ASSIGNOR_RANGE) ||
+        options->protocol != KUR_GROUP_CLASSIC)
+        return wrong(error, ".retry.keep_order needs .assignor = KUR_ASSIGNOR_RANGE: a topic's partition and its retry "
+                            "topic's belong to one member");
+    if (options->guarantee == KUR_EXACTLY_ONCE)
+        return kur_error_set(error, KUR_ERROR_UNSUPPORTED, ".retry.keep_order with KUR_EXACTLY_ONCE is not there yet");
     return KUR_OK;
 }
 
@@ -116,6 +140,8 @@ kur_status kur__listener_take_policy(kur_listener *listener, const kur_retry_pol
         status = wrong(error, ".retry.mode: KUR_ORDER_BY_PARTITION is kept in place alone");
     if (status == KUR_OK && policy.mode != KUR_RETRY_IN_PLACE && listener->options.audience == KUR_BROADCAST)
         status = wrong(error, ".retry.mode: KUR_BROADCAST has no group, whose retry topics these are");
+    if (status == KUR_OK && policy.keep_order)
+        status = check_keep_order(&listener->options, error);
     if (status == KUR_OK)
         status = copy_causes(&listener->fatal, policy.fatal, ".retry.fatal", error);
     if (status == KUR_OK)

@@ -31,6 +31,13 @@ void kur__ordered_settle(kur__machine *machine, kur__work *work);
 /* It is finished: its forward is there. */
 void kur__ordered_finish(kur__machine *machine, kur__work *work);
 
+/* Whether its end is not reached yet, or not known. */
+static inline bool kur__source_is_reading_up(const kur__machine *machine, const kur__source *source)
+{
+    return machine->options.keep_order && !source->is_through &&
+           (source->tier == KUR_TIER_MAIN || source->tier == KUR_TIER_ORDERED);
+}
+
 /* One of its records has been read. */
 void kur__ordered_read(kur__machine *machine, kur__source *source, int64_t now_us);
 
@@ -45,6 +52,9 @@ bool kur__ordered_may_move(kur__machine *machine, const kur__work *work);
 
 /* Whether records of a source may run, as far as the order is concerned. */
 bool kur__ordered_is_open(const kur__machine *machine, const kur__source *source);
+
+/* Why nothing of a source runs: static, for a person; NULL: nothing is in the way. */
+const char *kur__ordered_why(const kur__machine *machine, const kur__source *source);
 
 /* Whether what a main source forwards may go out, and counts. */
 bool kur__ordered_may_send(const kur__machine *machine, const kur__source *source);

@@ -17,7 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "listener/machine.h"
+#include "listener/ordered.h"
 
 enum {
     KUR__RING = 2048,   /* works handed over and not claimed, at most; a power of two */
@@ -139,6 +139,7 @@ struct kur__goal {
 };
 
 struct kur__exactly; /* transactions: exactly_once.h */
+struct kur__ends;    /* ends.c */
 struct kur__tiers;   /* its own topics: topics.h */
 
 struct kur_listener {
@@ -146,7 +147,10 @@ struct kur_listener {
     kur_listener_options options;
     char *group, *pattern, *exclude, *instance;
     char **topics;
-    struct kur__tiers *tiers; /* retry topics and dead letters; NULL: they are not in use */
+    struct kur__tiers *tiers;        /* retry topics and dead letters; NULL: they are not in use */
+    struct kur__ends *ends;          /* with .keep_order: made when it is needed */
+    bool is_reading_up;              /* some end is not reached yet */
+    char writer[KUR_UUID_TEXT_SIZE]; /* who has forwarded a record to an ordered topic: this listener, in this life */
     kur__machine_options decisions;
     kur_retry_since timeout_since;
     char **fatal, **retriable; /* causes; NULL: no such list */
@@ -376,6 +380,14 @@ void kur__control_untake(kur_listener *listener, int64_t now_us);
 void kur__control_wait(kur_listener *listener, int timeout_ms);
 /* Ends the listener with an error; the first one counts. Any thread. */
 void kur__listener_fail(kur_listener *listener, const kur_error *error);
+
+/* ---- ends.c: with keep_order, the ends of partitions when they were given; on the control thread ---- */
+
+void kur__ends_ask(kur_listener *listener, const kur__source *source);
+/* Takes answers in, and how far has been read. */
+void kur__ends_serve(kur_listener *listener, int64_t now_us);
+/* Waits for its thread. */
+void kur__ends_free(kur_listener *listener);
 
 /* ---- broadcast.c: what has to be handled before the listener has caught up; on the control thread ---- */
 

@@ -218,6 +218,18 @@ bool kur__machine_drop_one(kur__machine *machine)
 
 /* ---- What goes to its ordered retry topic ---- */
 
+const char *kur__ordered_why(const kur__machine *machine, const kur__source *source)
+{
+    if (kur__ordered_is_open(machine, source))
+        return NULL;
+    const kur__partition *home = source->partition->home != NULL ? source->partition->home : source->partition;
+    if (home->source == NULL || home->source->state != KUR__ACTIVE)
+        return "the partition of the topic itself is not assigned here";
+    if (home->ordered == NULL || home->ordered->state != KUR__ACTIVE)
+        return "its partition of the ordered retry topic is not assigned here";
+    return "the ordered retry topic is being read up to its end";
+}
+
 bool kur__ordered_may_send(const kur__machine *machine, const kur__source *source)
 {
     if (!machine->options.keep_order || source->tier != KUR_TIER_MAIN)

@@ -93,6 +93,7 @@ static void read_ours(kur__retry_reader *reader, const kur_bytes *values, kur_re
                                             KUR_RETRY_ATTEMPTS_MAX);
     view->redrive_id = kur__retry_text(reader, values[KUR__RETRY_REDRIVE_ID], KUR__RETRY_TEXT_MAX, true);
     view->is_stub = kur__retry_number(reader, values[KUR__RETRY_STUB], 0, 1, 0, 1) == 1;
+    view->writer = kur__retry_text(reader, values[KUR__RETRY_WRITER], KUR__RETRY_TEXT_MAX, true);
 }
 
 kur_status kur_retry_read(const kur_record *record, kur_header_style style, int64_t now_us, kur_arena *arena,
@@ -180,6 +181,7 @@ static void write_ours(kur__retry_writer *writer, const kur_retry_view *view, ku
     kur__retry_add_bytes(writer, KUR__RETRY_HISTORY, history);
     if (view->is_stub)
         kur__retry_add_number(writer, KUR__RETRY_STUB, 1);
+    kur__retry_add_text(writer, KUR__RETRY_WRITER, view->writer, KUR__RETRY_TEXT_MAX);
 }
 
 static void write_redrive(kur__retry_writer *writer, const kur_retry_view *view)

@@ -33,7 +33,8 @@ enum {
     X(HISTORY, "history")                                                                                              \
     X(REDRIVEN, "redriven")                                                                                            \
     X(REDRIVE_ID, "redrive-id")                                                                                        \
-    X(STUB, "stub")
+    X(STUB, "stub")                                                                                                    \
+    X(WRITER, "writer")
 
 typedef enum kur__retry_part {
 #define KUR__RETRY_PART(part, name) KUR__RETRY_##part,
