@@ -107,7 +107,7 @@ void kur__work_release(kur__machine *machine, kur__work *work)
     if (source->tier != KUR_TIER_MAIN) {
         machine->window_held--;
         machine->window_held_bytes -= work->bytes;
-        source->moving -= work->is_unrun && work->to == source->tier;
+        source->moving -= work->is_moved;
     }
     kur__queue_push(&machine->released, work);
 }

@@ -87,6 +87,7 @@ typedef struct kur__work {
     uint8_t to;          /* a kur_tier: where it is forwarded to; KUR_TIER_MAIN: nowhere */
     bool is_early;       /* parked, and not in its lane yet */
     bool is_unrun;       /* forwarded without having been run: that was no attempt */
+    bool is_moved;       /* to the end of its topic */
     bool issued;         /* its effect is in the shell's hands */
     bool is_alone;       /* it has failed: a batch of its own */
     bool is_left_out;    /* the shell's: this transaction cannot be committed because of it */
@@ -135,8 +136,7 @@ typedef struct kur__source {
     kur__queue in_transaction; /* are in the one that is open */
     kur__work *newest, *oldest;
     size_t held, running, settling;
-    size_t early;  /* of those held: parked until they are due, and not in their lanes */
-    size_t moving; /* window.c: to the end of its topic, and not there yet */
+    size_t early, moving; /* of those held: parked, and not in their lanes; on the way to the end of the topic */
     int64_t held_bytes;
     int64_t committed;    /* known to be; -1: nothing yet */
     int64_t commit_sent;  /* the offset whose answer is awaited */

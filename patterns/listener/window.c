@@ -36,7 +36,7 @@ static bool may_move(kur__machine *machine, const kur__work *work, int64_t now_u
 static void move(kur__machine *machine, kur__work *work, int64_t now_us)
 {
     kur__unpark(machine, work);
-    work->is_unrun = true;
+    work->is_unrun = work->is_moved = true;
     work->then_us = work->due_us;
     work->to = (uint8_t)work->source->tier;
     kur__settle(machine, work, machine->options.exactly_once ? KUR__EFFECT_TRANSACTION : KUR__EFFECT_FORWARD, now_us);

@@ -66,6 +66,8 @@ void topics_set_up(struct world *world)
     if (has_topics(world) && world->checker.order == 1 &&
         chance(world, 60)) /* which goes with retries in place alone */
         options->order = (kur_order)(world->checker.order = 0);
+    if (has_topics(world) && world->together > 0) /* so that records of several topics are in a lane together */
+        world->keys = 1 + world->keys / 4;
     world->skew_us = INT64_C(1000000) * hour_us;
     options->has_dead_letters = has_topics(world) && chance(world, 85);
     options->window_records = is_tight ? 1 + (size_t)world_draw(world, 12) : 20 + (size_t)world_draw(world, 300);

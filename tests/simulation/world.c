@@ -16,7 +16,8 @@ const char *const fault_names[FAULT_COUNT] = {"crash",        "rebalance",      
 
 enum {
     PAUSE_US = 5000,
-    PAUSE_MAX_US = 1200 * 1000000
+    PAUSE_MAX_US = 1200 * 1000000,
+    COMMITTED_US = 50 * 1000000 /* sooner than what has not changed is committed again */
 };
 
 static const int64_t patience_us = INT64_C(20) * 3600 * 1000000; /* far longer than anything has to wait */
@@ -231,7 +232,8 @@ static void look_for_idle(struct world *world, struct member *member)
 
 static int64_t draw_time(struct world *world)
 {
-    return (int64_t)draw(world, chance(world, 5) && !world->calm ? 5000000 : 20000);
+    bool is_long = chance(world, world->together > 0 ? 15 : 5) && !world->calm;
+    return (int64_t)draw(world, is_long ? 5000000 : 20000);
 }
 
 static void start_batch(struct world *world, int index, int room)
@@ -876,7 +878,7 @@ static void rebalance(struct world *world)
         return;
     world->rebalances++;
     int first = (int)draw(world, (uint64_t)count);
-    bool together = chance(world, 70); /* partitions of the same number of all topics */
+    bool together = chance(world, 50); /* partitions of the same number of all topics */
     for (int p = 0; p < SLOTS_MAX; p++) {
         int turn = slot_number(p) + (together ? 0 : slot_tier(p)) + first;
         owners[p] = bounce && world->owners[p] >= 0 ? world->owners[p] : alive[turn % count];
@@ -1081,6 +1083,18 @@ static bool is_over(const struct world *world)
     return is_over;
 }
 
+/* Whether all that there is has been read and let go. */
+static bool has_ended(const struct world *world)
+{
+    bool has_ended = true;
+    for (int p = 0; p < SLOTS_MAX && has_ended; p++)
+        if (world_has(world, p) && world->owners[p] >= 0)
+            has_ended = world->members[world->owners[p]].positions[p] >= world->logs[p].end;
+    for (int j = 0; j < world->members_count; j++)
+        has_ended = has_ended && world->members[j].held_count == 0;
+    return has_ended;
+}
+
 /* What has been done; that something was moved is none. */
 static int progress(const struct world *world)
 {
@@ -1101,9 +1115,10 @@ static void settle(struct world *world)
         all_owned = all_owned && (!world_has(world, p) || world->owners[p] >= 0);
     if (!all_owned || chance(world, 50))
         rebalance(world);
-    int64_t pause_us = PAUSE_US;
-    int64_t moved_us = world->now_us; /* when something was done last */
-    for (int i = 0; i < 200000 && world->now_us - moved_us < patience_us && !world->checker.failed && !is_over(world);
+    int64_t pause_us = PAUSE_US, moved_us = world->now_us, ended_us = 0;
+    /* `moved_us`: when something was done last; `ended_us`: how long there has been nothing left but to commit it. */
+    for (int i = 0; i < 200000 && world->now_us - moved_us < patience_us && ended_us < COMMITTED_US &&
+                    !world->checker.failed && !is_over(world);
          i++) {
         int before = progress(world);
         for (int j = 0; j < world->members_count; j++) {
@@ -1111,9 +1126,10 @@ static void settle(struct world *world)
             pump(world, j);
         }
         /* Where nothing is to be done for now, that may be so for hours. */
-        bool is_quiet = progress(world) == before;
+        bool is_quiet = progress(world) == before, is_ended = has_ended(world);
         moved_us = is_quiet ? moved_us : world->now_us;
-        pause_us = !is_quiet ? PAUSE_US : pause_us < PAUSE_MAX_US ? pause_us * 2 : pause_us;
+        ended_us = is_ended ? ended_us + PAUSE_US : 0;
+        pause_us = !is_quiet || is_ended ? PAUSE_US : pause_us < PAUSE_MAX_US ? pause_us * 2 : pause_us;
         int next = find_event(world, true);
         int64_t next_us = world->now_us + pause_us;
         if (next >= 0 && world->events[next].at_us < next_us && pause_us > PAUSE_US)
