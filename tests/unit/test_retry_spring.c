@@ -28,8 +28,10 @@ static size_t write_view(const kur_record *from, kur_tier tier, const kur_retry_
 /* The record of these headers, in a topic of that name. */
 static const kur_record *make_in(const char *topic, const kur_header *headers)
 {
-    const kur_record *made = make(headers);
-    kur_record_parts parts = {.topic = topic, .headers = headers, .header_count = kur_record_header_count(made)};
+    size_t count = 0; /* they may lie in the record of before */
+    while (headers[count].name != NULL)
+        count++;
+    kur_record_parts parts = {.topic = topic, .headers = headers, .header_count = count};
     kur_record *other = kur_record_build(&parts, NULL);
     ck_assert_ptr_nonnull(other);
     kur_record_free(record);
