@@ -80,6 +80,19 @@ KUR_API kur_outcome kur_reject(kur_delivery *delivery, const char *cause, const 
 KUR_API kur_outcome kur_retry_all(kur_delivery *const *deliveries, size_t count, const char *cause, const char *format,
                                   ...) KUR_PRINTF(4, 5) KUR_WARN_UNUSED_RESULT;
 
+/**
+ * Notes where in the program the next thing is said of a delivery, which it returns: what kur_retry… and kur_reject do
+ * by themselves in C, so that dead letters tell it ("mail.c:88"). `file` is static text. On its thread; NULL gives
+ * NULL.
+ */
+KUR_API kur_delivery *kur_delivery_here(kur_delivery *delivery, const char *file, int line);
+
+/* A macro is not expanded within itself: these call the functions above. */
+#define kur_retry(delivery, ...) kur_retry(kur_delivery_here(delivery, __FILE__, __LINE__), __VA_ARGS__)
+#define kur_retry_after(delivery, ...) kur_retry_after(kur_delivery_here(delivery, __FILE__, __LINE__), __VA_ARGS__)
+#define kur_retry_at(delivery, ...) kur_retry_at(kur_delivery_here(delivery, __FILE__, __LINE__), __VA_ARGS__)
+#define kur_reject(delivery, ...) kur_reject(kur_delivery_here(delivery, __FILE__, __LINE__), __VA_ARGS__)
+
 /* ---- Later ---- */
 
 /** A record whose outcome is said later. A value: copy it freely. */

@@ -61,6 +61,7 @@ void kur__extra_say(struct kur__extra *extra, const char *cause, const char *rea
     kur_error cut; /* one line of UTF-8, cut at a character's boundary */
     kur_error_set(&cut, KUR_ERROR_CANCELLED, "%s", reason != NULL ? reason : "");
     snprintf(extra->reason, sizeof extra->reason, "%s", cut.message);
+    extra->code[0] = '\0';
 }
 
 /* ---- What handlers call ---- */
@@ -102,6 +103,23 @@ bool kur_delivery_is_current(const kur_delivery *delivery)
     return delivery != NULL && !delivery->is_deferred && kur__work_is_current(delivery->work);
 }
 
+kur_delivery *kur_delivery_here(kur_delivery *delivery, const char *file, int line)
+{
+    if (delivery != NULL) {
+        delivery->file = file;
+        delivery->line = line;
+    }
+    return delivery;
+}
+
+static void note_place(struct kur__extra *extra, const char *file, int line)
+{
+    const char *name = file != NULL ? strrchr(file, '/') : NULL;
+    if (file != NULL)
+        snprintf(extra->code, sizeof extra->code, "%.*s:%d", (int)sizeof extra->code - 16,
+                 name != NULL ? name + 1 : file, line);
+}
+
 static void say(kur_delivery *delivery, kur_outcome outcome, const char *cause, const char *format, va_list arguments)
 {
     char reason[KUR__REASON];
@@ -110,8 +128,11 @@ static void say(kur_delivery *delivery, kur_outcome outcome, const char *cause, 
     delivery->said = outcome;
     struct kur__extra *extra = kur__extra_of(delivery->work);
     vsnprintf(reason, sizeof reason, format != NULL ? format : "", arguments);
-    if (extra != NULL)
+    if (extra != NULL) {
         kur__extra_say(extra, cause, reason);
+        note_place(extra, delivery->file, delivery->line);
+    }
+    delivery->file = NULL;
 }
 
 kur_outcome kur_retry(kur_delivery *delivery, const char *cause, const char *format, ...)
@@ -376,6 +397,7 @@ void kur__delivery_begin(kur_delivery *delivery, struct kur__worker *worker, kur
     delivery->has_delay = delivery->is_deferred = delivery->is_in_batch = false;
     delivery->delay_us = 0;
     delivery->outcome = NULL;
+    delivery->file = NULL;
     if (work->source->tier != KUR_TIER_MAIN && work->due_us > 0)
         kur__retries_late(worker->listener, kur_clock_monotonic_us() - work->due_us);
 }

@@ -8,6 +8,12 @@
 
 #include "listener/shell.h"
 
+/* The functions themselves; what the library says by them is said nowhere in the program. */
+#undef kur_retry
+#undef kur_retry_after
+#undef kur_retry_at
+#undef kur_reject
+
 struct kur_delivery {
     struct kur__worker *worker;
     kur__work *work;
@@ -21,6 +27,8 @@ struct kur_delivery {
     bool is_deferred; /* then the work may have been finished by anybody, and is not touched any more */
     bool is_in_batch;
     int attempt;
+    const char *file; /* where the next thing is said of it; NULL: not known */
+    int line;
     /* In a batch. */
     const kur__lane *lane;      /* only compared */
     const kur_outcome *outcome; /* while its handler runs: what it has set; else NULL */

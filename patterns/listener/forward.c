@@ -76,6 +76,7 @@ static kur_status add_attempt(const kur__work *work, int64_t wall_us, kur_arena 
         memcpy(attempts, view->attempts, view->attempt_count * sizeof(*attempts));
     view->cause = extra != NULL ? extra->cause : "";
     view->message = extra != NULL ? extra->reason : "";
+    view->code = extra != NULL ? extra->code : "";
     *last = (kur_attempt_view){.size = sizeof *last, .attempt = work->attempts, .at_us = wall_us, .cause = view->cause};
     attempts[view->attempt_count++] = last;
     view->attempts = attempts;

@@ -26,6 +26,7 @@ enum {
     KUR__EMITS = 64,    /* events emitted for one record, at most */
     KUR__CAUSE = 64,
     KUR__REASON = 512,
+    KUR__CODE = 96,
     KUR__RECORD_BYTES = 64 << 20, /* no larger one is sent; what a topic takes its broker says */
     KUR__AT_ONCE = 0              /* of stop_by_us: handlers are not waited for */
 };
@@ -60,6 +61,7 @@ struct kur__extra {
     int pending;
     char cause[KUR__CAUSE];
     char reason[KUR__REASON];
+    char code[KUR__CODE]; /* where it was said */
 };
 
 /* One of `invoke` and `invoke_batch`. */

@@ -218,6 +218,7 @@ START_TEST(test_retry__dead_letters_hold_the_record_and_its_story)
         ck_assert_int_eq(view.partition, is_used_up ? 1 : 0);
         ck_assert_int_eq(view.offset, 0);
         ck_assert_str_eq(view.cause, "test.fails");
+        ck_assert_int_eq(strncmp(view.code, "test_retry.c:", 13), 0);
         ck_assert_str_eq(view.message, is_used_up ? "attempt 4" : "number 1");
         ck_assert_int_ge(view.first_failed_us, before_us);
         if (is_used_up) {
