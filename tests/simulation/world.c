@@ -1117,7 +1117,7 @@ static void settle(struct world *world)
         rebalance(world);
     int64_t pause_us = PAUSE_US, moved_us = world->now_us, ended_us = 0;
     /* `moved_us`: when something was done last; `ended_us`: how long there has been nothing left but to commit it. */
-    for (int i = 0; i < 200000 && world->now_us - moved_us < patience_us && ended_us < COMMITTED_US &&
+    for (int i = 0; i < 2000000 && world->now_us - moved_us < patience_us && ended_us < COMMITTED_US &&
                     !world->checker.failed && !is_over(world);
          i++) {
         int before = progress(world);
