@@ -108,7 +108,9 @@ static kur_status finish(kur_ticket ticket, kur_outcome outcome, const char *cau
             kur__extra_say(extra, cause, reason);
         }
         work->verdict = (kur__verdict){.outcome = outcome,
-                                       .has_emits = outcome == KUR_DONE && extra != NULL && extra->emits != NULL};
+                                       .has_emits = outcome == KUR_DONE && extra != NULL && extra->emits != NULL,
+                                       .is_hopeless = outcome == KUR_RETRY && extra != NULL &&
+                                                      kur__listener_is_fatal(listener, extra->cause)};
         give_back(slot);
         kur__mailbox_push(listener, work, true);
     }
