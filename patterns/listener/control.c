@@ -6,9 +6,9 @@
  * the consumer, the producer and the workers, until the machine's next moment, and never longer than a second or a
  * third of max.poll.interval.ms: only polling keeps the membership.
  *
- * End: a stop takes back what was not claimed and waits for what runs, until shortly before its time is over. The
- * consumer's close tells that the partitions are revoked, and that commits. Then the thread only hears those handlers
- * that run on, so that a further stop can wait for them, until kur_listener_free takes in what is left.
+ * End: a stop takes back what was not claimed and waits for what runs, until shortly before its time is over. Closing
+ * the consumer revokes the partitions, and that commits. Then the thread only hears handlers that run on, for a further
+ * stop to wait for them, until kur_listener_free takes in what is left.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -95,10 +95,10 @@ static void take_result(kur_listener *listener, kur__work *first, int64_t now_us
     if (first->verdict.outcome != KUR_DONE && now_us != INT64_MAX)
         now_us = kur_clock_monotonic_us();
     for (kur__work *work = first; work != NULL; work = work->mate) {
-        if (work->is_deferred) {
-            work->is_deferred = false;
+        if (work->is_deferred)
             atomic_fetch_sub(&listener->deferred, 1);
-        }
+        work->is_deferred = false;
+        work->since_us = now_us;
         kur__machine_outcome(&listener->machine, work, &work->verdict, now_us);
     }
     for (kur__work *work = first, *next; work != NULL; work = next) {

@@ -92,8 +92,8 @@ static kur_status describe(kur_listener *listener, const kur__work *work, kur_ti
     int64_t wall_us = kur_clock_now_us();
     kur_status status = read_history(listener, work, wall_us, arena, view, error);
     bool is_moved = work->is_unrun && work->source->tier != KUR_TIER_MAIN;
-    if (status == KUR_OK && !work->is_unrun)
-        status = add_attempt(work, wall_us, arena, view, error);
+    if (status == KUR_OK && !work->is_unrun) /* when it failed, however long it takes to forward it */
+        status = add_attempt(work, work->since_us + listener->wall_ahead_us, arena, view, error);
     view->writer = tier == KUR_TIER_ORDERED ? listener->writer : "";
     view->attempt = tier == KUR_TIER_DEAD ? work->attempts : work->attempts + 1;
     if (tier == KUR_TIER_DEAD)

@@ -96,7 +96,7 @@ typedef struct kur__work {
     bool is_deferred;
     kur__verdict verdict;
     void *extra;
-    int64_t since_us; /* when it began to run */
+    int64_t since_us; /* when it began to run, and then when that had ended */
 } kur__work;
 
 typedef struct kur__queue {

@@ -4,6 +4,8 @@
  * A listener's own topics where rights are checked: on a broker with an authorizer (script/kafka run --secure).
  */
 #include <kurier/admin.h>
+#include <kurier/retry.h>
+#include <kurier/sys/clock.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,9 +147,148 @@ START_TEST(test_retry_topics_secure__a_check_ends_without_them)
 }
 END_TEST
 
+enum {
+    LETTERS = 200,
+    ALERT_MS = 10000
+};
+
+static atomic_int done;
+
+/* Every second record is rejected, all others fail once. */
+static kur_outcome reject_some(kur_delivery *delivery, void *user)
+{
+    (void)user;
+    if (atoi(kur_record_value(kur_delivery_record(delivery)).data) % 2 == 0)
+        return kur_reject(delivery, "test.never", "never");
+    if (kur_delivery_attempt(delivery) == 1)
+        return kur_retry(delivery, "test.fails", "once");
+    ++done;
+    return KUR_DONE;
+}
+
+static const kur_retry_health *retries_of(kur_listener *listener, kur_arena *arena)
+{
+    kur_error error = {0};
+    const kur_retry_health *health = NULL;
+    kur_arena_reset(arena);
+    ck_ok(kur_listener_retries(listener, arena, &health, &error), error);
+    return health;
+}
+
+/* They tell when they failed, not when that could be written. */
+static int count_letters(kur_client *client, const char *topic, int64_t before_us)
+{
+    kur_error error = {0};
+    const char *topics[] = {topic, NULL};
+    unsigned char is_there[LETTERS] = {0};
+    kur_arena *arena = kur_arena_new();
+    int count = 0;
+    kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.audience = KUR_BROADCAST), &error);
+    ck_assert_msg(consumer != NULL, "%s", error.message);
+    ck_ok(kur_consumer_subscribe(consumer, topics, &error), error);
+    for (int64_t until_ms = now_ms() + WAIT_MS; count < LETTERS / 2 && now_ms() < until_ms;) {
+        kur_record *record = NULL;
+        kur_consumer_poll(consumer, 100, &record, NULL);
+        if (record == NULL)
+            continue;
+        int number = atoi(kur_record_value(record).data);
+        ck_assert(number >= 0 && number < LETTERS && number % 2 == 0 && !is_there[number]);
+        is_there[number] = 1;
+        count++;
+        kur_retry_view view = KUR_RETRY_VIEW();
+        ck_ok(kur_retry_read(record, KUR_HEADERS_KURIER, kur_clock_now_us(), arena, &view, &error), error);
+        ck_assert_int_lt(view.failed_us, before_us);
+        ck_assert_int_le(view.first_failed_us, view.failed_us);
+        kur_consumer_free_records(consumer, &record, 1);
+    }
+    kur_consumer_free(consumer);
+    kur_arena_free(arena);
+    return count;
+}
+
+/* Nothing is lost meanwhile, all others go on, somebody is told soon; and all of it drains when it is allowed. */
+START_TEST(test_retry_topics_secure__dead_letters_wait_until_they_are_allowed)
+{
+    NEEDS_BROKER();
+    kur_error error = {0};
+    char begin[200], dead[220];
+    log_text[0] = '\0';
+    done = 0;
+    kur_client *super = log_in("KURIER_SECURE_ADMIN_CERTIFICATE", "KURIER_SECURE_ADMIN_KEY");
+    kur_client *client = log_in("KURIER_SECURE_CERTIFICATE", "KURIER_SECURE_KEY");
+    kur_admin *admin = kur_admin_new(super, &error);
+    kur_arena *arena = kur_arena_new();
+    const char *topic = support_name("t"), *group = support_name("g");
+    ck_ok(kur_admin_create_topics(admin, &KUR_TOPIC_SPEC(.name = topic, .partitions = 2), 1, WAIT_MS, &error), error);
+    snprintf(begin, sizeof begin, "%s.%s.", topic, group);
+    snprintf(dead, sizeof dead, "%sdlq", begin);
+    ALLOW(admin, KUR_ACL_GROUP, KUR_ACL_LITERAL, group, KUR_ACL_READ);
+    ALLOW(admin, KUR_ACL_TOPIC, KUR_ACL_LITERAL, topic, KUR_ACL_READ, KUR_ACL_DESCRIBE_CONFIGS);
+    ALLOW(admin, KUR_ACL_TOPIC, KUR_ACL_PREFIXED, begin, KUR_ACL_CREATE, KUR_ACL_DESCRIBE_CONFIGS, KUR_ACL_READ,
+          KUR_ACL_WRITE);
+    char principal[200];
+    snprintf(principal, sizeof principal, "User:%s", getenv("KURIER_SECURE_USER"));
+    kur_acl denial = KUR_ACL(.resource = KUR_ACL_TOPIC, .name = dead, .principal = principal,
+                             .operation = KUR_ACL_WRITE, .permission = KUR_ACL_DENY);
+    ck_ok(kur_admin_create_acls(admin, &denial, 1, WAIT_MS, &error), error);
+    kur_producer *producer = kur_client_producer(super, &error);
+    for (int i = 0; i < LETTERS; i++) {
+        char value[16];
+        snprintf(value, sizeof value, "%d", i);
+        ck_ok(kur_producer_send(
+                  producer,
+                  &KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION(i % 4 / 2), .value = kur_bytes_text(value)),
+                  &error),
+              error);
+    }
+    ck_ok(kur_producer_flush(producer, WAIT_MS, &error), error);
+    kur_listener_options options =
+        KUR_LISTENER_OPTIONS(.retry = &KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .delay_ms = 100), .concurrency = 4,
+                             .retry_topics = &KUR_RETRY_TOPICS());
+    kur_listener *listener = listen(client, &options, topic, group, reject_some, NULL);
+    /* The first was rejected when it was handled first. */
+    for (int64_t until_ms = now_ms() + WAIT_MS; health_of(listener).handled == 0 && now_ms() < until_ms;)
+        nap(5);
+    int64_t begun_ms = now_ms();
+    ck_assert_msg(wait_for_log("a record cannot be forwarded to the dlq topic"), "%s", log_text);
+    int64_t alert_ms = now_ms() - begun_ms;
+    ck_assert_int_le(alert_ms, ALERT_MS);
+    ck_assert(support_wait(&done, LETTERS / 2));
+    ck_assert(wait_for(listener, has_finished, LETTERS / 2 * 2));
+    int64_t until_ms = now_ms() + WAIT_MS;
+    while (
+        (retries_of(listener, arena)->forward_failures < LETTERS / 2 || retries_of(listener, arena)->failing_ms == 0) &&
+        now_ms() < until_ms)
+        nap(20);
+    const kur_retry_health *retries = retries_of(listener, arena);
+    printf("# dead letters that may not be written: told after %d ms; %d failures to forward in health, for %d ms\n",
+           (int)alert_ms, (int)retries->forward_failures, (int)retries->failing_ms);
+    ck_assert_int_ge(retries->forward_failures, LETTERS / 2);
+    ck_assert_int_eq(health_of(listener).rejected, 0);
+    ck_assert_int_eq(health_of(listener).held, LETTERS / 2);
+    ck_assert_int_eq(health_of(listener).status, KUR_OK);
+
+    int64_t allowed_us = kur_clock_now_us();
+    ck_ok(kur_admin_delete_acls(admin, &denial, WAIT_MS, NULL, NULL, &error), error);
+    begun_ms = now_ms();
+    ck_assert(wait_for(listener, has_finished, LETTERS / 2 * 3));
+    printf("# and when they may: %d are there after %d ms\n", LETTERS / 2, (int)(now_ms() - begun_ms));
+    ck_assert_int_eq(health_of(listener).rejected, LETTERS / 2);
+    ck_assert_int_eq(health_of(listener).held, 0);
+    ck_assert_int_eq(count_letters(super, dead, allowed_us), LETTERS / 2);
+    kur_listener_free(listener);
+    forbid_all(admin);
+    kur_arena_free(arena);
+    kur_admin_free(admin);
+    kur_client_unref(client);
+    kur_client_unref(super);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_retry_topics_secure__the_rights_that_are_needed_are_told,
-                                  test_retry_topics_secure__a_check_ends_without_them, NULL};
+                                  test_retry_topics_secure__a_check_ends_without_them,
+                                  test_retry_topics_secure__dead_letters_wait_until_they_are_allowed, NULL};
     return check_main("retry_topics_secure", tests);
 }
