@@ -359,12 +359,269 @@ START_TEST(test_retry_faults__what_is_too_large_is_a_dead_letter_and_costs_no_ot
 }
 END_TEST
 
+/* ---- Retention ---- */
+
+static int64_t beginning_of(const char *topic)
+{
+    return describe(topic)->partitions[0]->start_offset;
+}
+
+/*
+ * Records of last month in topics that keep them for an hour: a forward that carried their time would be gone at once,
+ * as the control is, which a plain producer sends.
+ */
+START_TEST(test_retry_faults__an_old_record_is_not_taken_by_retention)
+{
+    skip_unless(support_is_real(), "the embedded broker cannot administer topics");
+    begin();
+    kur_error error = {0};
+    memset(&book, 0, sizeof book);
+    book.failures = 1;
+    book.delay_ms = 1800 * 1000;
+    int64_t old_us = (kur_clock_now_us() / 1000 - 30 * INT64_C(1000) * DAY_S) * 1000;
+    const char *topic = support_name("t"), *group = support_name("g"), *control = support_name("control");
+    const char *medium = name_of(topic, group, KUR_TIER_MEDIUM), *dead = name_of(topic, group, KUR_TIER_DEAD);
+    create(&KUR_TOPIC_SPEC(.name = topic, .partitions = 1, .retention_ms = KUR_NONE));
+    const char *const short_lived[] = {control, medium, dead};
+    for (int i = 0; i < 3; i++)
+        create(&KUR_TOPIC_SPEC(.name = short_lived[i], .partitions = 1, .retention_ms = 3600 * 1000));
+    kur_producer *producer = kur_client_producer(client, &error);
+    for (int i = 0; i < 2; i++) {
+        kur_message message = KUR_MESSAGE(.topic = i == 0 ? topic : control, .partition = KUR_PARTITION(0),
+                                          .value = kur_bytes_text("0"), .timestamp_us = old_us);
+        ck_ok(kur_producer_send_wait(producer, &message, WAIT_MS, NULL, &error), error);
+    }
+    kur_listener *listener = listen_to(topic, group);
+    ck_assert(wait_for(listener, has_finished, 1));
+    kur_listener_free(listener);
+    /* And the same record straight to the dead letters. */
+    memset(&book, 0, sizeof book);
+    book.rejects = true;
+    kur_message again = KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION(0), .value = kur_bytes_text("1"),
+                                    .timestamp_us = old_us);
+    ck_ok(kur_producer_send_wait(producer, &again, WAIT_MS, NULL, &error), error);
+    listener = listen_to(topic, group);
+    ck_assert(wait_for(listener, has_finished, 1));
+    kur_listener_free(listener);
+    /* Another control, behind them: when it is gone, they have been looked at too. */
+    kur_message last = KUR_MESSAGE(.topic = control, .partition = KUR_PARTITION(0), .value = kur_bytes_text("last"),
+                                   .timestamp_us = old_us);
+    ck_ok(kur_producer_send_wait(producer, &last, WAIT_MS, NULL, &error), error);
+    for (int64_t until_ms = now_ms() + 2 * WAIT_MS; beginning_of(control) < 2 && now_ms() < until_ms; nap(200))
+        ;
+    ck_assert_int_eq(beginning_of(control), 2);
+    const char *const ours[] = {medium, dead};
+    for (int i = 0; i < 2; i++) {
+        kur_record *record;
+        ck_assert_int_eq(beginning_of(ours[i]), 0);
+        ck_assert_uint_eq(read_all(ours[i], &record, 1), 1);
+        ck_assert_int_eq(read_view(record).timestamp_us, old_us);
+        ck_assert_int_ge(kur_record_timestamp_us(record), kur_clock_now_us() - 600 * INT64_C(1000000));
+        kur_record_free(record);
+    }
+    end();
+}
+END_TEST
+
+/* ---- From outside ---- */
+
+/* The embedded broker makes them with partitions of its own number. */
+static bool has_all_topics(const kur_listener_health *health, int64_t wanted)
+{
+    return health->assigned >= wanted;
+}
+
+enum {
+    HOSTILE = 10000, /* records, and headers of some */
+    KINDS = 5
+};
+
+static long resident_kbytes(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;
+}
+
+/* What somebody writes on a record; `many` headers that say nothing. */
+static size_t forge(kur_header *headers, int kind, size_t many, const char *topic)
+{
+    static const char *const forged[KINDS][8] = {
+        {"kurier-retry-attempt", "2147483647", "kurier-retry-due", "9999-12-31T23:59:59.999999Z"},
+        {"kurier-retry-attempt", "-1", "kurier-retry-due", "never", "kurier-retry-offset", "99999999999999999999"},
+        {"kurier-retry-attempt", "1000000000000", "kurier-retry-first-failed", "0000-00-00T00:00:00Z"},
+        {"kurier-retry-history", "1 1 1 1;;;;;;;; 2 2 x", "kurier-retry-partition", "-7", "kurier-retry-offset", "-1"},
+        {"kurier-retry-group", "somebody-else", "kurier-retry-attempt", "2"},
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < many; i++)
+        headers[count++] = (kur_header){i % 2 == 0 ? "kurier-retry-attempt" : "x", kur_bytes_text("1")};
+    for (int i = 0; i < 8 && forged[kind][i] != NULL; i += 2)
+        headers[count++] = (kur_header){forged[kind][i], kur_bytes_text(forged[kind][i + 1])};
+    if (kind == 3)
+        headers[count++] = (kur_header){"kurier-retry-topic", kur_bytes_text(topic)};
+    return count;
+}
+
+static void send_forged(kur_producer *producer, const char *to, const char *topic, int number, size_t many)
+{
+    static kur_header headers[HOSTILE + 8];
+    char value[16];
+    kur_error error = {0};
+    snprintf(value, sizeof value, "%d", number);
+    kur_message message = KUR_MESSAGE(.topic = to, .partition = KUR_PARTITION(0), .value = kur_bytes_text(value),
+                                      .headers = headers, .verbatim = true);
+    message.header_count = forge(headers, number % KINDS, many, topic);
+    ck_ok(kur_producer_send(producer, &message, &error), error);
+}
+
+/*
+ * Headers that anyone has written on a main topic say nothing; on a retry topic they count within their limits: what is
+ * far away waits, what is another group's is left to it, and nothing stands still or grows.
+ */
+START_TEST(test_retry_faults__headers_from_outside_stall_nothing)
+{
+    begin();
+    kur_error error = {0};
+    memset(&book, 0, sizeof book);
+    const char *topic = support_topic(1), *group = support_name("g"), *retry = name_of(topic, group, KUR_TIER_SHORT);
+    kur_listener *listener = listen_to(topic, group);
+    ck_assert(wait_for(listener, has_all_topics, 4));
+    kur_producer *producer =
+        kur_producer_new(client, &KUR_PRODUCER_OPTIONS(.queue_wait_ms = WAIT_MS, .queue_records = 4 * HOSTILE), &error);
+    long before_kbytes = resident_kbytes();
+    int step = support_is_real() ? 100 : 1000; /* the embedded broker keeps 5 MB of a partition */
+    int64_t begun_ms = now_ms();
+    /* A retry topic has none of the others' first attempts: number 5,000 and on are sent there, below to the main one.
+     */
+    for (int i = 0; i < HOSTILE; i++)
+        send_forged(producer, i < HOSTILE / 2 ? topic : retry, topic, i, i % step == 0 ? HOSTILE : 3);
+    ck_ok(kur_producer_flush(producer, WAIT_MS, &error), error);
+    kur_producer_free(producer);
+    send_text(client, topic, 0, NULL, "19999"); /* and one that is honest, behind all of them */
+    flush(client);
+    /* Of the retry topic a fifth is due in thirty days, and a fifth is another group's. */
+    int runs = HOSTILE / 2 + HOSTILE / 2 * 3 / 5 + 1;
+    ck_assert_msg(support_wait(&book.all, runs), "%d of %d handled", book.all, runs);
+    int64_t took_ms = now_ms() - begun_ms;
+    ck_assert(wait_for(listener, has_finished, runs + HOSTILE / 2 / 5));
+    for (int i = 0; i < HOSTILE; i++)
+        ck_assert_msg(book.handled[i] == (i >= HOSTILE / 2 && (i % KINDS == 0 || i % KINDS == 4) ? 0 : 1),
+                      "%d was handled %d times", i, book.handled[i]);
+    ck_assert_int_eq(book.handled[19999], 1);
+    kur_listener_health health = health_of(listener);
+    ck_assert_int_eq(health.rejected, 0);
+    ck_assert_int_eq(health.held, HOSTILE / 2 / 5);
+    printf("# %d records with forged headers, %d of them with %d: handled in %d ms, %ld MiB more\n", HOSTILE,
+           HOSTILE / step, HOSTILE, (int)took_ms, (resident_kbytes() - before_kbytes) / 1024);
+    ck_assert_int_lt(resident_kbytes() - before_kbytes, 400 * 1024);
+    kur_listener_free(listener);
+    end();
+}
+END_TEST
+
+/* ---- Members that come and go ---- */
+
+enum {
+    COMING = 5 /* members that come and go again */
+};
+
+static atomic_bool sending;
+static atomic_int sent;
+
+static void *send_on(void *user)
+{
+    const char *topic = user;
+    for (; sending && sent < NUMBERS - 1; ++sent) {
+        int i = sent;
+        char key[16], value[16];
+        snprintf(key, sizeof key, "k%d", i % 101);
+        snprintf(value, sizeof value, "%d", i);
+        send_text(client, topic, i % 4, key, value);
+        if (i % 2 == 0)
+            nap(10);
+    }
+    flush(client);
+    return NULL;
+}
+
+static int count_missing(void)
+{
+    int missing = 0;
+    for (int i = 0; i < sent; i++)
+        missing += book.handled[i] < 3;
+    return missing;
+}
+
+static kur_listener *join(const char *topic, const char *group)
+{
+    return listen(client,
+                  &KUR_LISTENER_OPTIONS(.retry = &by_topic, .concurrency = 4, .commit_interval_ms = 100,
+                                        .session_timeout_ms = 10000, .retry_topics = &KUR_RETRY_TOPICS()),
+                  topic, group, handle, NULL);
+}
+
+/* Each record fails twice; those that go give back what they have. */
+START_TEST(test_retry_faults__members_come_and_go_under_the_load_of_retries)
+{
+    begin();
+    kur_error error = {0};
+    memset(&book, 0, sizeof book);
+    book.failures = 2;
+    const char *topic = support_topic(4), *group = support_name("g");
+    kur_listener *stays = join(topic, group), *comes = NULL;
+    pthread_t producer;
+    ck_assert(wait_for(stays, has_all_topics, 4 * 4));
+    sending = true;
+    sent = 0;
+    ck_assert_int_eq(pthread_create(&producer, NULL, send_on, (void *)topic), 0);
+    int64_t lost = 0, stale = 0;
+    int coming = support_is_real() ? COMING : 2;
+    for (int i = 0; i < coming; i++) {
+        comes = join(topic, group);
+        ck_assert(wait_for(comes, is_assigned, 4 * 2));
+        ck_assert(wait_for(stays, is_assigned, 4 * 2));
+        int before = book.all;
+        ck_assert(support_wait(&book.all, before + 500));
+        ck_ok(kur_listener_stop(comes, WAIT_MS, &error), error);
+        lost += health_of(comes).lost;
+        stale += health_of(comes).stale;
+        kur_listener_free(comes);
+        ck_assert(wait_for(stays, is_assigned, 4 * 4));
+    }
+    sending = false;
+    pthread_join(producer, NULL);
+    int64_t until_ms = now_ms() + WAIT_MS;
+    while ((count_missing() > 0 || health_of(stays).held > 0) && now_ms() < until_ms)
+        nap(20);
+    lost += health_of(stays).lost;
+    stale += health_of(stays).stale;
+    int missing = count_missing(), repeated = 0;
+    for (int i = 0; i < sent; i++)
+        repeated += book.handled[i] > 3 ? book.handled[i] - 3 : 0;
+    printf("# %d members come and go under retries: %d records, %d lost, %d repeated, %d results came too late, %d "
+           "assignments lost\n",
+           coming, sent, missing, repeated, (int)stale, (int)lost);
+    ck_assert_int_eq(missing, 0);
+    ck_assert_int_eq(book.changed, 0);
+    ck_assert_int_eq(health_of(stays).held, 0);
+    ck_assert_int_eq(health_of(stays).rejected, 0);
+    if (support_is_real() && lost == 0)
+        ck_assert_int_eq(repeated, 0);
+    kur_listener_free(stays);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         test_retry_faults__topics_are_never_made_by_the_way,
         test_retry_faults__the_largest_record_is_forwarded_as_it_is,
         test_retry_faults__what_is_too_large_is_a_dead_letter_and_costs_no_other,
+        test_retry_faults__an_old_record_is_not_taken_by_retention,
+        test_retry_faults__headers_from_outside_stall_nothing,
+        test_retry_faults__members_come_and_go_under_the_load_of_retries,
         NULL,
     };
     int status = check_main("retry_faults", tests);
