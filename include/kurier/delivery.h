@@ -88,9 +88,14 @@ KUR_API kur_outcome kur_retry_all(kur_delivery *const *deliveries, size_t count,
 KUR_API kur_delivery *kur_delivery_here(kur_delivery *delivery, const char *file, int line);
 
 /* A macro is not expanded within itself: these call the functions above. */
+
+/** The function of that name, which is told where it is called. */
 #define kur_retry(delivery, ...) kur_retry(kur_delivery_here(delivery, __FILE__, __LINE__), __VA_ARGS__)
+/** The function of that name, which is told where it is called. */
 #define kur_retry_after(delivery, ...) kur_retry_after(kur_delivery_here(delivery, __FILE__, __LINE__), __VA_ARGS__)
+/** The function of that name, which is told where it is called. */
 #define kur_retry_at(delivery, ...) kur_retry_at(kur_delivery_here(delivery, __FILE__, __LINE__), __VA_ARGS__)
+/** The function of that name, which is told where it is called. */
 #define kur_reject(delivery, ...) kur_reject(kur_delivery_here(delivery, __FILE__, __LINE__), __VA_ARGS__)
 
 /* ---- Later ---- */

@@ -346,6 +346,7 @@ typedef struct kur_cause_health {
     int64_t dead;      /**< to the dead letters */
 } kur_cause_health;
 
+/** In the place of a cause: all those that have no count of their own. */
 #define KUR_OTHER_CAUSES "*"
 
 /** How many counts of lateness there are; see kur_lateness_bound_us. */

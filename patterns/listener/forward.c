@@ -64,8 +64,8 @@ static kur_status read_history(kur_listener *listener, const kur__work *work, in
 }
 
 /* The attempt that has failed, behind those that are told already. */
-static kur_status add_attempt(const kur__work *work, int64_t wall_us, kur_arena *arena, kur_retry_view *view,
-                              kur_error *error)
+static kur_status add_attempt(const kur_listener *listener, const kur__work *work, int64_t wall_us, kur_arena *arena,
+                              kur_retry_view *view, kur_error *error)
 {
     const struct kur__extra *extra = work->extra;
     const kur_attempt_view **attempts = kur_arena_alloc(arena, (view->attempt_count + 1) * sizeof(*attempts));
@@ -81,8 +81,11 @@ static kur_status add_attempt(const kur__work *work, int64_t wall_us, kur_arena 
     attempts[view->attempt_count++] = last;
     view->attempts = attempts;
     view->failed_us = wall_us;
-    if (view->first_failed_us == 0)
-        view->first_failed_us = wall_us;
+    if (view->first_failed_us == 0) {
+        /* It may have failed in place before; with KUR_SINCE_RECORD that is not what first_us tells. */
+        bool is_known = work->first_us != 0 && listener->timeout_since == KUR_SINCE_FIRST_FAILURE;
+        view->first_failed_us = is_known ? work->first_us + atomic_load(&listener->wall_ahead_us) : wall_us;
+    }
     return KUR_OK;
 }
 
@@ -93,7 +96,7 @@ static kur_status describe(kur_listener *listener, const kur__work *work, kur_ti
     kur_status status = read_history(listener, work, wall_us, arena, view, error);
     bool is_moved = work->is_unrun && work->source->tier != KUR_TIER_MAIN;
     if (status == KUR_OK && !work->is_unrun) /* when it failed, however long it takes to forward it */
-        status = add_attempt(work, work->since_us + listener->wall_ahead_us, arena, view, error);
+        status = add_attempt(listener, work, work->since_us + listener->wall_ahead_us, arena, view, error);
     view->writer = tier == KUR_TIER_ORDERED ? listener->writer : "";
     view->attempt = tier == KUR_TIER_DEAD ? work->attempts : work->attempts + 1;
     if (tier == KUR_TIER_DEAD)

@@ -23,8 +23,9 @@ struct book {
     atomic_int done, dead, rejected;
     atomic_int attempts[RECORDS_MAX];
     int64_t failed_us[RECORDS_MAX];
-    int64_t delay_us; /* at least, between two attempts */
-    atomic_int early, wrong_attempt, changed, late;
+    int64_t second_us[RECORDS_MAX]; /* when the second attempt began */
+    int64_t delay_us;               /* at least, between two attempts */
+    atomic_int early, wrong_attempt, changed, wrong_first;
     const char *topic;
     const char *cause;
     int64_t timestamp_us;
@@ -71,6 +72,17 @@ static bool has_colours(const kur_record *record)
     return found == 12;
 }
 
+/* What a record on a retry topic tells of its first failure is before a time. */
+static bool failed_before(const kur_record *record, int64_t time_us)
+{
+    kur_arena *arena = kur_arena_new();
+    kur_retry_view view = KUR_RETRY_VIEW();
+    bool is_read = kur_retry_read(record, KUR_HEADERS_KURIER, kur_clock_now_us(), arena, &view, NULL) == KUR_OK;
+    bool is_before = view.first_failed_us < time_us;
+    kur_arena_free(arena);
+    return is_read && is_before;
+}
+
 static kur_outcome handle(kur_delivery *delivery, void *user)
 {
     (void)user;
@@ -88,7 +100,11 @@ static kur_outcome handle(kur_delivery *delivery, void *user)
     pthread_mutex_lock(&book.lock);
     int64_t failed_us = book.failed_us[number];
     book.failed_us[number] = now_us;
+    if (attempt == 2)
+        book.second_us[number] = now_us;
+    int64_t second_us = book.second_us[number];
     pthread_mutex_unlock(&book.lock);
+    book.wrong_first += attempt > 2 && !failed_before(record, second_us);
     book.early += attempt > 1 && now_us < failed_us + book.delay_us;
     if (failures >= 100) {
         book.rejected++;
@@ -281,6 +297,7 @@ START_TEST(test_retry__in_place_first_then_by_topic)
     ck_assert(support_wait(&book.done, 40));
     /* The third attempt is made in a retry topic, and the fourth in another record of it. */
     ck_assert(wait_for(listener, has_finished, 40 + 10 + 20));
+    ck_assert_int_eq(book.wrong_first, 0);
     ck_assert_int_eq(book.early, 0);
     ck_assert_int_eq(book.wrong_attempt, 0);
     kur_listener_free(listener);
