@@ -42,9 +42,10 @@ start competing.2 "$examples/competing"
 second=$last
 start loop "$examples/event_loop" pictures bytes
 loop=$last
-# Who comes later than the others by 3 s waits for most of a session's 45 s, on this broker.
+# Who comes later than the others by 3 s waits for most of a session's 45 s, on this broker; and again when the topics of
+# their own are there.
 for name in competing.1 competing.2; do
-    check "$name is a member of its group" await 90 has $name 'partitions assigned'
+    check "$name is a member of its group" await 180 has $name 'partitions assigned'
 done
 check "200 pictures are added" "$examples/competing" 200
 all() { cat "$work"/competing.?; }
