@@ -151,3 +151,11 @@ int64_t support_received_bytes(void)
     closedir(directory);
     return sum;
 }
+
+int64_t support_hour_ago_us(void)
+{
+    static int64_t hour_ago_us;
+    if (hour_ago_us == 0)
+        hour_ago_us = (kur_clock_now_us() / 1000000 - 3600) * 1000000;
+    return hour_ago_us;
+}

@@ -42,6 +42,9 @@ void support_elect(const char *topic, int partition);
 /* Where nobody listens. */
 #define SUPPORT_NOBODY "127.0.0.1:1"
 
+/* A whole second an hour ago, the same throughout: what a record's time may be where retention is looked at often. */
+int64_t support_hour_ago_us(void);
+
 /* Waits until a counter reaches a value, at most 30 s; whether it did. */
 bool support_wait(const atomic_int *counter, int value);
 

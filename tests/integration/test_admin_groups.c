@@ -315,7 +315,7 @@ START_TEST(test_admin_groups__reset_to_a_time)
     begin();
     const char *topic = support_topic(1), *group = support_name("g");
     const kur_reset_plan *plan = NULL;
-    const int64_t first_us = INT64_C(1700000000000000);
+    const int64_t first_us = support_hour_ago_us();
     kur_reset_options options = KUR_RESET_OPTIONS(.to = KUR_RESET_TO_TIME, .topic = topic, .time_us = first_us);
     if (!support_is_real()) {
         ck_status(kur_admin_plan_reset(admin, group, &options, PATIENCE_MS, arena, &plan, &error),

@@ -67,7 +67,7 @@ END_TEST
 
 START_TEST(test_consumer_companions__are_missed_without_an_error)
 {
-    skip_unless(support_is_real(), "the embedded broker makes every topic that it is asked about");
+    skip_unless(support_is_real(), "the embedded broker makes every topic on first sight");
     kur_error error = {0};
     const char *topic = support_topic(1), *own = support_name("own");
     struct companions companions = {.topic = {topic}, .names = {(const char *const[]){own, NULL}}};

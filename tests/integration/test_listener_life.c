@@ -91,7 +91,7 @@ END_TEST
 
 START_TEST(test_listener_life__seeks_to_a_time)
 {
-    const int64_t start_us = INT64_C(1780000000000000);
+    const int64_t start_us = support_hour_ago_us();
     atomic_int count = 0;
     kur_error error = {0};
     kur_client *client = support_client();

@@ -134,7 +134,7 @@ static kur_retry_view read_view(const kur_record *record)
 static struct book {
     atomic_int handled[NUMBERS], done, all;
     atomic_int changed;
-    uint64_t sums[NUMBERS];
+    _Atomic uint64_t sums[NUMBERS];
     int failures; /* of each */
     bool rejects; /* after those */
     int64_t delay_ms;

@@ -14,7 +14,7 @@
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
-static const char needs_kafka[] = "the embedded broker knows no settings, and makes every topic that it is asked about";
+static const char needs_kafka[] = "the embedded broker cannot administer topics";
 
 /* ---- What is shared ---- */
 
