@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     WARM_UP_ROUNDS = 3
@@ -201,4 +203,37 @@ void bench_run_pair(const bench_options *options, const bench_pair *pair)
     }
     bench_report(options, &by_clock);
     bench_report(options, &by_cpu);
+}
+
+double bench_memory_mib(const char *field)
+{
+    char line[256];
+    double kib = 0;
+    size_t size = strlen(field);
+    FILE *status = fopen("/proc/self/status", "re");
+    if (status == NULL)
+        bench_fail("/proc/self/status");
+    while (fgets(line, sizeof line, status) != NULL)
+        if (strncmp(line, field, size) == 0 && sscanf(line + size, ": %lf", &kib) == 1)
+            break;
+    fclose(status);
+    return kib / 1024;
+}
+
+void bench_in_process(void (*run)(void *task), void *task, void *figures, size_t size)
+{
+    int ends[2], status;
+    fflush(stdout);
+    if (pipe(ends) != 0)
+        bench_fail("pipe");
+    pid_t child = fork();
+    if (child == 0) {
+        run(task);
+        _exit(write(ends[1], figures, size) != (ssize_t)size);
+    }
+    close(ends[1]);
+    if (child < 0 || read(ends[0], figures, size) != (ssize_t)size || waitpid(child, &status, 0) != child ||
+        status != 0)
+        bench_fail("a measuring process did not end well");
+    close(ends[0]);
 }

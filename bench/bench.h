@@ -71,6 +71,13 @@ bench_sample bench_since(bench_sample start);
 
 double bench_median(const double *values, int count);
 
+/* What /proc/self/status tells of this process's memory: "VmRSS" now, "VmHWM" at most. */
+double bench_memory_mib(const char *field);
+
+/* Runs a task in a process that has done nothing before; `figures`, which lie in the task, are what comes back of it.
+ */
+void bench_in_process(void (*run)(void *task), void *task, void *figures, size_t size);
+
 /* Ends the program: a benchmark that cannot run has no figures. */
 void bench_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 

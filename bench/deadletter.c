@@ -88,19 +88,6 @@ static void write_letters(const bench_options *options, const char *topic, int c
 
 /* ---- Counting them ---- */
 
-static double greatest_memory(void)
-{
-    char line[128];
-    double kib = 0;
-    FILE *file = fopen("/proc/self/status", "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "VmHWM: %lf", &kib) == 1)
-            break;
-    if (file != NULL)
-        fclose(file);
-    return kib / 1024;
-}
-
 static bench_sample group(kur_client *client, const char *topic, int count)
 {
     kur_error error = {0};
@@ -202,7 +189,7 @@ void bench_deadletter(const bench_options *options)
         time.values[i] = took.seconds;
         cpu.values[i] = took.cpu_seconds / count * 1e9;
     }
-    memory.values[0] = greatest_memory();
+    memory.values[0] = bench_memory_mib("VmHWM");
     exported.values[0] = export_letters(client, topic, &lines, count / 5, &lines_count);
     imported.values[0] = import_letters(client, copy, &lines, lines_count);
     bench_report(options, &time);

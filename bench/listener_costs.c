@@ -67,20 +67,6 @@ static double received_bytes(void)
     return sum;
 }
 
-static double resident_mib(void)
-{
-    char line[256];
-    long kib = 0;
-    FILE *status = fopen("/proc/self/status", "r");
-    if (status == NULL)
-        bench_fail("/proc/self/status");
-    while (fgets(line, sizeof line, status) != NULL)
-        if (sscanf(line, "VmRSS: %ld", &kib) == 1)
-            break;
-    fclose(status);
-    return (double)kib / 1024;
-}
-
 /* ---- A process for each ---- */
 
 struct figures {
@@ -93,24 +79,9 @@ struct task {
     struct figures figures;
 };
 
-static struct figures in_process(struct task task, void (*run)(struct task *task))
+static struct figures in_process(struct task task, void (*run)(void *task))
 {
-    int ends[2], status;
-    fflush(stdout);
-    if (pipe(ends) != 0)
-        bench_fail("pipe");
-    pid_t child = fork();
-    if (child == 0) {
-        run(&task);
-        if (write(ends[1], &task.figures, sizeof task.figures) != sizeof task.figures)
-            _exit(1);
-        _exit(0);
-    }
-    close(ends[1]);
-    if (child < 0 || read(ends[0], &task.figures, sizeof task.figures) != sizeof task.figures ||
-        waitpid(child, &status, 0) != child || status != 0)
-        bench_fail("a measuring process did not end well");
-    close(ends[0]);
+    bench_in_process(run, &task, &task.figures, sizeof task.figures);
     return task.figures;
 }
 
@@ -155,7 +126,7 @@ static void look(kur_listener *listener, struct figures *figures)
     if (kur_listener_health_get(listener, &health, &error) != KUR_OK || health.status != KUR_OK)
         bench_fail("listener: %s", error.message);
     double records = (double)health.held / HOLD_RECORDS, bytes = (double)health.held_bytes / 1024 / HOLD_KBYTES;
-    double resident = resident_mib();
+    double resident = bench_memory_mib("VmRSS");
     figures->held = records > figures->held ? records : figures->held;
     figures->held = bytes > figures->held ? bytes : figures->held;
     figures->resident = resident > figures->resident ? resident : figures->resident;
@@ -168,8 +139,9 @@ static void end(kur_listener *listener, kur_client *client)
     kur_client_unref(client);
 }
 
-static void read_slowly(struct task *task)
+static void read_slowly(void *user)
 {
+    struct task *task = user;
     static const int sleeps_us = SLOW_US;
     kur_client *client = bench_client(task->options);
     kur_listener *listener = listen_slowly(client, task->topic, &sleeps_us);
@@ -181,8 +153,9 @@ static void read_slowly(struct task *task)
     end(listener, client);
 }
 
-static void read_bare(struct task *task)
+static void read_bare(void *user)
 {
+    struct task *task = user;
     rd_kafka_message_t *messages[1000];
     kur_client *client = bench_client(task->options);
     rd_kafka_t *reader = bench_bare_reader(client, task->topic);
@@ -199,8 +172,9 @@ static void read_bare(struct task *task)
     kur_client_unref(client);
 }
 
-static void read_large(struct task *task)
+static void read_large(void *user)
 {
+    struct task *task = user;
     static const int sleeps_us = LARGE_US;
     kur_client *client = bench_client(task->options);
     kur_listener *listener = listen_slowly(client, task->topic, &sleeps_us);
@@ -211,8 +185,9 @@ static void read_large(struct task *task)
     end(listener, client);
 }
 
-static void idle(struct task *task)
+static void idle(void *user)
 {
+    struct task *task = user;
     static const int sleeps_us = 0;
     kur_client *client = bench_client(task->options);
     kur_listener *listener = listen_slowly(client, task->topic, &sleeps_us);
@@ -228,22 +203,25 @@ static void idle(struct task *task)
 
 /* ---- Topics ---- */
 
-static void fill_slow(struct task *task)
+static void fill_slow(void *user)
 {
+    struct task *task = user;
     kur_client *client = bench_client(task->options);
     bench_fill(client, task->topic, (size_t)slow_records(task), BENCH_RECORD_SIZE, 10000);
     kur_client_unref(client);
 }
 
-static void fill_large(struct task *task)
+static void fill_large(void *user)
 {
+    struct task *task = user;
     kur_client *client = bench_client(task->options);
     bench_fill(client, task->topic, LARGE_RECORDS, LARGE_SIZE, 10000);
     kur_client_unref(client);
 }
 
-static void fill_one(struct task *task)
+static void fill_one(void *user)
 {
+    struct task *task = user;
     kur_client *client = bench_client(task->options);
     bench_fill(client, task->topic, 1, BENCH_RECORD_SIZE, 1);
     kur_client_unref(client);
@@ -256,8 +234,9 @@ static size_t much_room(kur_consumer *consumer, const char *topic, int32_t parti
 }
 
 /* What librdkafka may have fetched and not handed out, in MiB: a client's property or its version may say otherwise. */
-static void ask_ahead(struct task *task)
+static void ask_ahead(void *user)
 {
+    struct task *task = user;
     char value[32] = "";
     size_t size = sizeof value;
     kur_error error = {0};

@@ -50,39 +50,10 @@ static void sleep_us(int64_t us)
         continue;
 }
 
-static struct figures in_process(struct task task, void (*run)(struct task *task))
+static struct figures in_process(struct task task, void (*run)(void *task))
 {
-    int ends[2], status;
-    fflush(stdout);
-    if (pipe(ends) != 0)
-        bench_fail("pipe");
-    pid_t child = fork();
-    if (child == 0) {
-        run(&task);
-        if (write(ends[1], &task.figures, sizeof task.figures) != sizeof task.figures)
-            _exit(1);
-        _exit(0);
-    }
-    close(ends[1]);
-    if (child < 0 || read(ends[0], &task.figures, sizeof task.figures) != sizeof task.figures ||
-        waitpid(child, &status, 0) != child || status != 0)
-        bench_fail("a measuring process did not end well");
-    close(ends[0]);
+    bench_in_process(run, &task, &task.figures, sizeof task.figures);
     return task.figures;
-}
-
-static double resident_mib(void)
-{
-    char line[256];
-    long kib = 0;
-    FILE *status = fopen("/proc/self/status", "r");
-    if (status == NULL)
-        bench_fail("/proc/self/status");
-    while (fgets(line, sizeof line, status) != NULL)
-        if (sscanf(line, "VmRSS: %ld", &kib) == 1)
-            break;
-    fclose(status);
-    return (double)kib / 1024;
 }
 
 /* ---- Listening ---- */
@@ -160,8 +131,9 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void be_late(struct task *task)
+static void be_late(void *user)
 {
+    struct task *task = user;
     kur_error error = {0};
     kur_client *client = bench_client(task->options);
     kur_producer *producer = bench_producer(client, KUR_DISPATCH_THREAD);
@@ -205,8 +177,9 @@ static kur_outcome on_dead(kur_delivery *delivery, void *user)
 }
 
 /* Records a second, and CPU a record in microseconds. */
-static void drain(struct task *task)
+static void drain(void *user)
 {
+    struct task *task = user;
     kur_client *client = bench_client(task->options);
     kur_retry_policy policy = KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC);
     kur_listener *listener = start(client, task, &policy, 2, on_dead);
@@ -221,8 +194,9 @@ static void drain(struct task *task)
     end(listener, client);
 }
 
-static void produce(struct task *task)
+static void produce(void *user)
 {
+    struct task *task = user;
     kur_client *client = bench_client(task->options);
     bench_sample begun = bench_now();
     bench_fill(client, task->topic, task->records, task->size, 10000);
@@ -240,8 +214,9 @@ static kur_outcome on_parked(kur_delivery *delivery, void *user)
     return kur_retry_after(delivery, 3000000, "bench.parked", "in 50 minutes");
 }
 
-static void park(struct task *task)
+static void park(void *user)
 {
+    struct task *task = user;
     kur_client *client = bench_client(task->options);
     kur_retry_policy policy = KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC);
     kur_listener *listener = start(client, task, &policy, 2, on_parked);
@@ -250,7 +225,7 @@ static void park(struct task *task)
     /* Until all are forwarded, many are back, and what is held of them stays the same for two seconds. */
     for (;;) {
         kur_listener_health health = health_of(listener);
-        double now = resident_mib();
+        double now = bench_memory_mib("VmRSS");
         most = now > most ? now : most;
         if (health.finished < (int64_t)task->records || health.held != held || held < (int64_t)task->records / 10)
             quiet_since_us = kur_clock_monotonic_us();
@@ -259,7 +234,7 @@ static void park(struct task *task)
             break;
         sleep_us(LOOK_MS * 1000);
     }
-    task->figures = (struct figures){resident_mib(), most, (double)held};
+    task->figures = (struct figures){bench_memory_mib("VmRSS"), most, (double)held};
     end(listener, client);
 }
 
