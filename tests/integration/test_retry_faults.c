@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "../kept_log.h"
 #include "../listening.h"
 
 enum {
@@ -23,28 +24,6 @@ static kur_admin *admin;
 static kur_arena *arena;
 
 /* ---- A log ---- */
-
-static char log_text[100000];
-static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void keep_log(kur_log_level level, const char *message, void *user)
-{
-    (void)user;
-    pthread_mutex_lock(&log_lock);
-    size_t size = strlen(log_text);
-    snprintf(log_text + size, sizeof log_text - size, "%s %s\n", kur_log_level_name(level), message);
-    pthread_mutex_unlock(&log_lock);
-}
-
-static int count_log(const char *text)
-{
-    int count = 0;
-    pthread_mutex_lock(&log_lock);
-    for (const char *at = log_text; (at = strstr(at, text)) != NULL; at++)
-        count++;
-    pthread_mutex_unlock(&log_lock);
-    return count;
-}
 
 static void begin(void)
 {
@@ -236,7 +215,7 @@ START_TEST(test_retry_faults__topics_are_never_made_by_the_way)
         }
         kur_listener_free(listeners[i]);
     }
-    ck_assert_int_eq(count_log("should be"), 0);
+    ck_assert_int_eq(count_in_log("should be"), 0);
     end();
 }
 END_TEST
@@ -345,8 +324,8 @@ static void forward_too_large(kur_guarantee guarantee)
             ck_assert_uint_eq(sum_of(letters[i]), book.sums[LARGE]);
     }
     ck_assert_int_eq(seen, 7);
-    ck_assert_int_eq(count_log("is too large for the short topic, and goes to the dead letters"), 3);
-    ck_assert_int_eq(count_log("is too large for the dead letters: they tell where it is"), 1);
+    ck_assert_int_eq(count_in_log("is too large for the short topic, and goes to the dead letters"), 3);
+    ck_assert_int_eq(count_in_log("is too large for the dead letters: they tell where it is"), 1);
     free_all(letters, 3);
     end();
 }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "../kept_log.h"
 #include "../listening.h"
 #include "../proxy.h"
 #include "listener/topics.h"
@@ -17,37 +18,6 @@
 static const char needs_kafka[] = "the embedded broker cannot administer topics";
 
 /* ---- What is shared ---- */
-
-static char log_text[20000];
-static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void keep_log(kur_log_level level, const char *message, void *user)
-{
-    (void)level;
-    (void)user;
-    pthread_mutex_lock(&log_lock);
-    size_t size = strlen(log_text);
-    snprintf(log_text + size, sizeof log_text - size, "%s\n", message);
-    pthread_mutex_unlock(&log_lock);
-}
-
-static int count_in_log(const char *text)
-{
-    int count = 0;
-    pthread_mutex_lock(&log_lock);
-    for (const char *at = log_text; (at = strstr(at, text)) != NULL; at++)
-        count++;
-    pthread_mutex_unlock(&log_lock);
-    return count;
-}
-
-static bool wait_for_log(const char *text)
-{
-    for (int64_t until_ms = now_ms() + WAIT_MS; now_ms() < until_ms; nap(10))
-        if (count_in_log(text) > 0)
-            return true;
-    return false;
-}
 
 struct bench {
     kur_client *client;

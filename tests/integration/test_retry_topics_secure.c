@@ -10,33 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../kept_log.h"
 #include "../listening.h"
 
 #define NEEDS_BROKER() skip_unless(getenv("KURIER_SECURE") != NULL, "no broker with log-ins: script/kafka run --secure")
-
-static char log_text[20000];
-static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void keep_log(kur_log_level level, const char *message, void *user)
-{
-    (void)level;
-    (void)user;
-    pthread_mutex_lock(&log_lock);
-    size_t size = strlen(log_text);
-    snprintf(log_text + size, sizeof log_text - size, "%s\n", message);
-    pthread_mutex_unlock(&log_lock);
-}
-
-static bool wait_for_log(const char *text)
-{
-    bool is_there = false;
-    for (int64_t until_ms = now_ms() + WAIT_MS; !is_there && now_ms() < until_ms; nap(10)) {
-        pthread_mutex_lock(&log_lock);
-        is_there = strstr(log_text, text) != NULL;
-        pthread_mutex_unlock(&log_lock);
-    }
-    return is_there;
-}
 
 /* By the client's certificate, which every version of librdkafka can. */
 static kur_client *log_in(const char *certificate, const char *key)
