@@ -11,9 +11,9 @@
  * process died, is forwarded again, and both go their ways: those are copies, and are counted apart; exactly-once there
  * are none.
  *
- * The bound is that of test_listener_crash.c: what the last answered commit does not cover, with forwards that were not
- * answered in the place of events. Who comes next is the same member to the group, so that nobody has to wait until it
- * misses the dead.
+ * The bound is that of test_listener_crash.c: what the last answered commit does not cover, with attempts that have
+ * failed, and whose forward was not answered, in the place of events. Who comes next is the same member to the group,
+ * so that nobody has to wait until it misses the dead.
  */
 #include <fcntl.h>
 #include <kurier/kurier.h>
@@ -53,7 +53,8 @@ enum {
     PARKED = -4
 };
 
-/* An attempt, or a mark: a commit that was BEGUN (with the forwards under way) or ANSWERED; LOST; so many are PARKED.
+/* An attempt, or a mark: a commit that was BEGUN (with what has failed, and is not forwarded) or ANSWERED; LOST; so
+ * many are PARKED.
  */
 struct entry {
     int32_t process, number, attempt;
@@ -80,8 +81,9 @@ static bool is_dead(int number, bool waits)
 /* ---- The process that is killed ---- */
 
 static int ledger;
-static bool waits; /* each record fails once, and then waits for long */
-static atomic_int forwarded, polled, parked_at;
+static bool waits;        /* each record fails once, and then waits for long */
+static atomic_int failed; /* and not forwarded, as far as the process knows */
+static atomic_int polled, parked_at;
 
 static bool note(struct entry entry)
 {
@@ -91,12 +93,10 @@ static bool note(struct entry entry)
 
 static void on_pass(const char *point)
 {
-    if (strcmp(point, "forwarded") == 0)
-        ++forwarded;
-    else if (strcmp(point, "forward-answered") == 0)
-        --forwarded;
+    if (strcmp(point, "forward-answered") == 0)
+        --failed;
     else if (strcmp(point, "commit-begun") == 0)
-        note((struct entry){.number = BEGUN, .attempt = forwarded});
+        note((struct entry){.number = BEGUN, .attempt = failed});
     else if (strcmp(point, "offsets-sent") == 0)
         note((struct entry){.number = BEGUN});
     else if (strcmp(point, "commit-answered") == 0 || strcmp(point, "committed") == 0)
@@ -133,8 +133,10 @@ static kur_outcome fail_some_times(kur_delivery *delivery, void *user)
         return KUR_RETRY;
     if (!waits) /* some are slow, so that much above them is finished and told beside the offset */
         nap(entry.number % 40 == 0 ? 200 : 1 + entry.number % 3);
-    if (entry.attempt <= (waits ? 1 : failures_of(entry.number)))
+    if (entry.attempt <= (waits ? 1 : failures_of(entry.number))) {
+        ++failed;
         return kur_retry(delivery, "test.fails", "attempt %d", entry.attempt);
+    }
     return KUR_DONE;
 }
 
