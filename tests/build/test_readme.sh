@@ -73,5 +73,6 @@ if [ -x "$command" ]; then
     check "the command line has nouns" test -n "$nouns"
 fi
 for noun in $nouns; do
-    check "kurier.1 tells of $noun" grep -qxF ".B $noun" "$SOURCE/tools/kurier/kurier.1"
+    check "kurier.1 tells of $noun" grep -qE "^\.SS kurier $noun\b" "$BUILD/tools/kurier/kurier.1"
+    check "docs/commands.md tells of $noun" grep -qF "\`kurier $noun" "$SOURCE/docs/commands.md"
 done

@@ -1,12 +1,36 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * What the nouns of the command line share. Each noun is a file with one kur_command; main.c lists them.
+ * The command line in tables: nouns, their verbs, and the options of these. From the tables come the reading of a
+ * command line (command.c), --help on every level (help.c), the man page, docs/commands.md and bash's completion
+ * (reference.c). So what a table does not say is not there.
+ *
+ * A new verb is a `struct verb` in its file and a line in its noun; a new noun is a `struct noun` and a line in
+ * nouns.c. Its state is a static struct that begins with `struct invocation call`, initialised to the defaults; options
+ * name members of it:
+ *
+ *     static struct lag {
+ *         struct invocation call;
+ *         int64_t every_ms;
+ *     } lag = {.every_ms = 2000};
+ *
+ *     static const struct option own[] = {
+ *         {"--every", "TIME", "how often; default 2s", OPTION_IN(DURATION, struct lag, every_ms)}, {.name = NULL}};
+ *     static const struct options options = {.list = own};
+ *     const struct verb lag_watch = {
+ *         .name = "watch", .arguments = "[GROUP…]", .summary = "…", .about = "…", .needs_client = true,
+ *         .options = {&options, &output_options, &connect_options}, .state = &lag.call, .run = run};
+ *
+ * Texts are plain: a blank line parts paragraphs, and lines that begin with a blank are left as they are; all others
+ * are filled to the width at hand. They stand in the help, the man page and the reference alike.
  */
 #ifndef KURIER_TOOLS_COMMAND_H
 #define KURIER_TOOLS_COMMAND_H
 
 #include <kurier/kurier.h>
+#include <stddef.h>
+
+#include "json.h"
 
 /* How every command ends; scripts build on it. */
 enum {
@@ -17,16 +41,93 @@ enum {
     EXIT_UNKNOWN = 4  /* it may have been done: the answer never came */
 };
 
-/* A noun, such as "broker". `run` gets the arguments from the noun on and returns one of the above. */
-struct command {
-    const char *name;
-    const char *summary;
-    int (*run)(int argc, char **argv);
+enum {
+    ARGUMENTS_MAX = 256,
+    PROPERTIES_MAX = 128,
+    OPTION_SETS_MAX = 8
 };
 
-extern const struct command broker_command;
-extern const struct command dlq_command;
-extern const struct command doctor_command;
+/* By which options a verb finds Kafka. */
+struct connection {
+    const char *properties_file, *bootstrap_servers;
+    kur_property properties[PROPERTIES_MAX + 2];
+    size_t property_count;
+    int64_t timeout_s; /* 0: the default */
+    int timeout_ms;    /* from it, in verbs that get a client */
+    bool allows_clear_text, is_verbose;
+};
+
+/* What all verbs share; the first member of their state. */
+struct invocation {
+    const char *noun; /* "dlq list": for messages */
+    const struct verb *verb;
+    const char *arguments[ARGUMENTS_MAX + 1]; /* what is no option; ends with NULL */
+    size_t argument_count;
+    struct connection connection;
+    enum output output;
+    bool execute, unmask;
+    kur_client *client; /* of verbs that need one */
+    kur_arena *arena;   /* for as long as the verb runs */
+};
+
+/* How an option's value is read, and what the member is that it goes to. */
+enum option_kind {
+    OPTION_FLAG,     /* bool; takes no value */
+    OPTION_TEXT,     /* const char * */
+    OPTION_NUMBER,   /* int64_t, from `least` to `most` (0: any) */
+    OPTION_DURATION, /* int64_t in milliseconds; 90s, 15m, 2h, 7d */
+    OPTION_CALL      /* `read` does what is to be done */
+};
+
+struct option {
+    const char *name;  /* "--limit" or "-o"; NULL ends a list */
+    const char *value; /* what it takes, "N"; NULL: nothing */
+    const char *help;
+    enum option_kind kind;
+    size_t offset; /* of the member */
+    int64_t least, most;
+    int (*read)(struct invocation *call, const char *value);
+    size_t given;      /* offset of a bool that tells that it was given; 0: none */
+    const char *needs; /* for the message when the value is wrong: "an offset"; NULL: by the kind */
+    const char *words; /* values to complete, with blanks between; "FILE": names of files */
+};
+
+#define OPTION_IN(of_kind, type, member) .kind = OPTION_##of_kind, .offset = offsetof(type, member)
+
+/* Options under a title of their own, or none. */
+struct options {
+    const char *title;
+    const struct option *list;
+};
+
+struct verb {
+    const char *name;                               /* NULL: the noun is the verb */
+    const char *arguments;                          /* "[TOPIC…]"; NULL: it takes none */
+    const char *summary;                            /* a phrase */
+    const char *about;                              /* a text */
+    const char *notes;                              /* a text behind the options, or NULL */
+    const struct options *options[OPTION_SETS_MAX]; /* of two options by one name the first counts */
+    bool needs_client;
+    struct invocation *state;
+    int (*run)(struct invocation *call); /* returns one of the above */
+};
+
+struct noun {
+    const char *name;
+    const char *summary;
+    const char *about;
+    const struct verb *const *verbs; /* ends with NULL */
+    bool is_hidden;                  /* not for people: in no help and no reference */
+};
+
+extern const struct noun broker_noun, completion_noun, dlq_noun, doctor_noun, reference_noun;
+extern const struct noun *const nouns[]; /* all of them, in the order of the help; ends with NULL */
+
+/* -o; --execute; --unmask; how Kafka is found */
+extern const struct options output_options, execute_options, unmask_options, connect_options;
+
+/* Reads the command line after the noun, and runs the verb. */
+int command_run(const struct noun *noun, int argc, char **argv);
 
 /* Prints "kurier NOUN: message" and what to ask for; returns EXIT_REFUSED. */
 int command_refuse(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);
@@ -34,10 +135,10 @@ int command_refuse(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);
 /* Prints "kurier NOUN: message"; returns EXIT_FAILED. */
 int command_fail(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);
 
-/*
- * Takes the option `name` off argv[*index] in the form "--name VALUE" or "--name=VALUE", and moves *index to its last
- * argument. True when it is that option; `*value` is NULL when the value is missing.
- */
-bool command_option(int argc, char **argv, int *index, const char *name, const char **value);
+/* Prints "kurier NOUN: message" on standard error. */
+void command_note(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);
+
+/* NULL, and said why. */
+kur_client *connect_client(struct invocation *call);
 
 #endif

@@ -1,69 +1,46 @@
-/* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
-#include "connect.h"
-
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * The options by which a verb finds Kafka, and the client that they give.
+ */
 #include <stdio.h>
-#include <stdlib.h>
 
-const char connect_help[] =
-    "  --bootstrap SERVERS  host:port,host:port; default: the file's, or KAFKA_BOOTSTRAP_SERVERS\n"
-    "  --properties FILE    a file with a `name = value` a line, as services read it\n"
-    "  --set NAME=VALUE     one more property, over the file's; may be repeated. Passwords belong into a file\n"
-    "  --timeout SECONDS    how long a broker is waited for; default 30\n"
-    "  --allow-clear-text   log in by PLAIN or OAUTHBEARER even where everyone can read along\n"
-    "  --verbose            the library's own messages on standard error\n";
+#include "command.h"
 
-static int read_property(const char *noun, struct connection *connection, char *text)
+enum {
+    TIMEOUT_DEFAULT_S = 30
+};
+
+static int read_property(struct invocation *call, const char *value)
 {
-    char *equals = text != NULL ? strchr(text, '=') : NULL;
+    struct connection *connection = &call->connection;
+    char *text = (char *)(uintptr_t)value, *equals = strchr(text, '='); /* of argv, which is the program's */
     if (equals == NULL || equals == text)
-        return command_refuse(noun, "--set needs NAME=VALUE");
-    if (connection->property_count == CONNECT_PROPERTIES_MAX)
-        return command_refuse(noun, "more than %d times --set", CONNECT_PROPERTIES_MAX);
+        return command_refuse(call->noun, "--set needs NAME=VALUE");
+    if (connection->property_count == PROPERTIES_MAX)
+        return command_refuse(call->noun, "more than %d times --set", PROPERTIES_MAX);
     *equals = '\0';
     connection->properties[connection->property_count++] = (kur_property){text, equals + 1};
     return EXIT_DONE;
 }
 
-static int read_timeout(const char *noun, struct connection *connection, const char *value)
-{
-    char *end = NULL;
-    long seconds = value != NULL ? strtol(value, &end, 10) : 0;
-    if (value == NULL || *end != '\0' || seconds < 1 || seconds > 3600)
-        return command_refuse(noun, "--timeout needs a number of seconds from 1 to 3600");
-    connection->timeout_ms = (int)seconds * 1000;
-    return EXIT_DONE;
-}
+#define IN_CONNECTION(kind, member) OPTION_IN(kind, struct invocation, connection.member)
 
-bool connect_option(const char *noun, struct connection *connection, int argc, char **argv, int *index, int *status)
-{
-    const char *value = NULL, *name = argv[*index];
-    *status = EXIT_DONE;
-    if (strcmp(name, "--allow-clear-text") == 0) {
-        connection->allows_clear_text = true;
-        return true;
-    }
-    if (strcmp(name, "--verbose") == 0) {
-        connection->is_verbose = true;
-        return true;
-    }
-    if (command_option(argc, argv, index, "--timeout", &value)) {
-        *status = read_timeout(noun, connection, value);
-        return true;
-    }
-    if (command_option(argc, argv, index, "--set", &value)) {
-        *status = read_property(noun, connection, (char *)(uintptr_t)value);
-        return true;
-    }
-    if (command_option(argc, argv, index, "--bootstrap", &value))
-        connection->bootstrap_servers = value;
-    else if (command_option(argc, argv, index, "--properties", &value))
-        connection->properties_file = value;
-    else
-        return false;
-    if (value == NULL || value[0] == '\0')
-        *status = command_refuse(noun, "%.40s needs a value", name);
-    return true;
-}
+static const struct option list[] = {
+    {"--bootstrap", "SERVERS", "host:port,host:port; default: the file's, or KAFKA_BOOTSTRAP_SERVERS",
+     IN_CONNECTION(TEXT, bootstrap_servers)},
+    {"--properties", "FILE", "a file with a `name = value` a line, as services read it",
+     IN_CONNECTION(TEXT, properties_file), .words = "FILE"},
+    {"--set", "NAME=VALUE",
+     "one more property, over the file's; may be repeated. Passwords belong into a file: others see the command line",
+     .kind = OPTION_CALL, .read = read_property, .needs = "NAME=VALUE"},
+    {"--timeout", "SECONDS", "how long a broker is waited for; default 30", IN_CONNECTION(NUMBER, timeout_s),
+     .least = 1, .most = 3600},
+    {"--allow-clear-text", NULL, "log in by PLAIN or OAUTHBEARER even where everyone can read along",
+     IN_CONNECTION(FLAG, allows_clear_text)},
+    {"--verbose", NULL, "the library's own messages on standard error", IN_CONNECTION(FLAG, is_verbose)},
+    {.name = NULL}};
+const struct options connect_options = {.list = list};
 
 /* Records are brought back as large as they were: what is too large is for the broker to say. */
 static void add_size(struct connection *connection)
@@ -75,11 +52,11 @@ static void add_size(struct connection *connection)
     connection->properties[connection->property_count + 1] = (kur_property){NULL, NULL};
 }
 
-kur_client *connect_client(const char *noun, struct connection *connection)
+kur_client *connect_client(struct invocation *call)
 {
     kur_error error = {0};
-    if (connection->timeout_ms == 0)
-        connection->timeout_ms = 30000;
+    struct connection *connection = &call->connection;
+    connection->timeout_ms = (int)(connection->timeout_s > 0 ? connection->timeout_s : TIMEOUT_DEFAULT_S) * 1000;
     add_size(connection);
     kur_client *client = kur_client_new(
         &KUR_CLIENT_OPTIONS(.properties_file = connection->properties_file,
@@ -88,6 +65,6 @@ kur_client *connect_client(const char *noun, struct connection *connection)
                             .security = &KUR_SECURITY_OPTIONS(.allow_clear_text = connection->allows_clear_text)),
         &error);
     if (client == NULL)
-        command_fail(noun, "%s", error.message);
+        command_fail(call->noun, "%s", error.message);
     return client;
 }

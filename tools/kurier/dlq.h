@@ -6,54 +6,31 @@
 #ifndef KURIER_TOOLS_DLQ_H
 #define KURIER_TOOLS_DLQ_H
 
-#include "connect.h"
-#include "json.h"
+#include "command.h"
 #include "progress.h"
 
-enum {
-    DLQ_ARGUMENTS_MAX = 256
-};
-
-/* Options that a verb takes, beside those of the connection. */
-enum {
-    DLQ_OUTPUT = 1,    /* -o */
-    DLQ_FILTER = 2,    /* --cause … --to, --discarded */
-    DLQ_UNMASK = 4,    /* --unmask */
-    DLQ_LIMIT = 8,     /* --limit */
-    DLQ_BY = 16,       /* --by, --max */
-    DLQ_FILE = 32,     /* --file */
-    DLQ_EXECUTE = 64,  /* --execute */
-    DLQ_DISCARD = 128, /* --reason, --who, --expect, --all */
-    DLQ_ANY = 256,     /* --any-topic */
-    DLQ_WARN = 512     /* --warn */
-};
-
 struct dlq {
-    const char *noun; /* "dlq list": for messages */
-    struct connection connection;
-    kur_client *client;
-    enum output output;
-    const char *arguments[DLQ_ARGUMENTS_MAX + 1]; /* what is no option; ends with NULL */
-    size_t argument_count;
+    struct invocation call;
     kur_letter_filter filter;
-    bool has_filter, with_discarded, unmask, execute, all, any_topic;
+    bool has_filter, with_discarded, all, any_topic;
     const char *file, *reason, *who;
     int64_t limit, max, expect, warn_ms; /* -1: not given */
     unsigned by;
-    kur_arena *arena; /* for as long as the verb runs */
     struct progress progress;
 };
 
-struct dlq_verb {
-    const char *name;
-    const char *arguments; /* "[TOPIC…]" */
-    const char *summary;
-    const char *about; /* paragraphs of its help, and its own options */
-    unsigned takes;
-    int (*run)(struct dlq *dlq);
-};
+extern struct dlq dlq_state;
 
-extern const struct dlq_verb dlq_list, dlq_groups, dlq_browse, dlq_show, dlq_export, dlq_import, dlq_discard;
+/* The verbs' state is dlq_state. */
+static inline struct dlq *dlq_of(struct invocation *call)
+{
+    return (struct dlq *)call;
+}
+
+/* Which letters are meant: --cause … --to, --discarded */
+extern const struct options dlq_filter_options;
+
+extern const struct verb dlq_list, dlq_groups, dlq_browse, dlq_show, dlq_export, dlq_import, dlq_discard;
 
 /*
  * The topics that are meant: the arguments, of which one may end with * for all that begin so; without any, all of dead

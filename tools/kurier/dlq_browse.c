@@ -46,8 +46,9 @@ static void put_row(struct table *table, const struct dlq *dlq, const kur_letter
     put_payload(table, dlq, kur_bytes_text(letter->retry->message), MESSAGE_MAX);
 }
 
-static int run(struct dlq *dlq)
+static int run(struct invocation *call)
 {
+    struct dlq *dlq = dlq_of(call);
     static const char *const headings[] = {"LETTER", "FAILED", ">ATTEMPT", "CAUSE", "TYPE", "KEY", "MESSAGE", NULL};
     const char *const *topics;
     int status = dlq_topics(dlq, &topics);
@@ -55,14 +56,14 @@ static int run(struct dlq *dlq)
     int64_t limit = dlq->limit >= 0 ? dlq->limit : LIMIT_DEFAULT, count = 0;
     bool has_more = false;
     struct table table = {.headings = headings};
-    struct objects objects = {.output = dlq->output};
+    struct objects objects = {.output = dlq->call.output};
     kur_buffer json = {0};
     for (const kur_letter *letter; reader != NULL && (letter = dlq_next(dlq, reader, &status)) != NULL; count++) {
         if (limit > 0 && count == limit) {
             has_more = true;
             break;
         }
-        if (dlq->output == OUTPUT_TABLE) {
+        if (dlq->call.output == OUTPUT_TABLE) {
             put_row(&table, dlq, letter);
         } else {
             dlq_letter_json(dlq, &json, letter, false);
@@ -75,21 +76,23 @@ static int run(struct dlq *dlq)
     table_print(&table);
     kur_buffer_done(&json);
     if (has_more)
-        fprintf(stderr, "kurier %s: there are more than %" PRId64 "; --limit 0 shows all\n", dlq->noun, limit);
-    else if (count == 0 && status == EXIT_DONE && dlq->output == OUTPUT_TABLE)
-        fprintf(stderr, "kurier %s: no letters\n", dlq->noun);
+        fprintf(stderr, "kurier %s: there are more than %" PRId64 "; --limit 0 shows all\n", dlq->call.noun, limit);
+    else if (count == 0 && status == EXIT_DONE && dlq->call.output == OUTPUT_TABLE)
+        fprintf(stderr, "kurier %s: no letters\n", dlq->call.noun);
     return status;
 }
 
-const struct dlq_verb dlq_browse = {
-    "browse",
-    "[TOPIC…]",
-    "letters one by one",
-    "Letters one by one, each partition's from the oldest on. Keys and messages are masked where they look like "
-    "secrets.\n"
-    "All topics of dead letters, or those named; one that ends with * is all that begin so.\n"
-    "\n"
-    "  --limit N            so many at most; default 50, 0 for all\n"
-    "\n",
-    DLQ_OUTPUT | DLQ_FILTER | DLQ_UNMASK | DLQ_LIMIT,
-    run};
+static const struct option own[] = {
+    {"--limit", "N", "so many at most; default 50, 0 for all", OPTION_IN(NUMBER, struct dlq, limit)}, {.name = NULL}};
+static const struct options own_options = {.list = own};
+
+const struct verb dlq_browse = {
+    .name = "browse",
+    .arguments = "[TOPIC…]",
+    .summary = "letters one by one",
+    .about = "Letters one by one, each partition's from the oldest on. Keys and messages are masked where they look "
+             "like secrets. All topics of dead letters, or those named; one that ends with * is all that begin so.",
+    .options = {&own_options, &dlq_filter_options, &output_options, &unmask_options, &connect_options},
+    .needs_client = true,
+    .state = &dlq_state.call,
+    .run = run};

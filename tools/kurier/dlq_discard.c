@@ -76,8 +76,8 @@ static int write_discards(struct discard *discard, kur_letter_writer *writer)
         if (dlq->expect >= 0 && (last == NULL || letter->offset > last->offset))
             continue;
         if (kur_letter_writer_discard(writer, letter, dlq->reason, discard->who, &error) != KUR_OK) {
-            status = error.code == KUR_ERROR_INVALID_ARGUMENT ? command_refuse(dlq->noun, "%s", error.message)
-                                                              : command_fail(dlq->noun, "%s", error.message);
+            status = error.code == KUR_ERROR_INVALID_ARGUMENT ? command_refuse(dlq->call.noun, "%s", error.message)
+                                                              : command_fail(dlq->call.noun, "%s", error.message);
             break;
         }
     }
@@ -89,15 +89,15 @@ static int execute(struct discard *discard)
     struct dlq *dlq = discard->dlq;
     kur_error error = {0};
     kur_letter_counts counts = KUR_LETTER_COUNTS();
-    kur_letter_writer *writer = kur_letter_writer_new(dlq->client, &error);
+    kur_letter_writer *writer = kur_letter_writer_new(dlq->call.client, &error);
     if (writer == NULL)
-        return command_fail(dlq->noun, "%s", error.message);
+        return command_fail(dlq->call.noun, "%s", error.message);
     int status = write_discards(discard, writer);
-    kur_status finished = kur_letter_writer_finish(writer, dlq->connection.timeout_ms, &counts, &error);
+    kur_status finished = kur_letter_writer_finish(writer, dlq->call.connection.timeout_ms, &counts, &error);
     kur_letter_writer_free(writer);
     if (finished != KUR_OK)
-        command_fail(dlq->noun, "%s", error.message);
-    fprintf(stderr, "kurier %s: %" PRId64 " letters discarded by %s", dlq->noun, counts.written, discard->who);
+        command_fail(dlq->call.noun, "%s", error.message);
+    fprintf(stderr, "kurier %s: %" PRId64 " letters discarded by %s", dlq->call.noun, counts.written, discard->who);
     fprintf(stderr,
             counts.failed + counts.unknown > 0 ? ", %" PRId64 " failed, of %" PRId64 " it is not known\n" : "\n",
             counts.failed, counts.unknown);
@@ -111,14 +111,14 @@ static int execute(struct discard *discard)
 static int check(struct discard *discard)
 {
     struct dlq *dlq = discard->dlq;
-    if (dlq->argument_count == 0)
-        return command_refuse(dlq->noun, "which topics? They are named one by one");
+    if (dlq->call.argument_count == 0)
+        return command_refuse(dlq->call.noun, "which topics? They are named one by one");
     if (dlq->reason == NULL)
-        return command_refuse(dlq->noun, "--reason is missing: it is what stays");
+        return command_refuse(dlq->call.noun, "--reason is missing: it is what stays");
     if (!dlq->has_filter && !dlq->all)
-        return command_refuse(dlq->noun, "which letters? Say --cause or another filter, or --all");
+        return command_refuse(dlq->call.noun, "which letters? Say --cause or another filter, or --all");
     if (dlq->with_discarded)
-        return command_refuse(dlq->noun, "--discarded: these are discarded already");
+        return command_refuse(dlq->call.noun, "--discarded: these are discarded already");
     if (dlq->who != NULL) {
         snprintf(discard->who, sizeof discard->who, "%s", dlq->who);
     } else {
@@ -130,43 +130,47 @@ static int check(struct discard *discard)
     return dlq_topics(dlq, &discard->topics);
 }
 
-static int run(struct dlq *dlq)
+static int run(struct invocation *call)
 {
+    struct dlq *dlq = dlq_of(call);
     struct discard discard = {.dlq = dlq};
     int status = check(&discard);
-    if (status == EXIT_DONE && (!dlq->execute || dlq->expect >= 0))
+    if (status == EXIT_DONE && (!dlq->call.execute || dlq->expect >= 0))
         status = count_letters(&discard);
     if (status == EXIT_DONE && dlq->expect >= 0 && discard.count != dlq->expect)
-        status =
-            command_refuse(dlq->noun, "there are %" PRId64 " letters, not %" PRId64 " as expected; nothing was done",
-                           discard.count, dlq->expect);
-    else if (status == EXIT_DONE && !dlq->execute)
+        status = command_refuse(dlq->call.noun,
+                                "there are %" PRId64 " letters, not %" PRId64 " as expected; nothing was done",
+                                discard.count, dlq->expect);
+    else if (status == EXIT_DONE && !dlq->call.execute)
         fprintf(stderr,
                 "kurier %s: %" PRId64 " letters would be discarded; --execute --expect %" PRId64
                 " does that, if there are "
                 "still as many\n",
-                dlq->noun, discard.count, discard.count);
+                dlq->call.noun, discard.count, discard.count);
     else if (status == EXIT_DONE)
         status = execute(&discard);
     free(discard.last);
     return status;
 }
 
-const struct dlq_verb dlq_discard = {
-    "discard",
-    "TOPIC… --reason TEXT",
-    "puts letters aside, with a reason that stays",
-    "Puts letters aside: from then on they are left out by everything here but --discarded. They stay where they are "
-    "until\n"
-    "their retention ends. Who, when, why and a hash of each letter are kept in the topic kurier.redrive, not what is "
-    "in\n"
-    "it.\n"
-    "\n"
-    "  --reason TEXT        why; must be given\n"
-    "  --who NAME           default: $USER@host\n"
-    "  --all                all letters, where no filter is given\n"
-    "  --execute            do it; without it they are counted\n"
-    "  --expect N           only if there are exactly so many; what comes later is left alone\n"
-    "\n",
-    DLQ_FILTER | DLQ_DISCARD | DLQ_EXECUTE,
-    run};
+static const struct option own[] = {
+    {"--reason", "TEXT", "why; must be given", OPTION_IN(TEXT, struct dlq, reason)},
+    {"--who", "NAME", "default: $USER@host", OPTION_IN(TEXT, struct dlq, who)},
+    {"--all", NULL, "all letters, where no filter is given", OPTION_IN(FLAG, struct dlq, all)},
+    {"--execute", NULL, "do it; without it they are counted", OPTION_IN(FLAG, struct dlq, call.execute)},
+    {"--expect", "N", "only if there are exactly so many; what comes later is left alone",
+     OPTION_IN(NUMBER, struct dlq, expect)},
+    {.name = NULL}};
+static const struct options own_options = {.list = own};
+
+const struct verb dlq_discard = {
+    .name = "discard",
+    .arguments = "TOPIC…",
+    .summary = "puts letters aside, with a reason that stays",
+    .about = "Puts letters aside: from then on they are left out by everything here but --discarded. They stay where "
+             "they are until their retention ends. Who, when, why and a hash of each letter are kept in the topic "
+             "kurier.redrive, not what is in it.",
+    .options = {&own_options, &dlq_filter_options, &connect_options},
+    .needs_client = true,
+    .state = &dlq_state.call,
+    .run = run};

@@ -59,13 +59,13 @@ static int print(struct dlq *dlq, const kur_letter_groups *groups)
     headings[columns++] = "FIRST";
     headings[columns++] = "LAST";
     headings[columns] = "SAMPLE";
-    if (kur_letter_groups_list(groups, dlq->arena, &list, &error) != KUR_OK)
-        return command_fail(dlq->noun, "%s", error.message);
+    if (kur_letter_groups_list(groups, dlq->call.arena, &list, &error) != KUR_OK)
+        return command_fail(dlq->call.noun, "%s", error.message);
     struct table table = {.headings = headings};
-    struct objects objects = {.output = dlq->output};
+    struct objects objects = {.output = dlq->call.output};
     kur_buffer json = {0};
     for (size_t i = 0; i < list.count; i++) {
-        if (dlq->output == OUTPUT_TABLE) {
+        if (dlq->call.output == OUTPUT_TABLE) {
             put_row(&table, dlq, list.items[i]);
         } else {
             put_json(&json, dlq, list.items[i]);
@@ -75,13 +75,14 @@ static int print(struct dlq *dlq, const kur_letter_groups *groups)
     json_end(&objects);
     table_print(&table);
     kur_buffer_done(&json);
-    if (list.count == 0 && dlq->output == OUTPUT_TABLE)
-        fprintf(stderr, "kurier %s: no letters\n", dlq->noun);
+    if (list.count == 0 && dlq->call.output == OUTPUT_TABLE)
+        fprintf(stderr, "kurier %s: no letters\n", dlq->call.noun);
     return EXIT_DONE;
 }
 
-static int run(struct dlq *dlq)
+static int run(struct invocation *call)
 {
+    struct dlq *dlq = dlq_of(call);
     const char *const *topics;
     kur_error error = {0};
     int status = dlq_topics(dlq, &topics);
@@ -90,11 +91,11 @@ static int run(struct dlq *dlq)
     if (dlq->by == 0)
         dlq->by = KUR_LETTERS_BY_CAUSE | KUR_LETTERS_BY_TYPE | KUR_LETTERS_BY_CODE;
     if (dlq->max > INT_MAX || dlq->max == 0)
-        return command_refuse(dlq->noun, "--max needs a number from 1 on");
+        return command_refuse(dlq->call.noun, "--max needs a number from 1 on");
     kur_letter_groups *groups = kur_letter_groups_new(
         &KUR_LETTER_GROUPS_OPTIONS(.by = dlq->by, .max = dlq->max > 0 ? (int)dlq->max : 0), &error);
     if (groups == NULL)
-        return command_refuse(dlq->noun, "%s", error.message);
+        return command_refuse(dlq->call.noun, "%s", error.message);
     kur_letter_reader *reader = topics[0] != NULL ? dlq_read(dlq, topics, &status) : NULL;
     if (reader != NULL) {
         for (const kur_letter *letter; (letter = dlq_next(dlq, reader, &status)) != NULL;)
@@ -109,17 +110,37 @@ static int run(struct dlq *dlq)
     return status;
 }
 
-const struct dlq_verb dlq_groups = {"groups",
-                                    "[TOPIC…]",
-                                    "letters by what they died of",
-                                    "Letters counted by cause, type and the place in the program where it was said; "
-                                    "with the first and the last time, and\n"
-                                    "where one of them stands, for kurier dlq show. All topics of dead letters, or "
-                                    "those named; one that ends with * is\n"
-                                    "all that begin so.\n"
-                                    "\n"
-                                    "  --by LIST            cause,type,code,group,topic in place of cause,type,code\n"
-                                    "  --max N              so many groups, the rest counted together; default 10000\n"
-                                    "\n",
-                                    DLQ_OUTPUT | DLQ_FILTER | DLQ_BY,
-                                    run};
+static int read_by(struct invocation *call, const char *value)
+{
+    static const char *const names[] = {"cause", "type", "code", "group", "topic"};
+    for (const char *at = value; *at != '\0';) {
+        size_t size = strcspn(at, ","), i = 0;
+        while (i < 5 && (strlen(names[i]) != size || strncmp(names[i], at, size) != 0))
+            i++;
+        if (i == 5)
+            return command_refuse(call->noun, "--by takes cause, type, code, group and topic, with commas: \"%.60s\"",
+                                  value);
+        dlq_state.by |= 1U << i;
+        at += size + (at[size] == ',');
+    }
+    return EXIT_DONE;
+}
+
+static const struct option own[] = {
+    {"--by", "LIST", "cause,type,code,group,topic in place of cause,type,code", .kind = OPTION_CALL, .read = read_by,
+     .words = "cause type code group topic"},
+    {"--max", "N", "so many groups, the rest counted together; default 10000", OPTION_IN(NUMBER, struct dlq, max)},
+    {.name = NULL}};
+static const struct options own_options = {.list = own};
+
+const struct verb dlq_groups = {
+    .name = "groups",
+    .arguments = "[TOPIC…]",
+    .summary = "letters by what they died of",
+    .about = "Letters counted by cause, type and the place in the program where it was said; with the first and the "
+             "last time, and where one of them stands, for kurier dlq show. All topics of dead letters, or those "
+             "named; one that ends with * is all that begin so.",
+    .options = {&own_options, &dlq_filter_options, &output_options, &connect_options},
+    .needs_client = true,
+    .state = &dlq_state.call,
+    .run = run};

@@ -64,36 +64,37 @@ static void warn(const struct dlq *dlq, const kur_letter_topic *topic, int64_t n
         fprintf(
             stderr,
             "kurier %s: %s is compacted: of letters with one key only the last is kept; set cleanup.policy=delete\n",
-            dlq->noun, topic->name);
+            dlq->call.noun, topic->name);
     if (topic->expires_us == 0 || topic->expires_us - now_us > warn_ms * 1000)
         return;
     kur_buffer left = {0};
     text_duration(&left, topic->expires_us - now_us);
     if (topic->expires_us > now_us)
-        fprintf(stderr, "kurier %s: %s: the oldest letter expires in %s; kurier dlq export keeps it\n", dlq->noun,
+        fprintf(stderr, "kurier %s: %s: the oldest letter expires in %s; kurier dlq export keeps it\n", dlq->call.noun,
                 topic->name, left.data);
     else
         fprintf(stderr, "kurier %s: %s: the oldest letter has expired and goes any time; kurier dlq export keeps it\n",
-                dlq->noun, topic->name);
+                dlq->call.noun, topic->name);
     kur_buffer_done(&left);
 }
 
-static int run(struct dlq *dlq)
+static int run(struct invocation *call)
 {
+    struct dlq *dlq = dlq_of(call);
     static const char *const headings[] = {"TOPIC",   ">LETTERS",   ">DISCARDED", ">OLDEST",
                                            ">NEWEST", ">RETENTION", "EXPIRES",    NULL};
     kur_error error = {0};
     kur_letter_topic_list list;
-    if (kur_letter_topics(dlq->client, dlq_is_named, dlq, dlq->connection.timeout_ms, dlq->arena, &list, &error) !=
-        KUR_OK)
-        return command_fail(dlq->noun, "%s", error.message);
+    if (kur_letter_topics(dlq->call.client, dlq_is_named, dlq, dlq->call.connection.timeout_ms, dlq->call.arena, &list,
+                          &error) != KUR_OK)
+        return command_fail(dlq->call.noun, "%s", error.message);
     int64_t now_us = kur_clock_now_us();
     struct table table = {.headings = headings};
-    struct objects objects = {.output = dlq->output};
+    struct objects objects = {.output = dlq->call.output};
     kur_buffer json = {0};
     for (size_t i = 0; i < list.count; i++) {
         warn(dlq, list.items[i], now_us);
-        if (dlq->output == OUTPUT_TABLE) {
+        if (dlq->call.output == OUTPUT_TABLE) {
             put_row(&table, list.items[i], now_us);
         } else {
             put_json(&json, list.items[i]);
@@ -103,20 +104,26 @@ static int run(struct dlq *dlq)
     json_end(&objects);
     table_print(&table);
     kur_buffer_done(&json);
-    if (list.count == 0 && dlq->output == OUTPUT_TABLE)
-        fprintf(stderr, "kurier %s: there are no topics of dead letters%s\n", dlq->noun,
-                dlq->argument_count > 0 ? " of these names" : "");
+    if (list.count == 0 && dlq->call.output == OUTPUT_TABLE)
+        fprintf(stderr, "kurier %s: there are no topics of dead letters%s\n", dlq->call.noun,
+                dlq->call.argument_count > 0 ? " of these names" : "");
     return EXIT_DONE;
 }
 
-const struct dlq_verb dlq_list = {
-    "list",
-    "[TOPIC…]",
-    "topics of dead letters, how many there are, and what is about to expire",
-    "Topics of dead letters: how many letters there are, how old, how long they are kept, and when the oldest goes. "
-    "In\n"
-    "topics that are written by transactions their marks count as letters. ? is what this user may not see.\n"
-    "\n"
-    "  --warn TIME          tell what expires within that time, on standard error; default 24h\n",
-    DLQ_OUTPUT | DLQ_WARN,
-    run};
+static const struct option own[] = {{"--warn", "TIME",
+                                     "tell what expires within that time, on standard error; default 24h",
+                                     OPTION_IN(DURATION, struct dlq, warn_ms)},
+                                    {.name = NULL}};
+static const struct options own_options = {.list = own};
+
+const struct verb dlq_list = {
+    .name = "list",
+    .arguments = "[TOPIC…]",
+    .summary = "topics of dead letters, how many there are, and what is about to expire",
+    .about = "Topics of dead letters: how many letters there are, how old, how long they are kept, and when the oldest "
+             "goes. In topics that are written by transactions their marks count as letters. ? is what this user may "
+             "not see.",
+    .options = {&own_options, &output_options, &connect_options},
+    .needs_client = true,
+    .state = &dlq_state.call,
+    .run = run};

@@ -22,44 +22,44 @@ static bool is_like(const char *topic, const char *wish)
 bool dlq_is_named(const char *topic, void *user)
 {
     const struct dlq *dlq = user;
-    for (size_t i = 0; i < dlq->argument_count; i++)
-        if (is_like(topic, dlq->arguments[i]))
+    for (size_t i = 0; i < dlq->call.argument_count; i++)
+        if (is_like(topic, dlq->call.arguments[i]))
             return true;
-    return dlq->argument_count == 0;
+    return dlq->call.argument_count == 0;
 }
 
 static int find_topics(struct dlq *dlq, const char ***topics)
 {
     kur_error error = {0};
     kur_topic_list list;
-    kur_admin *admin = kur_admin_new(dlq->client, &error);
-    kur_status status = kur_admin_list_topics(admin, dlq->connection.timeout_ms, dlq->arena, &list, &error);
+    kur_admin *admin = kur_admin_new(dlq->call.client, &error);
+    kur_status status = kur_admin_list_topics(admin, dlq->call.connection.timeout_ms, dlq->call.arena, &list, &error);
     kur_admin_free(admin);
     if (status != KUR_OK)
-        return command_fail(dlq->noun, "%s", error.message);
+        return command_fail(dlq->call.noun, "%s", error.message);
     size_t count = 0;
-    *topics = kur_arena_alloc(dlq->arena, (list.count + 1) * sizeof **topics);
+    *topics = kur_arena_alloc(dlq->call.arena, (list.count + 1) * sizeof **topics);
     text_need(*topics != NULL ? KUR_OK : KUR_ERROR_NO_MEMORY);
     for (size_t i = 0; i < list.count; i++)
         if (kur_letter_is_topic(list.items[i]->name) && dlq_is_named(list.items[i]->name, dlq))
             (*topics)[count++] = list.items[i]->name;
     (*topics)[count] = NULL;
-    if (count == 0 && dlq->argument_count > 0)
-        return command_fail(dlq->noun, "no topic of dead letters is named \"%.200s\"", dlq->arguments[0]);
+    if (count == 0 && dlq->call.argument_count > 0)
+        return command_fail(dlq->call.noun, "no topic of dead letters is named \"%.200s\"", dlq->call.arguments[0]);
     return EXIT_DONE;
 }
 
 int dlq_topics(struct dlq *dlq, const char *const **topics)
 {
-    bool is_exact = dlq->argument_count > 0;
-    for (size_t i = 0; i < dlq->argument_count; i++) {
-        size_t size = strlen(dlq->arguments[i]);
+    bool is_exact = dlq->call.argument_count > 0;
+    for (size_t i = 0; i < dlq->call.argument_count; i++) {
+        size_t size = strlen(dlq->call.arguments[i]);
         if (size == 0)
-            return command_refuse(dlq->noun, "a topic is empty");
-        is_exact &= dlq->arguments[i][size - 1] != '*';
+            return command_refuse(dlq->call.noun, "a topic is empty");
+        is_exact &= dlq->call.arguments[i][size - 1] != '*';
     }
     if (is_exact) {
-        *topics = dlq->arguments;
+        *topics = dlq->call.arguments;
         return EXIT_DONE;
     }
     const char **found;
@@ -82,13 +82,13 @@ kur_letter_reader *dlq_read(struct dlq *dlq, const char *const *topics, int *sta
     kur_error error = {0};
     progress_begin(&dlq->progress, "offsets read");
     kur_letter_reader *reader = kur_letter_reader_new(
-        dlq->client,
+        dlq->call.client,
         &KUR_LETTER_READER_OPTIONS(.topics = topics, .filter = &dlq->filter, .with_discarded = dlq->with_discarded,
-                                   .timeout_ms = dlq->connection.timeout_ms, .on_progress = tell, .user = dlq),
+                                   .timeout_ms = dlq->call.connection.timeout_ms, .on_progress = tell, .user = dlq),
         &error);
     *status = reader != NULL                             ? EXIT_DONE
-              : error.code == KUR_ERROR_INVALID_ARGUMENT ? command_refuse(dlq->noun, "%s", error.message)
-                                                         : command_fail(dlq->noun, "%s", error.message);
+              : error.code == KUR_ERROR_INVALID_ARGUMENT ? command_refuse(dlq->call.noun, "%s", error.message)
+                                                         : command_fail(dlq->call.noun, "%s", error.message);
     return reader;
 }
 
@@ -100,7 +100,7 @@ const kur_letter *dlq_next(struct dlq *dlq, kur_letter_reader *reader, int *stat
         return letter;
     progress_end(&dlq->progress);
     *status =
-        command_fail(dlq->noun, "%s%s", error.message,
+        command_fail(dlq->call.noun, "%s%s", error.message,
                      error.code == KUR_ERROR_AUTHORIZATION && strstr(error.message, KUR_LETTER_AUDIT_TOPIC) != NULL
                          ? "; --discarded reads without it"
                          : "");
@@ -114,10 +114,10 @@ int dlq_close(struct dlq *dlq, kur_letter_reader *reader, int status)
     kur_letter_reader_free(reader);
     progress_end(&dlq->progress);
     if (progress.lost > 0)
-        fprintf(stderr, "kurier %s: %" PRId64 " offsets went by their retention while they were read\n", dlq->noun,
+        fprintf(stderr, "kurier %s: %" PRId64 " offsets went by their retention while they were read\n", dlq->call.noun,
                 progress.lost);
     if (progress.unreadable > 0)
-        fprintf(stderr, "kurier %s: %" PRId64 " offsets cannot be read: their bytes are damaged\n", dlq->noun,
+        fprintf(stderr, "kurier %s: %" PRId64 " offsets cannot be read: their bytes are damaged\n", dlq->call.noun,
                 progress.unreadable);
     return status == EXIT_DONE && progress.lost + progress.unreadable > 0 ? EXIT_PARTIAL : status;
 }
@@ -126,7 +126,7 @@ int dlq_close(struct dlq *dlq, kur_letter_reader *reader, int status)
 
 void dlq_payload(const struct dlq *dlq, kur_buffer *to, kur_bytes payload)
 {
-    if (dlq->unmask)
+    if (dlq->call.unmask)
         text_need(kur_buffer_append(to, payload.data, payload.size));
     else
         mask_text(to, payload);
@@ -141,7 +141,7 @@ void dlq_place(kur_buffer *to, const char *topic, int32_t partition, int64_t off
 static void put_payload(const struct dlq *dlq, kur_buffer *json, const char *name, kur_bytes payload)
 {
     kur_buffer text = {0};
-    if (payload.data == NULL || dlq->unmask) {
+    if (payload.data == NULL || dlq->call.unmask) {
         json_bytes(json, name, payload);
     } else if (!kur_bytes_is_utf8(payload)) {
         json_open(json, name, '{');
@@ -162,7 +162,7 @@ static void put_headers(const struct dlq *dlq, kur_buffer *json, const kur_recor
     for (size_t i = 0; kur_record_header(record, i, &header); i++) {
         json_open(json, NULL, '[');
         json_bytes(json, NULL, kur_bytes_text(header.name));
-        if (!dlq->unmask && header.value.data != NULL && mask_is_secret(header.name, strlen(header.name)))
+        if (!dlq->call.unmask && header.value.data != NULL && mask_is_secret(header.name, strlen(header.name)))
             json_text(json, NULL, MASK_TEXT);
         else
             put_payload(dlq, json, NULL, header.value);

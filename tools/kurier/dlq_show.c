@@ -11,27 +11,27 @@
 /* TOPIC/PARTITION/OFFSET, or three arguments; EXIT_DONE, or it was said what is wrong. */
 static int read_place(struct dlq *dlq, const char **topic, int64_t *partition, int64_t *offset)
 {
-    const char *numbers[2] = {dlq->arguments[1], dlq->arguments[2]};
-    if (dlq->argument_count == 1) {
-        char *text = kur_arena_copy(dlq->arena, dlq->arguments[0], strlen(dlq->arguments[0]));
+    const char *numbers[2] = {dlq->call.arguments[1], dlq->call.arguments[2]};
+    if (dlq->call.argument_count == 1) {
+        char *text = kur_arena_copy(dlq->call.arena, dlq->call.arguments[0], strlen(dlq->call.arguments[0]));
         text_need(text != NULL ? KUR_OK : KUR_ERROR_NO_MEMORY);
         *topic = text;
         for (int i = 1; i >= 0; i--) {
             char *slash = strrchr(text, '/');
             if (slash == NULL)
-                return command_refuse(dlq->noun,
+                return command_refuse(dlq->call.noun,
                                       "which letter? TOPIC/PARTITION/OFFSET, as kurier dlq browse prints it");
             *slash = '\0';
             numbers[i] = slash + 1;
         }
-    } else if (dlq->argument_count != 3) {
-        return command_refuse(dlq->noun, "which letter? TOPIC/PARTITION/OFFSET, as kurier dlq browse prints it");
+    } else if (dlq->call.argument_count != 3) {
+        return command_refuse(dlq->call.noun, "which letter? TOPIC/PARTITION/OFFSET, as kurier dlq browse prints it");
     } else {
-        *topic = dlq->arguments[0];
+        *topic = dlq->call.arguments[0];
     }
     if (!text_read_number(numbers[0], 0, INT32_MAX - 1, partition) ||
         !text_read_number(numbers[1], 0, INT64_MAX - 1, offset))
-        return command_refuse(dlq->noun, "partition and offset are numbers from 0 on");
+        return command_refuse(dlq->call.noun, "partition and offset are numbers from 0 on");
     return EXIT_DONE;
 }
 
@@ -63,9 +63,9 @@ static void add_payload(const struct dlq *dlq, kur_buffer *to, kur_bytes payload
     text_put(&text, "");
     if (payload.data == NULL)
         text_put(&text, "(null)");
-    else if (is_secret && !dlq->unmask)
+    else if (is_secret && !dlq->call.unmask)
         text_put(&text, MASK_TEXT);
-    else if (!kur_bytes_is_utf8(payload) && !dlq->unmask)
+    else if (!kur_bytes_is_utf8(payload) && !dlq->call.unmask)
         text_need(kur_buffer_print(&text, "(%zu bytes that are no text; --unmask shows them)", payload.size));
     else
         dlq_payload(dlq, &text, payload);
@@ -182,8 +182,9 @@ static void print(const struct dlq *dlq, const kur_letter *letter)
     put_value(dlq, letter);
 }
 
-static int run(struct dlq *dlq)
+static int run(struct invocation *call)
 {
+    struct dlq *dlq = dlq_of(call);
     int64_t partition, offset;
     const char *topics[2] = {NULL, NULL};
     int status = read_place(dlq, &topics[0], &partition, &offset);
@@ -197,28 +198,29 @@ static int run(struct dlq *dlq)
     if (reader == NULL)
         return status;
     const kur_letter *letter = dlq_next(dlq, reader, &status);
-    struct objects objects = {.output = dlq->output};
+    struct objects objects = {.output = dlq->call.output};
     kur_buffer json = {0};
-    if (letter != NULL && dlq->output == OUTPUT_TABLE) {
+    if (letter != NULL && dlq->call.output == OUTPUT_TABLE) {
         print(dlq, letter);
     } else if (letter != NULL) {
         dlq_letter_json(dlq, &json, letter, true);
         json_print(&objects, &json);
         json_end(&objects);
     } else if (status == EXIT_DONE) {
-        status =
-            command_fail(dlq->noun, "there is no letter %.249s/%" PRId64 "/%" PRId64, topics[0], partition, offset);
+        status = command_fail(dlq->call.noun, "there is no letter %.249s/%" PRId64 "/%" PRId64, topics[0], partition,
+                              offset);
     }
     kur_buffer_done(&json);
     return dlq_close(dlq, reader, status);
 }
 
-const struct dlq_verb dlq_show = {"show",
-                                  "TOPIC/PARTITION/OFFSET",
-                                  "all of one letter",
-                                  "All of one letter: why it died, attempt by attempt, where it came from, headers and "
-                                  "value. What looks like a secret\n"
-                                  "is masked; bytes that are no text are shown by --unmask alone.\n"
-                                  "\n",
-                                  DLQ_OUTPUT | DLQ_UNMASK,
-                                  run};
+const struct verb dlq_show = {
+    .name = "show",
+    .arguments = "TOPIC/PARTITION/OFFSET",
+    .summary = "all of one letter",
+    .about = "All of one letter: why it died, attempt by attempt, where it came from, headers and value. What looks "
+             "like a secret is masked; bytes that are no text are shown by --unmask alone.",
+    .options = {&output_options, &unmask_options, &connect_options},
+    .needs_client = true,
+    .state = &dlq_state.call,
+    .run = run};

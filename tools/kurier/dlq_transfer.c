@@ -25,7 +25,7 @@ static int write_letters(struct dlq *dlq, kur_letter_reader *reader, FILE *to, i
         line.size = 0;
         text_need(kur_letter_export(letter, &line, NULL));
         if (fwrite(line.data, 1, line.size, to) != line.size) {
-            status = command_fail(dlq->noun, "cannot write: %s", strerror(errno));
+            status = command_fail(dlq->call.noun, "cannot write: %s", strerror(errno));
             break;
         }
     }
@@ -41,12 +41,13 @@ static FILE *open_export(const struct dlq *dlq)
     int fd = open(dlq->file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     FILE *to = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (to == NULL)
-        command_fail(dlq->noun, "%.200s: %s", dlq->file, strerror(errno));
+        command_fail(dlq->call.noun, "%.200s: %s", dlq->file, strerror(errno));
     return to;
 }
 
-static int run_export(struct dlq *dlq)
+static int run_export(struct invocation *call)
 {
+    struct dlq *dlq = dlq_of(call);
     const char *const *topics;
     int64_t count = 0;
     int status = dlq_topics(dlq, &topics);
@@ -64,24 +65,28 @@ static int run_export(struct dlq *dlq)
     if (to != stdout)
         is_written &= fclose(to) == 0;
     if (!is_written && status == EXIT_DONE)
-        status = command_fail(dlq->noun, "not everything could be written: %s", strerror(errno));
+        status = command_fail(dlq->call.noun, "not everything could be written: %s", strerror(errno));
     if (status == EXIT_DONE || status == EXIT_PARTIAL)
-        fprintf(stderr, "kurier %s: %" PRId64 " letters\n", dlq->noun, count);
+        fprintf(stderr, "kurier %s: %" PRId64 " letters\n", dlq->call.noun, count);
     return status;
 }
 
-const struct dlq_verb dlq_export = {
-    "export",
-    "[TOPIC…]",
-    "letters as lines of JSON, nothing masked",
-    "Letters as lines of JSON, each a record byte for byte: what is no UTF-8 stands as {\"base64\": …}. Nothing is "
-    "masked: "
-    "the\nlines hold whatever the records hold. kurier dlq import brings them back.\n"
-    "\n"
-    "  --file FILE          write to a new file that only this user can read; default: standard output\n"
-    "\n",
-    DLQ_FILTER | DLQ_FILE,
-    run_export};
+static const struct option export_list[] = {
+    {"--file", "FILE", "write to a new file that only this user can read; default: standard output",
+     OPTION_IN(TEXT, struct dlq, file), .words = "FILE"},
+    {.name = NULL}};
+static const struct options export_options = {.list = export_list};
+
+const struct verb dlq_export = {
+    .name = "export",
+    .arguments = "[TOPIC…]",
+    .summary = "letters as lines of JSON, nothing masked",
+    .about = "Letters as lines of JSON, each a record byte for byte: what is no UTF-8 stands as {\"base64\": …}. "
+             "Nothing is masked: the lines hold whatever the records hold. kurier dlq import brings them back.",
+    .options = {&export_options, &dlq_filter_options, &connect_options},
+    .needs_client = true,
+    .state = &dlq_state.call,
+    .run = run_export};
 
 /* ---- Import ---- */
 
@@ -133,19 +138,21 @@ static int go_through(struct import *import, kur_letter_writer *writer)
     while (read_line(import)) {
         kur_error error = {0};
         kur_letter_line line = KUR_LETTER_LINE();
-        kur_arena_reset(dlq->arena);
+        kur_arena_reset(dlq->call.arena);
         if (is_blank(import))
             continue;
-        if (kur_letter_parse(kur_bytes_of(import->line, import->size), dlq->arena, &line, &error) != KUR_OK)
-            return command_fail(dlq->noun, "%s, line %" PRId64 ": %s", import->name, import->number, error.message);
+        if (kur_letter_parse(kur_bytes_of(import->line, import->size), dlq->call.arena, &line, &error) != KUR_OK)
+            return command_fail(dlq->call.noun, "%s, line %" PRId64 ": %s", import->name, import->number,
+                                error.message);
         if (writer != NULL && kur_letter_writer_import(writer, import->topic, &line, &error) != KUR_OK)
-            return command_fail(dlq->noun, "%s, line %" PRId64 ": %s", import->name, import->number, error.message);
+            return command_fail(dlq->call.noun, "%s, line %" PRId64 ": %s", import->name, import->number,
+                                error.message);
         import->count++;
         if (import->count % 1000 == 0)
             progress_tell(&dlq->progress, import->count, 0);
     }
     if (ferror(import->from) != 0)
-        return command_fail(dlq->noun, "%s: %s", import->name, strerror(errno));
+        return command_fail(dlq->call.noun, "%s: %s", import->name, strerror(errno));
     return EXIT_DONE;
 }
 
@@ -154,16 +161,16 @@ static int write_lines(struct import *import)
     struct dlq *dlq = import->dlq;
     kur_error error = {0};
     kur_letter_counts counts = KUR_LETTER_COUNTS();
-    kur_letter_writer *writer = kur_letter_writer_new(dlq->client, &error);
+    kur_letter_writer *writer = kur_letter_writer_new(dlq->call.client, &error);
     if (writer == NULL)
-        return command_fail(dlq->noun, "%s", error.message);
+        return command_fail(dlq->call.noun, "%s", error.message);
     int status = go_through(import, writer);
-    kur_status finished = kur_letter_writer_finish(writer, dlq->connection.timeout_ms, &counts, &error);
+    kur_status finished = kur_letter_writer_finish(writer, dlq->call.connection.timeout_ms, &counts, &error);
     kur_letter_writer_free(writer);
     progress_end(&dlq->progress);
     if (finished != KUR_OK)
-        command_fail(dlq->noun, "%s", error.message);
-    fprintf(stderr, "kurier %s: %" PRId64 " letters written to %s", dlq->noun, counts.written, import->topic);
+        command_fail(dlq->call.noun, "%s", error.message);
+    fprintf(stderr, "kurier %s: %" PRId64 " letters written to %s", dlq->call.noun, counts.written, import->topic);
     fprintf(stderr,
             counts.failed + counts.unknown > 0 ? ", %" PRId64 " failed, of %" PRId64 " it is not known\n" : "\n",
             counts.failed, counts.unknown);
@@ -175,24 +182,25 @@ static int write_lines(struct import *import)
 static int open_import(struct import *import)
 {
     const struct dlq *dlq = import->dlq;
-    if (dlq->argument_count < 1 || dlq->argument_count > 2)
-        return command_refuse(dlq->noun, "which topic of dead letters? kurier dlq import TOPIC [FILE]");
-    import->topic = dlq->arguments[0];
+    if (dlq->call.argument_count < 1 || dlq->call.argument_count > 2)
+        return command_refuse(dlq->call.noun, "which topic of dead letters? kurier dlq import TOPIC [FILE]");
+    import->topic = dlq->call.arguments[0];
     if (!kur_letter_is_topic(import->topic) && !dlq->any_topic)
-        return command_refuse(dlq->noun,
+        return command_refuse(dlq->call.noun,
                               "%.200s is no topic of dead letters, by its name; --any-topic writes to it all the same",
                               import->topic);
-    import->name = dlq->argument_count == 2 ? dlq->arguments[1] : "-";
+    import->name = dlq->call.argument_count == 2 ? dlq->call.arguments[1] : "-";
     import->from = stdin;
     if (strcmp(import->name, "-") == 0)
         import->name = "standard input";
     else if ((import->from = fopen(import->name, "re")) == NULL)
-        return command_fail(dlq->noun, "%.200s: %s", import->name, strerror(errno));
+        return command_fail(dlq->call.noun, "%.200s: %s", import->name, strerror(errno));
     return EXIT_DONE;
 }
 
-static int run_import(struct dlq *dlq)
+static int run_import(struct invocation *call)
 {
+    struct dlq *dlq = dlq_of(call);
     struct import import = {.dlq = dlq};
     int status = open_import(&import);
     if (status != EXIT_DONE)
@@ -200,13 +208,13 @@ static int run_import(struct dlq *dlq)
     progress_begin(&dlq->progress, "letters");
     /* A file is looked through first, so that a line that is wrong stops everything; a pipe comes once. */
     bool can_rewind = fseek(import.from, 0, SEEK_CUR) == 0;
-    if (can_rewind || !dlq->execute)
+    if (can_rewind || !dlq->call.execute)
         status = go_through(&import, NULL);
     progress_end(&dlq->progress);
-    if (status == EXIT_DONE && !dlq->execute)
-        fprintf(stderr, "kurier %s: %" PRId64 " letters would be written to %s; --execute writes them\n", dlq->noun,
-                import.count, import.topic);
-    if (status == EXIT_DONE && dlq->execute) {
+    if (status == EXIT_DONE && !dlq->call.execute)
+        fprintf(stderr, "kurier %s: %" PRId64 " letters would be written to %s; --execute writes them\n",
+                dlq->call.noun, import.count, import.topic);
+    if (status == EXIT_DONE && dlq->call.execute) {
         if (can_rewind)
             rewind(import.from);
         status = write_lines(&import);
@@ -217,18 +225,22 @@ static int run_import(struct dlq *dlq)
     return status;
 }
 
-const struct dlq_verb dlq_import = {
-    "import",
-    "TOPIC [FILE]",
-    "what export has written, back into a topic of dead letters",
-    "Brings exported letters back into TOPIC, each as it was: key, value, headers, time, and the number of its "
-    "partition\n"
-    "where TOPIC has it. What the lines say of topics is not looked at. FILE is standard input by default. A file with "
-    "a\n"
-    "line that is wrong is not begun; a pipe is written up to that line. Twice is twice: letters are not compared.\n"
-    "\n"
-    "  --execute            write; without it the lines are looked through and counted\n"
-    "  --any-topic          TOPIC may have any name\n"
-    "\n",
-    DLQ_EXECUTE | DLQ_ANY,
-    run_import};
+static const struct option import_list[] = {
+    {"--execute", NULL, "write; without it the lines are looked through and counted",
+     OPTION_IN(FLAG, struct dlq, call.execute)},
+    {"--any-topic", NULL, "TOPIC may have any name", OPTION_IN(FLAG, struct dlq, any_topic)},
+    {.name = NULL}};
+static const struct options import_options = {.list = import_list};
+
+const struct verb dlq_import = {
+    .name = "import",
+    .arguments = "TOPIC [FILE]",
+    .summary = "what export has written, back into a topic of dead letters",
+    .about = "Brings exported letters back into TOPIC, each as it was: key, value, headers, time, and the number of "
+             "its partition where TOPIC has it. What the lines say of topics is not looked at. FILE is standard input "
+             "by default. A file with a line that is wrong is not begun; a pipe is written up to that line. Twice is "
+             "twice: letters are not compared.",
+    .options = {&import_options, &connect_options},
+    .needs_client = true,
+    .state = &dlq_state.call,
+    .run = run_import};

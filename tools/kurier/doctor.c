@@ -16,7 +16,6 @@
 
 enum {
     TOPICS_MAX = 64,
-    PROPERTIES_MAX = 128,
     READ_MS = 3000,
     TIMEOUT_DEFAULT_S = 10
 };
@@ -30,41 +29,14 @@ enum {
 };
 
 struct examination {
-    const char *properties_file, *bootstrap_servers, *group;
+    struct invocation call;
+    const char *group;
     const char *topics[TOPICS_MAX];
     size_t topic_count;
-    kur_property properties[PROPERTIES_MAX + 1];
-    size_t property_count;
     int timeout_ms;
-    bool allows_clear_text, is_verbose, shows_all;
+    bool shows_all;
     int status; /* of the first step that failed */
 };
-
-static void help(void)
-{
-    printf(
-        "usage: kurier doctor [OPTION…]\n"
-        "\n"
-        "Finds out why Kafka cannot be reached or used, as a service would: configuration, names and ports, log-in,\n"
-        "metadata, topics and group; and says for each what to do next. Changes nothing there, and shows no secrets.\n"
-        "\n"
-        "  --properties FILE    a file with a `name = value` a line, as services read it\n"
-        "  --bootstrap SERVERS  host:port,host:port; default: the file's, or KAFKA_BOOTSTRAP_SERVERS\n"
-        "  --set NAME=VALUE     one more property, over the file's; may be repeated. Passwords belong into a file:\n"
-        "                       others see the command line\n"
-        "  --topic NAME         is it there, and may it be read? May be repeated\n"
-        "  --group NAME         may the group's offsets be seen?\n"
-        "  --timeout SECONDS    how long a broker is waited for; default %d\n"
-        "  --allow-clear-text   log in by PLAIN or OAUTHBEARER even where everyone can read along\n"
-        "  --all                all settings that are in force, not only those that were set\n"
-        "  --verbose            the library's own messages on standard error\n"
-        "  --help               print this\n"
-        "\n"
-        "Exit status: 0 all is well, 1 failed otherwise, 3 the command line is wrong, 4 the configuration is, 5 no "
-        "broker\n"
-        "can be reached, 6 the log-in is refused, 7 a topic or group is missing or may not be used.\n",
-        TIMEOUT_DEFAULT_S);
-}
 
 /* ---- Findings ---- */
 
@@ -132,10 +104,12 @@ static void show_settings(const struct examination *e, const kur_client *client)
 static kur_client *configure(struct examination *e)
 {
     kur_error error = {0};
+    const struct connection *connection = &e->call.connection;
     kur_client *client = kur_client_new(
-        &KUR_CLIENT_OPTIONS(.properties_file = e->properties_file, .bootstrap_servers = e->bootstrap_servers,
-                            .properties = e->properties, .log = e->is_verbose ? kur_log_stderr : NULL,
-                            .security = &KUR_SECURITY_OPTIONS(.allow_clear_text = e->allows_clear_text)),
+        &KUR_CLIENT_OPTIONS(.properties_file = connection->properties_file,
+                            .bootstrap_servers = connection->bootstrap_servers, .properties = connection->properties,
+                            .log = connection->is_verbose ? kur_log_stderr : NULL,
+                            .security = &KUR_SECURITY_OPTIONS(.allow_clear_text = connection->allows_clear_text)),
         &error);
     if (client == NULL) {
         const char *advice =
@@ -387,74 +361,54 @@ static void examine_reading(struct examination *e, kur_client *client)
 
 /* ---- The command ---- */
 
-static int read_property(struct examination *e, char *text)
+static struct examination state;
+
+static int read_topic(struct invocation *call, const char *value)
 {
-    char *equals = text != NULL ? strchr(text, '=') : NULL;
-    if (equals == NULL || equals == text)
-        return command_refuse("doctor", "--set needs NAME=VALUE");
-    if (e->property_count == PROPERTIES_MAX)
-        return command_refuse("doctor", "more than %d times --set", PROPERTIES_MAX);
-    *equals = '\0';
-    e->properties[e->property_count++] = (kur_property){text, equals + 1};
+    if (state.topic_count == TOPICS_MAX)
+        return command_refuse(call->noun, "more than %d times --topic", TOPICS_MAX);
+    state.topics[state.topic_count++] = value;
     return EXIT_DONE;
 }
 
-static int read_option(struct examination *e, int argc, char **argv, int *i)
+static int run(struct invocation *call)
 {
-    const char *value = NULL;
-    char *end = NULL;
-    if (command_option(argc, argv, i, "--properties", &value))
-        e->properties_file = value;
-    else if (command_option(argc, argv, i, "--bootstrap", &value))
-        e->bootstrap_servers = value;
-    else if (command_option(argc, argv, i, "--group", &value))
-        e->group = value;
-    else if (command_option(argc, argv, i, "--set", &value))
-        return read_property(e, (char *)value);
-    else if (command_option(argc, argv, i, "--topic", &value)) {
-        if (e->topic_count == TOPICS_MAX)
-            return command_refuse("doctor", "more than %d times --topic", TOPICS_MAX);
-        e->topics[e->topic_count++] = value;
-    } else if (command_option(argc, argv, i, "--timeout", &value)) {
-        long seconds = value != NULL ? strtol(value, &end, 10) : 0;
-        if (value == NULL || *end != '\0' || seconds < 1 || seconds > 600)
-            return command_refuse("doctor", "--timeout needs a number of seconds from 1 to 600");
-        e->timeout_ms = (int)seconds * 1000;
-    } else
-        return command_refuse("doctor", "what is \"%.60s\"?", argv[*i]);
-    return value != NULL && value[0] != '\0' ? EXIT_DONE : command_refuse("doctor", "%s needs a value", argv[*i]);
-}
-
-static int run(int argc, char **argv)
-{
-    static struct examination e = {.timeout_ms = TIMEOUT_DEFAULT_S * 1000};
-    for (int i = 1; i < argc; i++) {
-        int status = EXIT_DONE;
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            help();
-            return EXIT_DONE;
-        }
-        if (strcmp(argv[i], "--allow-clear-text") == 0)
-            e.allows_clear_text = true;
-        else if (strcmp(argv[i], "--verbose") == 0)
-            e.is_verbose = true;
-        else if (strcmp(argv[i], "--all") == 0)
-            e.shows_all = true;
-        else
-            status = read_option(&e, argc, argv, &i);
-        if (status != EXIT_DONE)
-            return status;
-    }
-    kur_client *client = configure(&e);
+    struct examination *e = &state;
+    e->timeout_ms = (int)(call->connection.timeout_s > 0 ? call->connection.timeout_s : TIMEOUT_DEFAULT_S) * 1000;
+    kur_client *client = configure(e);
     if (client == NULL)
-        return e.status;
+        return e->status;
     judge_versions(client);
-    if (examine_network(&e, client) && examine_log_in(&e, client) && examine_cluster(&e, client) &&
-        (e.topic_count > 0 || e.group != NULL))
-        examine_reading(&e, client);
+    if (examine_network(e, client) && examine_log_in(e, client) && examine_cluster(e, client) &&
+        (e->topic_count > 0 || e->group != NULL))
+        examine_reading(e, client);
     kur_client_unref(client);
-    printf("%s\n", e.status == EXIT_DONE ? "All is well." : "Something is wrong: see FAIL above.");
-    return e.status;
+    printf("%s\n", e->status == EXIT_DONE ? "All is well." : "Something is wrong: see FAIL above.");
+    return e->status;
 }
 
-const struct command doctor_command = {"doctor", "finds out why Kafka cannot be reached or used", run};
+static const struct option list[] = {
+    {"--topic", "NAME", "is it there, and may it be read? May be repeated", .kind = OPTION_CALL, .read = read_topic},
+    {"--group", "NAME", "may the group's offsets be seen?", OPTION_IN(TEXT, struct examination, group)},
+    {"--all", NULL, "all settings that are in force, not only those that were set",
+     OPTION_IN(FLAG, struct examination, shows_all)},
+    {"--timeout", "SECONDS", "how long a broker is waited for; default 10",
+     OPTION_IN(NUMBER, struct examination, call.connection.timeout_s), .least = 1, .most = 600},
+    {.name = NULL}};
+static const struct options options = {.list = list};
+
+static const struct verb verb = {
+    .about =
+        "Finds out why Kafka cannot be reached or used, as a service would: configuration, names and ports, log-in, "
+        "metadata, topics and group; and says for each what to do next. Changes nothing there, and shows no "
+        "secrets.",
+    .notes =
+        "Exit status: 0 all is well, 1 failed otherwise, 3 the command line is wrong, 4 the configuration is, 5 no "
+        "broker can be reached, 6 the log-in is refused, 7 a topic or group is missing or may not be used.",
+    .options = {&options, &connect_options},
+    .state = &state.call,
+    .run = run};
+static const struct verb *const verbs[] = {&verb, NULL};
+
+const struct noun doctor_noun = {
+    .name = "doctor", .summary = "finds out why Kafka cannot be reached or used", .verbs = verbs};

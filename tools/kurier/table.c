@@ -57,15 +57,6 @@ void table_time(struct table *table, int64_t time_us)
 
 /* ---- Printing ---- */
 
-/* Characters, each taken for one column. */
-static size_t width_of(const char *text)
-{
-    size_t width = 0;
-    for (; *text != '\0'; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
-    return width;
-}
-
 static void pad(kur_buffer *line, size_t count)
 {
     while (count-- > 0)
@@ -74,7 +65,7 @@ static void pad(kur_buffer *line, size_t count)
 
 static void add_cell(kur_buffer *line, const char *text, size_t width, bool is_right, bool is_last)
 {
-    size_t own = width_of(text);
+    size_t own = text_width(kur_bytes_text(text));
     if (is_right)
         pad(line, width - own);
     text_put(line, text);
@@ -85,7 +76,7 @@ static void add_cell(kur_buffer *line, const char *text, size_t width, bool is_r
 /* No wider than the terminal; what is cut is shown by an ellipsis. */
 static void print_line(kur_buffer *line, size_t width, const char *before, const char *behind)
 {
-    if (width > 0 && width_of(line->data) > width) {
+    if (width > 0 && text_width(kur_bytes_of(line->data, line->size)) > width) {
         size_t at = 0;
         for (size_t left = width; at < line->size; at++)
             if (((unsigned char)line->data[at] & 0xc0) != 0x80 && left-- == 1)
@@ -103,11 +94,11 @@ void table_print(struct table *table)
     while (table->headings[columns] != NULL)
         columns++;
     for (size_t i = 0; i < columns; i++)
-        widths[i] = width_of(table->headings[i]) - (table->headings[i][0] == '>');
+        widths[i] = text_width(kur_bytes_text(table->headings[i])) - (table->headings[i][0] == '>');
     const char *cell = table->cells.data;
     for (size_t i = 0; i < table->cell_count; i++, cell += strlen(cell) + 1)
-        if (width_of(cell) > widths[i % columns])
-            widths[i % columns] = width_of(cell);
+        if (text_width(kur_bytes_text(cell)) > widths[i % columns])
+            widths[i % columns] = text_width(kur_bytes_text(cell));
     kur_buffer line = {0};
     bool is_coloured = table_has_colours();
     for (size_t i = 0; i < columns && table->cell_count > 0; i++) {

@@ -43,6 +43,14 @@ bool text_is_sign(int32_t c)
            !(c >= 0xfff9 && c <= 0xfffb) && !(c >= 0xe0000 && c <= 0xe0fff);
 }
 
+size_t text_width(kur_bytes text)
+{
+    size_t width = 0;
+    for (size_t i = 0; i < text.size; i++)
+        width += (((const uint8_t *)text.data)[i] & 0xc0) != 0x80;
+    return width;
+}
+
 static void put_order(kur_buffer *to, int32_t character, uint8_t byte)
 {
     if (character == '\n')

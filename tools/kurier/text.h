@@ -18,6 +18,9 @@ int32_t text_character(kur_bytes bytes, size_t *size);
 /* Whether a character is a sign, and not an order: no control character, and none that turns the direction of text. */
 bool text_is_sign(int32_t character);
 
+/* Its characters, each taken for one column of a terminal. */
+size_t text_width(kur_bytes text);
+
 /* Appends text with everything that is no sign as \n, \x1b or \u202e; `keeps_lines` leaves ends of lines and tabs. */
 void text_safe(kur_buffer *to, kur_bytes text, bool keeps_lines);
 
