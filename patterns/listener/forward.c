@@ -366,6 +366,7 @@ bool kur__forward_take(kur_listener *listener, const kur__source *source, const 
     polled->bytes = (uint32_t)(kur_record_memory(made) + sizeof(kur__work));
     polled->is_over = is_foreign;
     polled->written_us = monotonic_of(listener, kur_record_timestamp_us(record));
+    polled->waits_us = monotonic_of(listener, view.failed_us > 0 ? view.failed_us : kur_record_timestamp_us(made));
     polled->attempts = view.attempt - 1;
     if (view.due_us > 0) /* also when that has passed: it is late */
         polled->due_us = monotonic_of(listener, view.due_us);

@@ -211,7 +211,7 @@ kur__admission kur__machine_admit(kur__machine *machine, kur__source *source, co
     link_work(machine, source, work);
     kur__ordered_seen(machine, source, lane, now_us);
     if (source->tier != KUR_TIER_MAIN)
-        kur__window_read(source, polled->written_us);
+        kur__window_read(source, work, polled, now_us);
     begin(machine, work, polled, now_us);
     kur__ordered_read(machine, source, now_us);
     kur__flow_update(machine, source);

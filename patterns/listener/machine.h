@@ -74,6 +74,7 @@ typedef struct kur__work {
     int64_t due_us;             /* of a parked one */
     int64_t then_us;            /* of one that is forwarded: when it is due there */
     int64_t first_us;           /* what the policy's time-out counts from; 0: nothing yet */
+    int64_t rests_us;           /* of a retry topic: until then it is not moved to the end of it */
     int64_t landed;             /* the shell's: where its forward is; -1: not known */
     struct kur__origin *origin; /* with keep_order: ordered.c */
     void *item;                 /* the shell's record */
@@ -152,9 +153,10 @@ typedef struct kur__source {
     bool has_turn;
     bool is_full; /* nothing more of it is taken in */
     kur_tier tier;
-    bool is_wanted;       /* of a retry topic: it is full, and more waits unread */
-    int64_t pass_us;      /* window.c: since when what waits is looked through; 0: it is not */
-    int64_t next_pass_us; /* not before */
+    bool is_wanted;                   /* of a retry topic: it is full, and more waits unread */
+    int64_t pass_us;                  /* window.c: since when what waits is looked through; 0: it is not */
+    int64_t next_pass_us, look_us;    /* not before; and before this nothing of it may be moved */
+    int64_t middle_us, near_until_us; /* of the due times moved last; what has not rested may be moved, too */
     int64_t end, reached; /* with keep_order: what there was when it was given, -1: not known; read up to there */
     bool is_through;      /* that end is reached */
     uint64_t serial;      /* which one it is, of all that there have been */
@@ -211,9 +213,8 @@ typedef struct kur__machine {
     int64_t window_held_bytes;
     bool window_is_wanted; /* some source is */
     int64_t window_wake_us, moves_at_us, moves_left;
-    int64_t moved; /* since the beginning */
+    int64_t moved, finished; /* since the beginning */
     int64_t finished_since_commit;
-    int64_t finished; /* since the beginning */
     int64_t next_commit_us, next_commit_again_us;
     size_t commits_in_flight;
     kur__queue again;           /* were left out of a transaction: each goes in one of its own */
@@ -222,8 +223,7 @@ typedef struct kur__machine {
     bool transaction_is_open, was_alone;
     kur__origins origins;
     uint64_t random;
-    bool is_stopping;
-    bool over_bound; /* a source is full for the sum, not for its own share */
+    bool is_stopping, over_bound; /* a source is full for the sum, not for its own share */
 } kur__machine;
 
 kur_status kur__machine_init(kur__machine *machine, const kur__machine_options *options, kur_error *error);
@@ -291,6 +291,7 @@ typedef struct kur__polled {
     int32_t attempts;   /* that were made before */
     int64_t first_us;   /* what the time-out counts from; 0: the first failure to come */
     int64_t written_us; /* of a retry topic: when it was written there */
+    int64_t waits_us;   /* and since when it has waited; 0: not known */
     bool is_over;       /* nothing is to be done for it: finished at once */
     int64_t origin;     /* of an ordered retry topic: its offset in the main partition; less than 0: none */
     int64_t stamp_us;   /* the record's time in the main partition */
@@ -397,8 +398,8 @@ bool kur__machine_begin_transaction(kur__machine *machine, int64_t now_us);
  */
 void kur__machine_end_transaction(kur__machine *machine, bool is_committed, int64_t now_us);
 
-/* How many records may be admitted now of a source, or, NULL, of one that is not there yet. */
-/* Of a retry topic, whoever asks and is told none says that more of it waits. */
+/* How many records may be admitted now of a source, or, NULL, of one that is not there yet. Of a retry topic, whoever
+ * asks and is told none says that more of it waits. */
 size_t kur__machine_room(kur__machine *machine, kur__source *source);
 
 /* Whether all together hold as much as they may: then there is room for nobody. */
@@ -442,7 +443,7 @@ kur__work *kur__queue_pop(kur__queue *queue);
 /* What the outcome of a running record means; one that comes again is not put back yet. */
 kur__consequence kur__conclude(kur__machine *machine, kur__work *work, int64_t now_us);
 
-/* Those whose time has come: to run, or for their effect to be tried again. */
+/* Those whose time has come. */
 void kur__wake_parked(kur__machine *machine, int64_t now_us);
 void kur__make_ready(kur__machine *machine, kur__work *work);
 
@@ -458,7 +459,7 @@ void kur__lane_come_in(kur__machine *machine, kur__work *work, int64_t now_us);
 /* Those of a source that wait in lanes leave them; others stay. */
 void kur__lanes_sweep(kur__source *source);
 
-/* A record leaves its lane, and when it was the last that was on its way there, the next one starts. */
+/* When it was the last that was on its way there, the next one starts. */
 void kur__lane_leave(kur__machine *machine, kur__work *work, int64_t now_us);
 
 /* One in which there is nothing. */
@@ -477,9 +478,9 @@ void kur__partitions_done(kur__machine *machine);
 
 void kur__source_free_if_over(kur__machine *machine, kur__source *source);
 
-/* Of a retry topic: moves away what keeps others from being seen; and hears when a record that was read was written. */
+/* Of a retry topic: moves away what keeps others from being seen; and hears of each record that is read. */
 void kur__window_turn(kur__machine *machine, int64_t now_us);
-void kur__window_read(kur__source *source, int64_t written_us);
+void kur__window_read(kur__source *source, kur__work *work, const kur__polled *polled, int64_t now_us);
 
 /* Room for all that are held and one more, made when a record is admitted: parking itself cannot fail. */
 bool kur__park_reserve(kur__machine *machine);
@@ -489,7 +490,6 @@ int64_t kur__back_off_us(kur__machine *machine, int64_t delay_us, int64_t delay_
 
 /* The number of sources has changed: what each of them may hold. */
 void kur__flow_share(kur__machine *machine);
-
 /* Whether a source is full now. */
 void kur__flow_update(kur__machine *machine, kur__source *source);
 void kur__flow_update_all(kur__machine *machine);

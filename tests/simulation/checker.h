@@ -66,6 +66,8 @@ struct entry {
     int64_t due_us;     /* by the world's clock; 0: at once */
     int64_t first_us;   /* when it first failed, by that clock; 0: it has not yet */
     int64_t written_us; /* likewise */
+    int64_t waits_us;   /* since when it has waited for this attempt, likewise */
+    int written_jumps;  /* of that clock, until it was written */
     int moves;          /* to the end of its topic, since it came to it */
     int64_t moved_from_us;
     int moved_from_epochs;

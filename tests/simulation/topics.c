@@ -165,7 +165,8 @@ static struct entry *write_entry(struct world *world, int slot)
     entry->exists = true;
     entry->version = ++world->next_version;
     entry->attempt = 1;
-    entry->written_us = world_wall_us(world);
+    entry->written_us = entry->waits_us = world_wall_us(world);
+    entry->written_jumps = world->jumps;
     return entry;
 }
 
@@ -226,6 +227,12 @@ static int tier_for(int64_t delay_us)
     return delay_us < MINUTE ? KUR_TIER_SHORT : delay_us < hour_us ? KUR_TIER_MEDIUM : KUR_TIER_LONG;
 }
 
+/* Between two passes through a topic. */
+static int64_t pause_us(int tier)
+{
+    return tier == KUR_TIER_LONG ? 10 * (int64_t)MINUTE : tier == KUR_TIER_MEDIUM ? MINUTE : 10 * SECOND;
+}
+
 void topics_read(struct world *world, const struct member *member, const struct entry *entry, struct item *item,
                  kur__polled *polled)
 {
@@ -235,10 +242,18 @@ void topics_read(struct world *world, const struct member *member, const struct 
     item->came = item->starts = polled->attempts = entry->attempt - 1;
     item->first_us = polled->first_us = entry->first_us > 0 ? machine_us(member, entry->first_us) : 0;
     item->jumps = world->jumps;
+    item->waits_us = entry->waits_us;
+    item->written_us = entry->written_us;
+    item->written_jumps = entry->written_jumps;
     if (entry->due_us > wall_us)
         polled->due_us = machine_us(member, entry->due_us);
     if (entry->written_us > 0)
         polled->written_us = machine_us(member, entry->written_us);
+    if (entry->waits_us > 0)
+        polled->waits_us = machine_us(member, entry->waits_us);
+    int tier = slot_tier(item->partition);
+    if (tier != KUR_TIER_MAIN && entry->due_us <= wall_us + pause_us(tier))
+        world->near_us[item->partition] = world->now_us;
     polled->is_over = entry->is_foreign;
     if (entry->is_foreign) {
         item->fate = FATE_NOTHING;
@@ -373,20 +388,32 @@ static void judge_forward(struct world *world, const struct member *member, stru
                      (long)item->offset);
 }
 
-/* How long a record rests between two passes through its topic. */
-static int64_t rest_us(int tier)
+/* One that was moved before rests for an eighth of its age, unless one that is near was read lately. */
+static void check_rest(struct world *world, const struct item *item)
 {
-    return tier == KUR_TIER_LONG ? 10 * (int64_t)MINUTE : tier == KUR_TIER_MEDIUM ? MINUTE : 10 * SECOND;
+    int64_t rest_us = (item->written_us - item->waits_us) / 8, now_us = world_wall_us(world);
+    rest_us = rest_us < 6 * hour_us ? rest_us : 6 * hour_us;
+    bool is_known = item->jumps == world->jumps && item->written_jumps == world->jumps &&
+                    world->options.text_limit == KUR__LEDGER_TEXT_MAX;
+    /* It was decided some time ago, when its transaction is a late one. */
+    int64_t near_until_us = world->near_us[item->partition] + 8 * pause_us(slot_tier(item->partition)) + MINUTE;
+    if (!is_known || world->now_us <= near_until_us)
+        return;
+    world->checker.looked[RULE_LIVENESS]++;
+    if (now_us < item->written_us + rest_us)
+        checker_fail(&world->checker, RULE_LIVENESS, "%d@%ld is moved again after %ld, and it rests for %ld",
+                     item->partition, (long)item->offset, (long)(now_us - item->written_us), (long)rest_us);
 }
 
 static void count_move(struct world *world, const struct item *item, struct entry *entry)
 {
     const struct entry *from = &world->logs[item->partition].entries[item->offset];
+    check_rest(world, item);
     int begun = world->begun[item->partition] + world->jumps;
     entry->moves = from->moves + 1;
     entry->moved_from_us = from->moves > 0 ? from->moved_from_us : world->now_us;
     entry->moved_from_epochs = from->moves > 0 ? from->moved_from_epochs : begun;
-    int64_t passed = (world->now_us - entry->moved_from_us) / rest_us(slot_tier(item->partition));
+    int64_t passed = (world->now_us - entry->moved_from_us) / pause_us(slot_tier(item->partition));
     world->checker.looked[RULE_LIVENESS]++;
     if (world->options.text_limit == KUR__LEDGER_TEXT_MAX &&
         entry->moves > 2 + passed + begun - entry->moved_from_epochs)
@@ -417,6 +444,7 @@ struct forward topics_forward(struct world *world, const struct member *member, 
         forward.entry.due_us = wall_us + (work->then_us - world->now_us);
     if (item->first_us != 0)
         forward.entry.first_us = item->first_us + member->skew_us;
+    forward.entry.waits_us = item->fate == FATE_FORWARD || item->waits_us == 0 ? wall_us : item->waits_us;
     if (item->fate == FATE_MOVED)
         count_move(world, item, &forward.entry);
     return forward;
@@ -435,6 +463,7 @@ void topics_arrive(struct world *world, const struct forward *forward)
     entry->exists = true;
     entry->version = written.version;
     entry->written_us = written.written_us;
+    entry->written_jumps = written.written_jumps;
     world_say(world, "  it is %d@%ld, attempt %d, due in %ld", slot, (long)(world->logs[slot].end - 1), entry->attempt,
               (long)(entry->due_us - world_wall_us(world)));
 }

@@ -91,15 +91,17 @@ struct item {
     int partition; /* the slot */
     int64_t offset, version;
     int story;
-    int epoch;        /* of its source */
-    int serial;       /* of the process */
-    kur__work *work;  /* as long as it is held and its epoch lasts */
-    int64_t due_us;   /* by the world's clock; 0: at once */
-    int64_t peak_us;  /* the latest time that this clock has shown since it was read, before it went back */
-    int64_t again_us; /* when it is due again, after a retry in place */
-    int64_t first_us; /* when it first failed, by the machine's clock */
-    int came, starts; /* attempts: made before it was read, and all */
-    int jumps;        /* of the world's clock, when it was read */
+    int epoch;                    /* of its source */
+    int serial;                   /* of the process */
+    kur__work *work;              /* as long as it is held and its epoch lasts */
+    int64_t due_us;               /* by the world's clock; 0: at once */
+    int64_t peak_us;              /* the latest time that this clock has shown since it was read, before it went back */
+    int64_t again_us;             /* when it is due again, after a retry in place */
+    int64_t first_us;             /* when it first failed, by the machine's clock */
+    int came, starts;             /* attempts: made before it was read, and all */
+    int jumps;                    /* of the world's clock, when it was read */
+    int64_t written_us, waits_us; /* as its entry */
+    int written_jumps;
     enum fate fate;
     int fate_tier;
     int64_t fate_due_us;      /* by the machine's clock */
@@ -173,7 +175,8 @@ struct world {
     struct log logs[SLOTS_MAX];
     int64_t committed[SLOTS_MAX]; /* -1: nothing */
     int committed_epochs[SLOTS_MAX];
-    int begun[SLOTS_MAX]; /* sources, in all processes */
+    int begun[SLOTS_MAX];       /* sources, in all processes */
+    int64_t near_us[SLOTS_MAX]; /* when one was read last that was due soon */
     char *texts[SLOTS_MAX];
     int owners[SLOTS_MAX]; /* -1: nobody */
     int64_t generation;

@@ -3,6 +3,8 @@
  *
  * The listener's decisions about records that go to retry topics and to the dead letters, and that come back.
  */
+#include <stdlib.h>
+
 #include "machine.h"
 
 static const kur__verdict hopeless = {.outcome = KUR_RETRY, .is_hopeless = true};
@@ -477,6 +479,135 @@ START_TEST(test_machine_retry__moves_no_more_than_some_thousand_a_second)
 }
 END_TEST
 
+/* A retry topic's partition as it lies in Kafka, of which the machine holds a window. */
+struct line {
+    int64_t due_us, written_us, waits_us;
+    int moves;
+};
+
+struct topic {
+    struct line *lines;
+    size_t count, capacity, next;
+    kur__source *source;
+    int moves_most;
+};
+
+static void append_line(struct topic *topic, struct line line)
+{
+    if (topic->count == topic->capacity) {
+        topic->capacity = topic->capacity * 2 + 1000;
+        topic->lines = realloc(topic->lines, topic->capacity * sizeof(struct line));
+        ck_assert_ptr_nonnull(topic->lines);
+    }
+    line.written_us = now_us;
+    topic->lines[topic->count++] = line;
+}
+
+static void append_new(struct topic *topic, int64_t due_us)
+{
+    append_line(topic, (struct line){.due_us = due_us, .waits_us = now_us});
+}
+
+/* Reads what there is room for, runs what is due, and writes anew what is to be moved. */
+static void turn(struct topic *topic)
+{
+    for (int i = 0; i < 40; i++) {
+        while (topic->next < topic->count && kur__machine_room(&machine, topic->source) > 0) {
+            const struct line *line = &topic->lines[topic->next];
+            kur__polled polled = {.offset = (int64_t)topic->next++,
+                                  .bytes = 10,
+                                  .attempts = 1,
+                                  .due_us = line->due_us,
+                                  .written_us = line->written_us,
+                                  .waits_us = line->waits_us};
+            ck_assert_int_eq(kur__machine_admit(&machine, topic->source, &polled, now_us), KUR__ADMITTED);
+        }
+        for (kur__work *work; (work = take_one()) != NULL;)
+            ck_assert_int_eq(say(work, &done), KUR__FINISHED);
+        for (kur__work *work; (work = kur__machine_next_effect(&machine, now_us)) != NULL;) {
+            struct line line = topic->lines[work->offset];
+            topic->moves_most = ++line.moves > topic->moves_most ? line.moves : topic->moves_most;
+            append_line(topic, line);
+            kur__machine_effect(&machine, work, true, now_us);
+        }
+        release();
+        now_us += 20 * MS;
+    }
+}
+
+static struct topic begin_topic(kur_tier tier)
+{
+    kur__machine_options options = usual;
+    options.window_records = 40;
+    begin(&options);
+    return (struct topic){.source = assign_retry(0, tier)};
+}
+
+/* How often one of those is moved that fill the window three times, and all wait for so long. */
+static int moves_of(kur_tier tier, int64_t wait_us, int64_t step_us)
+{
+    struct topic topic = begin_topic(tier);
+    int64_t end_us = now_us + wait_us;
+    for (int i = 0; i < 120; i++)
+        append_new(&topic, end_us - i % 7);
+    for (; now_us < end_us; now_us += step_us)
+        turn(&topic);
+    ck_assert_uint_gt(topic.count, 120);
+    free(topic.lines);
+    end();
+    return topic.moves_most;
+}
+
+START_TEST(test_machine_retry__one_that_waits_for_long_is_moved_a_few_times)
+{
+    const int64_t hour_us = 3600 * (int64_t)SECOND;
+    int a_minute = moves_of(KUR_TIER_SHORT, 60 * SECOND, SECOND);
+    int an_hour = moves_of(KUR_TIER_MEDIUM, hour_us, 5 * SECOND);
+    int a_month = moves_of(KUR_TIER_LONG, 30 * 24 * hour_us, 300 * SECOND);
+    /* As window.c says. The clock of somebody else may be wrong by hours. */
+    int too_long = moves_of(KUR_TIER_SHORT, 2 * hour_us, SECOND);
+    ck_assert_msg(a_minute <= 8 && an_hour <= 27 && a_month <= 153 && too_long <= 50,
+                  "moved %d times in a minute, %d in an hour, %d in thirty days, %d in two hours", a_minute, an_hour,
+                  a_month, too_long);
+}
+END_TEST
+
+/* How late the last of some is that come one after the other, due soon, behind a window of others that have waited. */
+static int64_t lateness_behind(kur_tier tier, int64_t waited_us, int64_t step_us, int count)
+{
+    struct topic topic = begin_topic(tier);
+    int64_t end_us = now_us + 2 * waited_us, begin_us = now_us + waited_us, late_us = 0;
+    for (int i = 0; i < 120; i++)
+        append_new(&topic, end_us);
+    for (; now_us < begin_us; now_us += step_us)
+        turn(&topic);
+    while (count-- > 0) {
+        int64_t due_us = now_us + step_us;
+        size_t place = topic.count;
+        append_new(&topic, due_us);
+        for (; topic.next <= place; now_us += step_us)
+            turn(&topic);
+        ck_assert_int_lt(now_us, end_us);
+        late_us = now_us - due_us;
+    }
+    free(topic.lines);
+    end();
+    return late_us;
+}
+
+START_TEST(test_machine_retry__a_near_one_behind_a_full_window_is_late_by_so_much_at_most)
+{
+    const int64_t hour_us = 3600 * (int64_t)SECOND, minute_us = 60 * SECOND, day_us = 24 * hour_us;
+    /* When the others have not waited for long, by the pause; else by an eighth of that; by six hours at most. */
+    ck_assert_int_le(lateness_behind(KUR_TIER_SHORT, 30 * SECOND, SECOND, 1), 13 * SECOND);
+    ck_assert_int_le(lateness_behind(KUR_TIER_MEDIUM, hour_us, 5 * SECOND, 1), hour_us / 8 + minute_us);
+    ck_assert_int_le(lateness_behind(KUR_TIER_LONG, 10 * day_us, minute_us, 1), 6 * hour_us + 10 * minute_us);
+    /* And when one was found there, the next by no more than the pause. */
+    ck_assert_int_le(lateness_behind(KUR_TIER_MEDIUM, hour_us, 5 * SECOND, 2), minute_us + 20 * SECOND);
+    ck_assert_int_le(lateness_behind(KUR_TIER_LONG, 10 * day_us, minute_us, 3), 13 * minute_us);
+}
+END_TEST
+
 START_TEST(test_machine_retry__a_full_text_moves_the_oldest_to_the_end)
 {
     kur__source *source = begin_window(100000, 64);
@@ -547,6 +678,8 @@ int main(void)
         test_machine_retry__a_full_window_moves_the_latest_to_the_end,
         test_machine_retry__a_full_window_is_looked_through_while_others_are_forwarded,
         test_machine_retry__moves_no_more_than_some_thousand_a_second,
+        test_machine_retry__one_that_waits_for_long_is_moved_a_few_times,
+        test_machine_retry__a_near_one_behind_a_full_window_is_late_by_so_much_at_most,
         test_machine_retry__a_full_text_moves_the_oldest_to_the_end,
         test_machine_retry__a_clock_that_jumps_moves_the_times,
         NULL,
