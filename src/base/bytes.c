@@ -32,11 +32,10 @@ kur_status kur_buffer_reserve(kur_buffer *buffer, size_t size)
 
 kur_status kur_buffer_append(kur_buffer *buffer, const void *data, size_t size)
 {
-    if (data == NULL && size > 0)
+    if (buffer == NULL || (data == NULL && size > 0))
         return KUR_ERROR_INVALID_ARGUMENT;
-    kur_status status = kur_buffer_reserve(buffer, size);
-    if (status != KUR_OK)
-        return status;
+    if (buffer->capacity - buffer->size <= size && kur_buffer_reserve(buffer, size) != KUR_OK)
+        return KUR_ERROR_NO_MEMORY;
     if (size > 0)
         memcpy(buffer->data + buffer->size, data, size);
     buffer->size += size;
@@ -48,17 +47,23 @@ kur_status kur_buffer_print(kur_buffer *buffer, const char *format, ...)
 {
     if (buffer == NULL || format == NULL)
         return KUR_ERROR_INVALID_ARGUMENT;
-    va_list arguments;
+    va_list arguments, again;
     va_start(arguments, format);
-    va_list again;
     va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
-    kur_status status = length < 0 ? KUR_ERROR_NO_MEMORY : kur_buffer_reserve(buffer, (size_t)length);
-    if (status == KUR_OK) {
-        vsnprintf(buffer->data + buffer->size, (size_t)length + 1, format, again);
-        buffer->size += (size_t)length;
+    /* Most texts fit at once. */
+    size_t room = buffer->capacity - buffer->size;
+    int length = vsnprintf(room > 0 ? buffer->data + buffer->size : NULL, room, format, arguments);
+    kur_status status = length < 0 ? KUR_ERROR_NO_MEMORY : KUR_OK;
+    if (status == KUR_OK && (size_t)length >= room) {
+        status = kur_buffer_reserve(buffer, (size_t)length);
+        if (status == KUR_OK)
+            vsnprintf(buffer->data + buffer->size, (size_t)length + 1, format, again);
     }
+    if (status == KUR_OK)
+        buffer->size += (size_t)length;
+    else if (room > 0)
+        buffer->data[buffer->size] = '\0';
+    va_end(arguments);
     va_end(again);
     return status;
 }
