@@ -88,6 +88,7 @@ void kur__sha256_end(kur__sha256 *hash, uint8_t digest[32]);
 typedef struct kur__json {
     const char *start, *at, *end;
     kur_arena *arena;
+    char *strings;    /* where the next one goes; NULL: there was none */
     kur_error *error; /* the first one stays */
     kur_status status;
 } kur__json;

@@ -5,13 +5,13 @@
  * tree: a line may be as long as the largest record, for which <kurier/json.h> is too small. The caller has checked
  * that the text is UTF-8. Numbers are integers; nothing else is needed here.
  */
-#include <inttypes.h>
 #include <string.h>
 
 #include "deadletter/deadletter.h"
 
 enum {
-    DEPTH_MAX = 64
+    DEPTH_MAX = 64,
+    ESCAPE_MAX = 12 /* a pair of surrogates */
 };
 
 bool kur__json_fail(kur__json *json, kur_status status, const char *what)
@@ -80,6 +80,29 @@ bool kur__json_integer(kur__json *json, int64_t *number)
 
 /* ---- Strings ---- */
 
+static bool is_plain(unsigned char c, bool is_written)
+{
+    return c >= 0x20 && c != '"' && c != '\\' && (!is_written || c < 0x7f);
+}
+
+/* How many bytes from the front stand for themselves in a string; what is written is ASCII. Eight at a time. */
+static size_t count_plain(const char *text, size_t size, bool is_written)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+    size_t i = 0;
+    for (uint64_t word; i + sizeof word <= size; i += sizeof word) {
+        memcpy(&word, text + i, sizeof word);
+        uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\', above = word | (word + ones);
+        uint64_t found = ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash);
+        /* Never wrongly none; a byte that is found wrongly is looked at below. */
+        if (((found | (is_written ? above : 0)) & tops) != 0)
+            break;
+    }
+    while (i < size && is_plain((unsigned char)text[i], is_written))
+        i++;
+    return i;
+}
+
 static bool read_hex(kur__json *json, unsigned *number)
 {
     *number = 0;
@@ -133,68 +156,66 @@ static bool read_escaped(kur__json *json, unsigned *c)
     return true;
 }
 
-/* The place of the closing quote; NULL with an error. */
-static const char *find_end(kur__json *json)
-{
-    for (const char *at = json->at; at < json->end; at++) {
-        if (*at == '"')
-            return at;
-        if (*at == '\\')
-            at++;
-        else if ((unsigned char)*at < 0x20) {
-            json->at = at;
-            kur__json_fail(json, KUR_ERROR_SYNTAX, "a control character in a string");
-            return NULL;
-        }
-    }
-    kur__json_fail(json, KUR_ERROR_SYNTAX, "the text ends in a string");
-    return NULL;
-}
-
-/* Behind the opening quote. No text is longer than it stands, so that `to` has the room. */
-static bool decode(kur__json *json, const char *end, char *to, char **behind)
+/* One escape, whose backslash is at the front. */
+static char *read_escape(kur__json *json, char *to)
 {
     static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-    while (json->at < end) {
-        const char *escape = memchr(json->at, '\\', (size_t)(end - json->at));
-        size_t plain = (size_t)((escape != NULL ? escape : end) - json->at);
-        memcpy(to, json->at, plain);
-        to += plain;
-        json->at += plain;
-        if (escape == NULL)
-            break;
-        char kind = *++json->at;
-        const char *letter = kind != '\0' ? strchr(letters, kind) : NULL;
-        unsigned c = letter != NULL ? (unsigned char)meant[letter - letters] : 0;
-        json->at++;
-        if (letter == NULL && kind != 'u')
-            return kur__json_fail(json, KUR_ERROR_SYNTAX, "there is no such escape");
-        if (letter == NULL && !read_escaped(json, &c))
-            return false;
-        to = put_character(to, c);
-    }
-    *behind = to;
-    return true;
+    if (json->end - json->at < 2)
+        return kur__json_fail(json, KUR_ERROR_SYNTAX, "the text ends in a string"), NULL;
+    char kind = json->at[1];
+    const char *letter = kind != '\0' ? strchr(letters, kind) : NULL;
+    unsigned c = letter != NULL ? (unsigned char)meant[letter - letters] : 0;
+    json->at += 2;
+    if (letter == NULL && kind != 'u')
+        return kur__json_fail(json, KUR_ERROR_SYNTAX, "there is no such escape"), NULL;
+    if (letter == NULL && !read_escaped(json, &c))
+        return NULL;
+    return put_character(to, c);
 }
 
+/* No string is longer than it stands with its quotes, so that all of a text have room in one place of its size. */
 bool kur__json_string(kur__json *json, kur_bytes *text)
 {
     skip_space(json);
     if (json->at == json->end || *json->at != '"')
         return kur__json_fail(json, KUR_ERROR_SYNTAX, "expected a string");
-    json->at++;
-    const char *end = find_end(json);
-    if (end == NULL)
-        return false;
-    char *to = kur_arena_alloc(json->arena, (size_t)(end - json->at) + 1), *behind;
-    if (to == NULL)
+    if (json->strings == NULL && (json->strings = kur_arena_alloc(json->arena, (size_t)(json->end - json->at))) == NULL)
         return kur__json_fail(json, KUR_ERROR_NO_MEMORY, "out of memory");
-    if (!decode(json, end, to, &behind))
-        return false;
-    *behind = '\0';
-    json->at = end + 1;
-    *text = kur_bytes_of(to, (size_t)(behind - to));
-    return true;
+    json->at++;
+    for (char *start = json->strings, *to = start;;) {
+        size_t plain = count_plain(json->at, (size_t)(json->end - json->at), false);
+        memcpy(to, json->at, plain);
+        to += plain;
+        json->at += plain;
+        if (json->at == json->end)
+            return kur__json_fail(json, KUR_ERROR_SYNTAX, "the text ends in a string");
+        if (*json->at == '"') {
+            json->at++;
+            *to = '\0';
+            json->strings = to + 1;
+            *text = kur_bytes_of(start, (size_t)(to - start));
+            return true;
+        }
+        if (*json->at != '\\')
+            return kur__json_fail(json, KUR_ERROR_SYNTAX, "a control character in a string");
+        if ((to = read_escape(json, to)) == NULL)
+            return false;
+    }
+}
+
+static bool skip_string(kur__json *json)
+{
+    for (json->at++;; json->at += 2) {
+        json->at += count_plain(json->at, (size_t)(json->end - json->at), false);
+        if (json->at == json->end || (*json->at == '\\' && json->end - json->at < 2))
+            return kur__json_fail(json, KUR_ERROR_SYNTAX, "the text ends in a string");
+        if (*json->at == '"') {
+            json->at++;
+            return true;
+        }
+        if (*json->at != '\\')
+            return kur__json_fail(json, KUR_ERROR_SYNTAX, "a control character in a string");
+    }
 }
 
 /* ---- Whatever else ---- */
@@ -222,11 +243,7 @@ static bool skip_scalar(kur__json *json)
     if (*json->at != '"')
         return kur__json_word(json, "null") || kur__json_word(json, "true") || kur__json_word(json, "false") ||
                skip_number(json);
-    json->at++;
-    const char *end = find_end(json);
-    if (end != NULL)
-        json->at = end + 1;
-    return end != NULL;
+    return skip_string(json);
 }
 
 static bool skip_name(kur__json *json)
@@ -280,38 +297,57 @@ static unsigned character_at(const uint8_t *text, size_t *size)
     return c;
 }
 
-static kur_status write_escaped(kur_buffer *to, unsigned c)
+static char *put_unit(char *to, unsigned unit)
+{
+    static const char digits[] = "0123456789abcdef";
+    *to++ = '\\';
+    *to++ = 'u';
+    for (int shift = 12; shift >= 0; shift -= 4)
+        *to++ = digits[unit >> shift & 15];
+    return to;
+}
+
+static char *put_escape(char *to, unsigned c)
 {
     static const char letters[] = "\"\\bfnrt", meant[] = "\"\\\b\f\n\r\t";
     const char *letter = c != 0 && c < 0x80 ? strchr(meant, (int)c) : NULL;
-    if (letter != NULL)
-        return kur_buffer_append(to, (const char[]){'\\', letters[letter - meant]}, 2);
+    if (letter != NULL) {
+        *to++ = '\\';
+        *to++ = letters[letter - meant];
+        return to;
+    }
     if (c < 0x10000)
-        return kur_buffer_print(to, "\\u%04x", c);
-    return kur_buffer_print(to, "\\u%04x\\u%04x", 0xd7c0 + (c >> 10), 0xdc00 + (c & 0x3ff));
+        return put_unit(to, c);
+    return put_unit(put_unit(to, 0xd7c0 + (c >> 10)), 0xdc00 + (c & 0x3ff));
 }
 
 kur_status kur__json_write(kur_buffer *to, kur_bytes text)
 {
-    const uint8_t *at = text.data, *end = at + text.size;
-    size_t before = to->size;
-    kur_status status = kur_buffer_append(to, "\"", 1);
-    while (at < end && status == KUR_OK) {
-        const uint8_t *plain = at;
-        while (at < end && *at >= 0x20 && *at < 0x7f && *at != '"' && *at != '\\')
-            at++;
-        status = kur_buffer_append(to, plain, (size_t)(at - plain));
-        if (at < end && status == KUR_OK) {
-            size_t size;
-            status = write_escaped(to, character_at(at, &size));
-            at += size;
+    const char *at = text.data, *end = at + text.size;
+    size_t before = to->size, size;
+    kur_status status = kur_buffer_reserve(to, text.size + 2);
+    if (status != KUR_OK)
+        return status;
+    to->data[to->size++] = '"';
+    for (;;) {
+        size_t plain = count_plain(at, (size_t)(end - at), true);
+        memcpy(to->data + to->size, at, plain);
+        to->size += plain;
+        at += plain;
+        if (at == end)
+            break;
+        /* An escape, and what is left with its quote when all of that is plain. */
+        status = kur_buffer_reserve(to, ESCAPE_MAX + (size_t)(end - at) + 1);
+        if (status != KUR_OK) {
+            to->size = before;
+            to->data[before] = '\0';
+            return status;
         }
+        unsigned c = character_at((const uint8_t *)at, &size);
+        to->size = (size_t)(put_escape(to->data + to->size, c) - to->data);
+        at += size;
     }
-    if (status == KUR_OK)
-        status = kur_buffer_append(to, "\"", 1);
-    if (status != KUR_OK && to->data != NULL) {
-        to->size = before;
-        to->data[before] = '\0';
-    }
-    return status;
+    to->data[to->size++] = '"';
+    to->data[to->size] = '\0';
+    return KUR_OK;
 }

@@ -9,7 +9,6 @@
  * The time is a number, as Kafka keeps it, so that no year is lost; headers are pairs, so that order and repetition
  * stay. "letter" tells what the headers say, for people and for jq; nobody reads it back.
  */
-#include <inttypes.h>
 #include <kurier/sys/base64.h>
 #include <kurier/sys/memory.h>
 #include <kurier/time.h>
@@ -19,106 +18,129 @@
 
 /* ---- Writing ---- */
 
-static kur_status put(kur_buffer *to, const char *text)
+/* What has failed once stays so: the line is taken back. */
+struct writer {
+    kur_buffer *to;
+    kur_status status;
+};
+
+static void put_part(struct writer *writer, const char *text, size_t size)
 {
-    return kur_buffer_append(to, text, strlen(text));
+    if (writer->status == KUR_OK)
+        writer->status = kur_buffer_append(writer->to, text, size);
 }
 
-static kur_status write_bytes(kur_buffer *to, kur_bytes bytes)
+static inline void put(struct writer *writer, const char *text)
 {
-    if (bytes.data == NULL)
-        return put(to, "null");
-    if (kur_bytes_is_utf8(bytes))
-        return kur__json_write(to, bytes);
-    kur_status status = put(to, "{\"base64\":\"");
-    if (status == KUR_OK)
-        status = kur_base64_write(to, bytes);
-    return status == KUR_OK ? put(to, "\"}") : status;
+    put_part(writer, text, strlen(text));
+}
+
+static void put_number(struct writer *writer, int64_t number)
+{
+    char digits[20], *at = digits + sizeof digits;
+    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do
+        *--at = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    if (number < 0)
+        *--at = '-';
+    put_part(writer, at, (size_t)(digits + sizeof digits - at));
+}
+
+static void put_bytes(struct writer *writer, kur_bytes bytes)
+{
+    if (writer->status != KUR_OK)
+        return;
+    if (bytes.data == NULL) {
+        put(writer, "null");
+    } else if (kur_bytes_is_utf8(bytes)) {
+        writer->status = kur__json_write(writer->to, bytes);
+    } else {
+        put(writer, "{\"base64\":\"");
+        if (writer->status == KUR_OK)
+            writer->status = kur_base64_write(writer->to, bytes);
+        put(writer, "\"}");
+    }
 }
 
 /* ,"name":"text", unless there is none. */
-static kur_status write_text(kur_buffer *to, const char *name, const char *text)
+static void put_text(struct writer *writer, const char *name, const char *text)
 {
     if (text == NULL || text[0] == '\0')
-        return KUR_OK;
-    kur_status status = kur_buffer_print(to, ",\"%s\":", name);
-    return status == KUR_OK ? write_bytes(to, kur_bytes_text(text)) : status;
+        return;
+    put(writer, ",\"");
+    put(writer, name);
+    put(writer, "\":");
+    put_bytes(writer, kur_bytes_text(text));
 }
 
-static kur_status write_time(kur_buffer *to, const char *name, int64_t at_us)
+static void put_origin(struct writer *writer, const kur_retry_view *retry)
 {
-    char text[KUR_TIME_TEXT_SIZE];
-    return at_us > 0 && kur_time_format(at_us, text) > 0 ? write_text(to, name, text) : KUR_OK;
+    if (retry->topic == NULL)
+        return;
+    put(writer, ",\"origin\":{\"partition\":");
+    put_number(writer, retry->partition);
+    put(writer, ",\"offset\":");
+    put_number(writer, retry->offset);
+    put_text(writer, "topic", retry->topic);
+    put(writer, "}");
 }
 
-static kur_status write_told(kur_buffer *to, const kur_letter *letter)
+static void put_told(struct writer *writer, const kur_letter *letter)
 {
     const kur_retry_view *retry = letter->retry;
-    kur_status status = kur_buffer_print(to, ",\"letter\":{\"attempt\":%d", retry->attempt);
-    const char *const texts[][2] = {{"cause", retry->cause},
-                                    {"message", retry->message},
-                                    {"code", retry->code},
-                                    {"type", letter->type},
-                                    {"id", letter->event != NULL ? letter->event->id : NULL},
-                                    {"group", retry->group}};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts && status == KUR_OK; i++)
-        status = write_text(to, texts[i][0], texts[i][1]);
-    if (status == KUR_OK)
-        status = write_time(to, "failed_at", letter->failed_us);
-    if (status == KUR_OK && retry->topic != NULL)
-        status = kur_buffer_print(to, ",\"origin\":{\"partition\":%" PRId32 ",\"offset\":%" PRId64, retry->partition,
-                                  retry->offset);
-    if (status == KUR_OK && retry->topic != NULL)
-        status = write_text(to, "topic", retry->topic);
-    if (status == KUR_OK && retry->topic != NULL)
-        status = put(to, "}");
-    if (status == KUR_OK && letter->is_discarded)
-        status = put(to, ",\"discarded\":true");
-    return status == KUR_OK ? put(to, "}") : status;
+    char failed[KUR_TIME_TEXT_SIZE] = "";
+    if (letter->failed_us > 0)
+        kur_time_format(letter->failed_us, failed);
+    put(writer, ",\"letter\":{\"attempt\":");
+    put_number(writer, retry->attempt);
+    put_text(writer, "cause", retry->cause);
+    put_text(writer, "message", retry->message);
+    put_text(writer, "code", retry->code);
+    put_text(writer, "type", letter->type);
+    put_text(writer, "id", letter->event != NULL ? letter->event->id : NULL);
+    put_text(writer, "group", retry->group);
+    put_text(writer, "failed_at", failed);
+    put_origin(writer, retry);
+    if (letter->is_discarded)
+        put(writer, ",\"discarded\":true");
+    put(writer, "}");
 }
 
-static kur_status write_headers(kur_buffer *to, const kur_record *record)
+static void put_headers(struct writer *writer, const kur_record *record)
 {
     kur_header header;
-    kur_status status = put(to, ",\"headers\":[");
-    for (size_t i = 0; status == KUR_OK && kur_record_header(record, i, &header); i++) {
-        status = put(to, i > 0 ? ",[" : "[");
-        if (status == KUR_OK)
-            status = write_bytes(to, kur_bytes_text(header.name));
-        if (status == KUR_OK)
-            status = put(to, ",");
-        if (status == KUR_OK)
-            status = write_bytes(to, header.value);
-        if (status == KUR_OK)
-            status = put(to, "]");
+    put(writer, ",\"headers\":[");
+    for (size_t i = 0; writer->status == KUR_OK && kur_record_header(record, i, &header); i++) {
+        put(writer, i > 0 ? ",[" : "[");
+        put_bytes(writer, kur_bytes_text(header.name));
+        put(writer, ",");
+        put_bytes(writer, header.value);
+        put(writer, "]");
     }
-    return status == KUR_OK ? put(to, "]") : status;
+    put(writer, "]");
 }
 
-static kur_status write_line(kur_buffer *to, const kur_letter *letter)
+static void put_line(struct writer *writer, const kur_letter *letter)
 {
     int64_t timestamp_us = kur_record_timestamp_us(letter->record);
-    kur_status status = put(to, "{\"topic\":");
-    if (status == KUR_OK)
-        status = kur__json_write(to, kur_bytes_text(letter->topic));
-    if (status == KUR_OK)
-        status =
-            kur_buffer_print(to, ",\"partition\":%" PRId32 ",\"offset\":%" PRId64, letter->partition, letter->offset);
-    if (status == KUR_OK && timestamp_us >= 0)
-        status = kur_buffer_print(to, ",\"timestamp_ms\":%" PRId64, timestamp_us / 1000);
-    if (status == KUR_OK)
-        status = put(to, ",\"key\":");
-    if (status == KUR_OK)
-        status = write_bytes(to, kur_record_key(letter->record));
-    if (status == KUR_OK)
-        status = put(to, ",\"value\":");
-    if (status == KUR_OK)
-        status = write_bytes(to, kur_record_value(letter->record));
-    if (status == KUR_OK)
-        status = write_headers(to, letter->record);
-    if (status == KUR_OK)
-        status = write_told(to, letter);
-    return status == KUR_OK ? put(to, "}\n") : status;
+    put(writer, "{\"topic\":");
+    put_bytes(writer, kur_bytes_text(letter->topic));
+    put(writer, ",\"partition\":");
+    put_number(writer, letter->partition);
+    put(writer, ",\"offset\":");
+    put_number(writer, letter->offset);
+    if (timestamp_us >= 0) {
+        put(writer, ",\"timestamp_ms\":");
+        put_number(writer, timestamp_us / 1000);
+    }
+    put(writer, ",\"key\":");
+    put_bytes(writer, kur_record_key(letter->record));
+    put(writer, ",\"value\":");
+    put_bytes(writer, kur_record_value(letter->record));
+    put_headers(writer, letter->record);
+    put_told(writer, letter);
+    put(writer, "}\n");
 }
 
 kur_status kur_letter_export(const kur_letter *letter, kur_buffer *lines, kur_error *error)
@@ -126,14 +148,15 @@ kur_status kur_letter_export(const kur_letter *letter, kur_buffer *lines, kur_er
     if (letter == NULL || lines == NULL)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "letter or lines is NULL");
     size_t before = lines->size;
-    kur_status status = write_line(lines, letter);
-    if (status == KUR_OK)
+    struct writer writer = {.to = lines};
+    put_line(&writer, letter);
+    if (writer.status == KUR_OK)
         return KUR_OK;
     if (lines->data != NULL) {
         lines->size = before;
         lines->data[before] = '\0';
     }
-    return kur_error_set(error, status, "out of memory: a letter as JSON");
+    return kur_error_set(error, writer.status, "out of memory: a letter as JSON");
 }
 
 /* ---- Reading ---- */
