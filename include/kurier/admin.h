@@ -223,8 +223,7 @@ typedef struct kur_topic_list {
     const kur_topic_view *const *items; /**< by name */
 } kur_topic_list;
 
-/** All topics that this client may see, without offsets and settings. KUR_ERROR_TIMEOUT and what every call may return.
- */
+/** All topics that this client may see, without offsets and settings. Returns what every call may return. */
 KUR_API kur_status kur_admin_list_topics(kur_admin *admin, int timeout_ms, kur_arena *arena, kur_topic_list *topics,
                                          kur_error *error);
 
@@ -325,6 +324,7 @@ typedef struct kur_partition_lag {
     int64_t committed; /**< -1: nothing; records before `start_offset` were lost to the group when it is below that */
     int64_t lag;       /**< records that wait: from `committed`, or `start_offset` where that is higher */
     const char *client_id; /**< of the member that has it, or NULL */
+    const char *metadata;  /**< committed beside `committed`, or NULL; of a listener's tells kur_ledger_read */
 } kur_partition_lag;
 
 /** How far a group is behind, in all and by partition. */

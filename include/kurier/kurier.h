@@ -19,6 +19,7 @@
 #include <kurier/event.h>
 #include <kurier/fields.h>
 #include <kurier/json.h>
+#include <kurier/ledger.h>
 #include <kurier/listener.h>
 #include <kurier/log.h>
 #include <kurier/outcome.h>

@@ -63,19 +63,33 @@ static kur_status add_topics(kur__admin_call *call, const struct known *known, r
     return status;
 }
 
-static int64_t committed_of(const struct known *known, const char *topic, int32_t partition)
+/* What is committed is by topic and partition. */
+static const kur_position *committed_of(const struct known *known, const char *topic, int32_t partition)
 {
-    for (size_t i = 0; i < known->committed.count; i++)
-        if (known->committed.items[i]->partition == partition && strcmp(known->committed.items[i]->topic, topic) == 0)
-            return known->committed.items[i]->offset;
-    return -1;
+    size_t from = 0, to = known->committed.count;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        const kur_position *one = known->committed.items[middle];
+        int order = strcmp(one->topic, topic);
+        if (order == 0)
+            order = (one->partition > partition) - (one->partition < partition);
+        if (order == 0)
+            return one;
+        if (order < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return NULL;
 }
 
 static void fill_one(kur_partition_lag *lag, const struct known *known, int64_t start, int64_t end)
 {
     lag->start_offset = start;
     lag->end_offset = end;
-    lag->committed = committed_of(known, lag->topic, lag->partition);
+    const kur_position *committed = committed_of(known, lag->topic, lag->partition);
+    lag->committed = committed != NULL ? committed->offset : -1;
+    lag->metadata = committed != NULL ? committed->metadata : NULL;
     int64_t from = lag->committed > start ? lag->committed : start;
     lag->lag = end > from ? end - from : 0;
 }

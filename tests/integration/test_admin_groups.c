@@ -176,7 +176,7 @@ START_TEST(test_admin_groups__lag_of_each_partition_and_in_all)
     ck_says(error, group);
     produce(topic, 0, 10);
     produce(topic, 1, 5);
-    set(group, topic, 0, 4, NULL);
+    set(group, topic, 0, 4, "told beside");
     ck_ok(kur_admin_group_lag(admin, group, PATIENCE_MS, arena, &lag, &error), error);
     ck_assert_uint_eq(lag->size, sizeof *lag);
     ck_assert_str_eq(lag->group, group);
@@ -195,7 +195,10 @@ START_TEST(test_admin_groups__lag_of_each_partition_and_in_all)
         ck_assert_int_eq(one->committed, committed_at[i]);
         ck_assert_int_eq(one->lag, waits[i]);
         ck_assert_ptr_null(one->client_id);
+        if (i > 0)
+            ck_assert_ptr_null(one->metadata);
     }
+    ck_assert_str_eq(lag->partitions[0]->metadata, "told beside");
     if (!support_is_real())
         return;
     /* What is no longer there does not wait. */

@@ -3,6 +3,7 @@
  *
  * The ledger against a model that is too simple to be wrong: an array of booleans.
  */
+#include <kurier/ledger.h>
 #include <kurier/sys/base64.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -383,6 +384,38 @@ START_TEST(test_ledger__room_in_front_is_used_again)
 }
 END_TEST
 
+START_TEST(test_ledger__anyone_may_read_what_is_told)
+{
+    char text[KUR__LEDGER_TEXT_MAX + 1];
+    kur__ledger ledger;
+    kur_arena *arena = kur_arena_new();
+    kur_ledger_view view = KUR_LEDGER_VIEW(.finished = 77);
+    kur_error error = {0};
+    kur__ledger_init(&ledger, 100);
+    for (int64_t offset = 100; offset < 110; offset++)
+        ck_assert_int_eq(kur__ledger_admit(&ledger, offset), KUR__ADMITTED);
+    for (int64_t offset = 102; offset < 109; offset++)
+        ck_assert(offset == 105 || kur__ledger_finish(&ledger, offset));
+    kur__ledger_write(&ledger, &the_log, KUR__LEDGER_TEXT_MAX, text);
+    ck_assert_int_eq(kur_ledger_read(text, 100, arena, &view, &error), KUR_OK);
+    ck_assert_uint_eq(view.range_count, 2);
+    ck_assert(view.ranges[0].from == 102 && view.ranges[0].to == 105);
+    ck_assert(view.ranges[1].from == 106 && view.ranges[1].to == 109);
+    ck_assert(view.finished == 6 && view.end == 109);
+    ck_assert_int_eq(kur_ledger_read(NULL, 7, arena, &view, &error), KUR_OK);
+    ck_assert(view.finished == 0 && view.end == 7 && view.range_count == 0 && view.size == sizeof view);
+    ck_assert_int_eq(kur_ledger_read(text, 101, arena, &view, &error), KUR_ERROR_MISMATCH);
+    ck_assert_int_eq(kur_ledger_read("NO_OFFSET", 100, arena, &view, NULL), KUR_ERROR_MISMATCH);
+    text[20] ^= 1;
+    ck_assert_int_eq(kur_ledger_read(text, 100, arena, &view, NULL), KUR_ERROR_SYNTAX);
+    ck_assert(view.end == 7);
+    ck_assert_int_eq(kur_ledger_read("", -1, arena, &view, NULL), KUR_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(kur_ledger_read("", 0, NULL, &view, NULL), KUR_ERROR_INVALID_ARGUMENT);
+    kur__ledger_done(&ledger);
+    kur_arena_free(arena);
+}
+END_TEST
+
 START_TEST(test_ledger__memory_that_fails_leaves_it_as_it_was)
 {
     int points = 0;
@@ -424,6 +457,7 @@ int main(void)
         test_ledger__forged_texts_are_refused_or_harmless,
         test_ledger__a_limit_out_of_range_is_taken_for_the_nearest,
         test_ledger__room_in_front_is_used_again,
+        test_ledger__anyone_may_read_what_is_told,
         test_ledger__memory_that_fails_leaves_it_as_it_was,
         NULL,
     };
