@@ -23,6 +23,9 @@
 
 KUR_BEGIN_DECLS
 
+/** An expression that says which records are meant (<kurier/filter.h>). */
+typedef struct kur_filter kur_filter;
+
 /**
  * The compacted topic in which stands what was done to dead letters, by whom and why. Keys of discards are
  * "discard TOPIC PARTITION OFFSET"; other keys are passed over. docs/guide/dead-letters.md has the form of the values.
@@ -86,6 +89,7 @@ typedef struct kur_letter_filter {
     int32_t partition;       /**< KUR_PARTITION(n) of the dead letters' topic; only that one is read */
     int64_t from_offset;     /**< there; what is before is not read */
     int64_t to_offset;       /**< the one behind the last; 0: to the end */
+    const kur_filter *where; /**< beside all that; a reader takes a copy. Default: all */
 } kur_letter_filter;
 
 #define KUR_LETTER_FILTER(...) KUR__OPTIONS(kur_letter_filter, __VA_ARGS__)

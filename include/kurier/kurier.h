@@ -18,6 +18,7 @@
 #include <kurier/error.h>
 #include <kurier/event.h>
 #include <kurier/fields.h>
+#include <kurier/filter.h>
 #include <kurier/json.h>
 #include <kurier/ledger.h>
 #include <kurier/listener.h>

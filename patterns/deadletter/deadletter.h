@@ -105,6 +105,11 @@ bool kur__json_word(kur__json *json, const char *word);
 bool kur__json_is_over(kur__json *json);
 /* A string in UTF-8, with a NUL behind it; it may hold others. */
 bool kur__json_string(kur__json *json, kur_bytes *text);
+/* A string as it stands between its quotes, which needs no memory; its escapes are not looked at. */
+bool kur__json_quoted(kur__json *json, kur_bytes *inside);
+/* One escape, whose backslash is at the front, as UTF-8 to a place with room for four bytes; what is behind it, or
+ * NULL. */
+char *kur__json_unescape(kur__json *json, char *to);
 bool kur__json_integer(kur__json *json, int64_t *number);
 /* Any value, 64 levels deep at most. */
 bool kur__json_skip(kur__json *json);

@@ -3,6 +3,7 @@
  *
  * Whether a letter is meant: the one place where it is judged.
  */
+#include <kurier/filter.h>
 #include <kurier/sys/options.h>
 #include <string.h>
 
@@ -44,5 +45,6 @@ bool kur_letter_fits(const kur_letter *letter, const kur_letter_filter *given, i
     return is_placed(letter, &filter) && is_of_age(letter, &filter, now_us) && is_like(retry->cause, filter.cause) &&
            is_like(letter->type, filter.type) && is_like(retry->group, filter.group) &&
            is_like(retry->topic, filter.origin) &&
-           (filter.key.data == NULL || kur_bytes_equal(kur_record_key(letter->record), filter.key));
+           (filter.key.data == NULL || kur_bytes_equal(kur_record_key(letter->record), filter.key)) &&
+           kur_filter_matches(filter.where, letter, now_us);
 }

@@ -156,8 +156,7 @@ static bool read_escaped(kur__json *json, unsigned *c)
     return true;
 }
 
-/* One escape, whose backslash is at the front. */
-static char *read_escape(kur__json *json, char *to)
+char *kur__json_unescape(kur__json *json, char *to)
 {
     static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
     if (json->end - json->at < 2)
@@ -198,7 +197,7 @@ bool kur__json_string(kur__json *json, kur_bytes *text)
         }
         if (*json->at != '\\')
             return kur__json_fail(json, KUR_ERROR_SYNTAX, "a control character in a string");
-        if ((to = read_escape(json, to)) == NULL)
+        if ((to = kur__json_unescape(json, to)) == NULL)
             return false;
     }
 }
@@ -216,6 +215,18 @@ static bool skip_string(kur__json *json)
         if (*json->at != '\\')
             return kur__json_fail(json, KUR_ERROR_SYNTAX, "a control character in a string");
     }
+}
+
+bool kur__json_quoted(kur__json *json, kur_bytes *inside)
+{
+    skip_space(json);
+    if (json->at == json->end || *json->at != '"')
+        return kur__json_fail(json, KUR_ERROR_SYNTAX, "expected a string");
+    const char *start = json->at + 1;
+    if (!skip_string(json))
+        return false;
+    *inside = kur_bytes_of(start, (size_t)(json->at - start) - 1);
+    return true;
 }
 
 /* ---- Whatever else ---- */

@@ -5,6 +5,7 @@
  * topics of dead letters. A topic of the audit that is missing means that nothing is discarded; one that may not be
  * read is an error, for letters that were put aside would come back in silence.
  */
+#include <kurier/filter.h>
 #include <kurier/sys/clock.h>
 #include <kurier/sys/error.h>
 #include <kurier/sys/memory.h>
@@ -24,6 +25,7 @@ struct kur_letter_reader {
     kur_client *client;
     kur_letter_reader_options options;
     kur_letter_filter filter;
+    kur_filter *where;
     kur_arena *kept, *arena; /* the options' texts; the letter at hand */
     const char **topics;
     kur__scan *scan;
@@ -51,6 +53,10 @@ static kur_status keep(kur_letter_reader *reader, kur_error *error)
     kur_bytes *key = &reader->filter.key;
     if (key->data != NULL && (key->data = kur_arena_copy(reader->kept, key->data, key->size)) == NULL)
         return no_memory(error);
+    if (reader->filter.where != NULL &&
+        (reader->where = kur_filter_new(kur_filter_text(reader->filter.where), error)) == NULL)
+        return no_memory(error);
+    reader->filter.where = reader->where;
     size_t count = 0;
     while (reader->options.topics[count] != NULL)
         count++;
@@ -122,6 +128,7 @@ void kur_letter_reader_free(kur_letter_reader *reader)
         return;
     kur__scan_free(reader->scan);
     kur__discards_done(&reader->discards);
+    kur_filter_free(reader->where);
     kur_arena_free(reader->kept);
     kur_arena_free(reader->arena);
     kur_client_unref(reader->client);

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # Headers of the patterns layer; all others are the SDK's.
-patterns='listener|delivery|retry|deadletter|ledger'
+patterns='listener|delivery|retry|deadletter|ledger|filter'
 functions() { # of the headers on standard input
     # A return type such as kur_client * has no parenthesis behind it, so each declaration gives its name alone.
     tr '\n' ' ' | grep -oE 'KUR_API [^;]*;' | grep -oE '\bkur_[a-z0-9_]+\(' | tr -d '(' | sort -u

@@ -313,16 +313,20 @@ static kur_status letter_reader(kur_error *error)
 {
     static const char *const topics[] = {"a.dlq", "b.dlq", NULL};
     kur_letter_reader *reader = NULL;
-    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = "127.0.0.1:1"), error);
+    kur_filter *where = kur_filter_new("payload.a = 1", error);
+    kur_client *client =
+        where != NULL ? kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = "127.0.0.1:1"), error) : NULL;
     if (client != NULL)
         reader = kur_letter_reader_new(
             client,
-            &KUR_LETTER_READER_OPTIONS(.topics = topics, .filter = &KUR_LETTER_FILTER(.cause = "a", .type = "b",
-                                                                                      .key = kur_bytes_text("k"))),
+            &KUR_LETTER_READER_OPTIONS(.topics = topics,
+                                       .filter = &KUR_LETTER_FILTER(.cause = "a", .type = "b",
+                                                                    .key = kur_bytes_text("k"), .where = where)),
             error);
     kur_status status = reader != NULL ? KUR_OK : error->code;
     kur_letter_reader_free(reader);
     kur_client_unref(client);
+    kur_filter_free(where);
     return status;
 }
 
@@ -332,11 +336,40 @@ START_TEST(test_allocation__letter_reader)
 }
 END_TEST
 
+/* A filter is made; one that is wrong is explained. */
+static kur_status filters(kur_error *error)
+{
+    static const char text[] = "not (cause ~ \"smtp.*\" or header('a') in ('x', \"y\")) and payload.a[0]['b'] = 1.5 or "
+                               "exists(payload.c) and age < 2h and time > 2026-11-28";
+    kur_buffer lines = {0};
+    kur_filter *filter = kur_filter_new(text, error);
+    kur_status status = filter != NULL ? KUR_OK : error->code;
+    if (filter != NULL) {
+        kur_error wrong = {0};
+        status = kur_filter_explain("cause = 'x' and age < 2", &lines, &wrong);
+        ck_assert(status == KUR_ERROR_SYNTAX || lines.size == 0);
+        if (status == KUR_ERROR_SYNTAX)
+            status = KUR_OK;
+        else
+            *error = wrong;
+    }
+    kur_filter_free(filter);
+    kur_buffer_done(&lines);
+    return status;
+}
+
+START_TEST(test_allocation__filters)
+{
+    fail_each("filters", filters);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {
-        test_allocation__json,          test_allocation__map_of_many,   test_allocation__envelope,
-        test_allocation__retry,         test_allocation__client,        test_allocation__letters,
-        test_allocation__letter_groups, test_allocation__letter_reader, NULL};
+    const TTest *const tests[] = {test_allocation__json,          test_allocation__map_of_many,
+                                  test_allocation__envelope,      test_allocation__retry,
+                                  test_allocation__client,        test_allocation__letters,
+                                  test_allocation__letter_groups, test_allocation__letter_reader,
+                                  test_allocation__filters,       NULL};
     return check_main("allocation", tests);
 }

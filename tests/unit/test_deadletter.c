@@ -176,6 +176,11 @@ START_TEST(test_deadletter__filter)
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         ck_assert_msg(kur_letter_fits(&letter, &cases[i].filter, now_us) == cases[i].fits, "case %zu", i);
+    kur_filter *where = kur_filter_new("attempt = 1 and age = 2h", NULL);
+    ck_assert(kur_letter_fits(&letter, &KUR_LETTER_FILTER(.cause = "smtp.*", .where = where), now_us));
+    ck_assert(!kur_letter_fits(&letter, &KUR_LETTER_FILTER(.cause = "x", .where = where), now_us));
+    ck_assert(!kur_letter_fits(&letter, &KUR_LETTER_FILTER(.where = where), now_us + 1));
+    kur_filter_free(where);
     ck_assert(kur_letter_fits(&letter, NULL, now_us));
     ck_assert(!kur_letter_fits(NULL, NULL, now_us));
     drop_letter(&letter);
