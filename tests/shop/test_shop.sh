@@ -193,7 +193,9 @@ produce() { # file, further arguments of kcat…
     kcat -P -b "$bootstrap" -t orders -k poison "$@" "$file"
 }
 stands_in() { # group, topic of it, text: whether it stands in one of its records
-    kcat -C -b "$bootstrap" -t "orders.$1-$unique.$2" -o beginning -e -q -f '%h %s\n' 2>/dev/null | grep -aq -- "$3"
+    # All of it is read, before it is looked at: who closes the pipe early makes kcat fail.
+    kcat -C -b "$bootstrap" -t "orders.$1-$unique.$2" -o beginning -e -q -f '%h %s\n' >"$work/stands"
+    grep -aq -- "$3" "$work/stands" || { cat "$work/stands" && return 1; }
 }
 dead() { # group, text: whether it stands in a dead letter
     stands_in "$1" dlq "$2"
