@@ -8,7 +8,8 @@
 #include "command.h"
 
 enum {
-    TIMEOUT_DEFAULT_S = 30
+    TIMEOUT_DEFAULT_S = 30,
+    OWN_MAX = 4 /* properties of connect_client_with */
 };
 
 static int read_property(struct invocation *call, const char *value)
@@ -42,29 +43,39 @@ static const struct option list[] = {
     {.name = NULL}};
 const struct options connect_options = {.list = list};
 
-/* Records are brought back as large as they were: what is too large is for the broker to say. */
-static void add_size(struct connection *connection)
+/* Adds a property unless the command line has it. */
+static void add(struct connection *connection, kur_property *properties, size_t *count, kur_property property)
 {
     for (size_t i = 0; i < connection->property_count; i++)
-        if (strcmp(connection->properties[i].name, "message.max.bytes") == 0)
+        if (strcmp(connection->properties[i].name, property.name) == 0)
             return;
-    connection->properties[connection->property_count] = (kur_property){"message.max.bytes", "1000000000"};
-    connection->properties[connection->property_count + 1] = (kur_property){NULL, NULL};
+    properties[(*count)++] = property;
 }
 
-kur_client *connect_client(struct invocation *call)
+kur_client *connect_client_with(struct invocation *call, const kur_property *own)
 {
     kur_error error = {0};
     struct connection *connection = &call->connection;
+    kur_property properties[PROPERTIES_MAX + OWN_MAX + 1] = {{NULL, NULL}};
+    size_t count = connection->property_count;
+    memcpy(properties, connection->properties, count * sizeof *properties);
+    for (size_t i = 0; i < OWN_MAX && own[i].name != NULL; i++)
+        add(connection, properties, &count, own[i]);
     connection->timeout_ms = (int)(connection->timeout_s > 0 ? connection->timeout_s : TIMEOUT_DEFAULT_S) * 1000;
-    add_size(connection);
     kur_client *client = kur_client_new(
         &KUR_CLIENT_OPTIONS(.properties_file = connection->properties_file,
-                            .bootstrap_servers = connection->bootstrap_servers, .properties = connection->properties,
+                            .bootstrap_servers = connection->bootstrap_servers, .properties = properties,
                             .log = connection->is_verbose ? kur_log_stderr : NULL,
                             .security = &KUR_SECURITY_OPTIONS(.allow_clear_text = connection->allows_clear_text)),
         &error);
     if (client == NULL)
         command_fail(call->noun, "%s", error.message);
     return client;
+}
+
+kur_client *connect_client(struct invocation *call)
+{
+    /* Records are brought back as large as they were: what is too large is for the broker to say. */
+    static const kur_property usual[] = {{"message.max.bytes", "1000000000"}, {NULL, NULL}};
+    return connect_client_with(call, usual);
 }

@@ -136,7 +136,7 @@ void help_all(void)
            "  --version   print the version of the library\n"
            "\n");
     print_text(help_status);
-    print_text("doctor has its own.");
+    print_text("doctor and lag --fail-over have their own.");
 }
 
 void help_noun(const struct noun *noun)

@@ -5,4 +5,5 @@
  */
 #include "command.h"
 
-const struct noun *const nouns[] = {&dlq_noun, &broker_noun, &doctor_noun, &completion_noun, &reference_noun, NULL};
+const struct noun *const nouns[] = {&lag_noun,        &dlq_noun,       &broker_noun, &doctor_noun,
+                                    &completion_noun, &reference_noun, NULL};
