@@ -113,6 +113,20 @@ check "older" counts 3 --older 3h
 check "younger" counts 4 --younger 90m
 check "by partition" counts 3 --partition=0
 check "by partition and offset" counts 2 --partition 1 --from 1 --to 3
+check "by a filter" counts 2 --where 'cause = "poison"'
+check "by a filter of ages and places" counts 3 --where "age < 90m and partition = 1 or cause == 'poison' and age < 2m"
+check "by one of headers" counts 1 --where 'header("ce_id") = "id-3"'
+check "by one of payloads" counts 2 --where 'payload.id in (1, 4) and payload.card.number ~ "canary-*"'
+check "by what is not there" counts 2 --where 'payload.id = null'
+check "a filter beside other choices" counts 3 --where 'age < 1d' --cause 'smtp.*' --partition 0
+check "a filter that is wrong shows where" dlq 3 "--where: character 34: age is a duration: expected one such as 90s" \
+    '  cause = "smtp.timeout" and age < 2' '                                   ^' -- groups "$dead" --where 'cause = "smtp.timeout" and age < 2'
+check "a filter twice" dlq 3 '--where stands twice' -- groups "$dead" --where 'age < 2h' --where 'age > 1h'
+check "an empty filter" dlq 3 '--where needs a filter' -- groups "$dead" --where ''
+check "browse by a filter" dlq 0 k3 -- browse "$dead" --where 'key = "k3"'
+check "one of them" rows 1
+check "export by a filter" dlq 0 "2 letters" -- export "$dead" --where 'payload.id > 3'
+check "a filter that discards" dlq 0 "1 letters would be discarded" -- discard "$dead" --reason x --where 'id = "id-2"'
 
 # ---- Browse and show ----
 

@@ -6,6 +6,7 @@
 #include "dlq.h"
 
 #include "text.h"
+#include "where.h"
 
 struct dlq dlq_state = {
     .filter = {.size = sizeof(kur_letter_filter)}, .limit = -1, .max = -1, .expect = -1, .warn_ms = -1};
@@ -27,9 +28,16 @@ static int read_partition(struct invocation *call, const char *value)
     return EXIT_DONE;
 }
 
+static int read_where(struct invocation *call, const char *value)
+{
+    return where_read(call, value, &dlq_of(call)->filter.where);
+}
+
 #define IN_FILTER(kind, member) OPTION_IN(kind, struct dlq, filter.member), .given = offsetof(struct dlq, has_filter)
 
 static const struct option filter_list[] = {
+    {"--where", "FILTER", "a filter: 'cause ~ \"smtp.*\" and age < 2h'; see kurier(1)", .kind = OPTION_CALL,
+     .read = read_where, .needs = "a filter", .given = offsetof(struct dlq, has_filter)},
     {"--cause", "NAME", "what they died of", IN_FILTER(TEXT, cause)},
     {"--type", "NAME", "the type of the event", IN_FILTER(TEXT, type)},
     {"--group", "NAME", "the consumers' group that failed", IN_FILTER(TEXT, group)},

@@ -27,7 +27,7 @@ static inline struct dlq *dlq_of(struct invocation *call)
     return (struct dlq *)call;
 }
 
-/* Which letters are meant: --cause … --to, --discarded */
+/* Which letters are meant: --where, --cause … --to, --discarded */
 extern const struct options dlq_filter_options;
 
 extern const struct verb dlq_list, dlq_groups, dlq_browse, dlq_show, dlq_export, dlq_import, dlq_discard;
