@@ -29,7 +29,6 @@ enum {
     FETCH_AHEAD = 6,      /* records */
     WORKS_AHEAD = 4,
     FED_US = 10 * 1000, /* never longer without a poll because the workers have enough */
-    ERROR_LOG_US = 10 * 1000 * 1000,
     JUMP_US = 100
 };
 
@@ -287,13 +286,12 @@ static bool is_for_good(kur_status status)
            status == KUR_ERROR_AUTHORIZATION || status == KUR_ERROR_CONFIG;
 }
 
-static void take_error(kur_listener *listener, const kur_error *error, int64_t now_us)
+static void take_error(kur_listener *listener, const kur_error *error)
 {
     bool is_missing = error->code == KUR_ERROR_UNKNOWN_TOPIC && listener->options.missing == KUR_MISSING_STOP;
     if (is_for_good(error->code) || is_missing) {
         kur__listener_fail(listener, error);
-    } else if (now_us >= listener->next_error_us) {
-        listener->next_error_us = now_us + ERROR_LOG_US;
+    } else if (kur__once_in_a_while(&listener->next_error_us)) {
         kur_client_log(listener->client, KUR_LOG_WARNING, "group %s waits: %s", listener->group, error->message);
     }
 }
@@ -310,7 +308,7 @@ static bool poll_records(kur_listener *listener, int64_t now_us)
                                                     room < listener->polled_capacity ? room : listener->polled_capacity,
                                                     &listener->polled_count, &error);
         if (status != KUR_OK)
-            take_error(listener, &error, now_us);
+            take_error(listener, &error);
     }
     size_t count = listener->polled_count - listener->polled_next;
     while (listener->polled_next < listener->polled_count) {

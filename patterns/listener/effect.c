@@ -17,19 +17,15 @@
 #include "listener/topics.h"
 
 enum {
-    WARN_US = 10 * 1000 * 1000,
     BURST_US = 15 * 1000,
     QUEUE_KBYTES = 16384,
     QUEUE_KBYTES_MAX = 2000000 /* librdkafka's own, about */
 };
 
-/* Once in a while: there may be thousands, and each is tried again. */
 static void warn(kur_listener *listener, const struct kur__emit *emit, const kur_error *error)
 {
-    int64_t now_us = kur_clock_monotonic_us();
-    if (now_us < listener->next_emit_warning_us)
+    if (!kur__once_in_a_while(&listener->next_emit_warning_us))
         return;
-    listener->next_emit_warning_us = now_us + WARN_US;
     kur_client_log(
         listener->client, KUR_LOG_WARNING,
         "group %s: an event emitted to %s is not in Kafka, its record is not finished, and it will be sent again: %s",

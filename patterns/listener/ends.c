@@ -18,8 +18,7 @@
 
 enum {
     ASK_MS = 1000,
-    PAUSE_MS = 100,
-    WARN_US = 10 * 1000 * 1000
+    PAUSE_MS = 100
 };
 
 /* A question, and then its answer. */
@@ -39,7 +38,7 @@ struct kur__ends {
     struct end *asked, **last;
     struct end *answered;
     bool is_over;
-    int64_t next_warning_us;
+    _Atomic int64_t next_warning_us;
 };
 
 /* ---- The thread ---- */
@@ -54,13 +53,10 @@ static bool ask(struct kur__ends *ends, struct end *one)
             KUR_OK ||
         error.code == KUR_ERROR_CLOSED) /* it is closed, and nobody waits for that any more */
         return true;
-    int64_t now_us = kur_clock_monotonic_us();
-    if (now_us >= ends->next_warning_us) {
-        ends->next_warning_us = now_us + WARN_US;
+    if (kur__once_in_a_while(&ends->next_warning_us))
         kur_client_log(listener->client, KUR_LOG_WARNING,
                        "group %s: %s [%" PRId32 "] waits, for its order, until its end is known: %s", listener->group,
                        one->topic, one->partition, error.message);
-    }
     return false;
 }
 

@@ -31,8 +31,7 @@
 enum {
     START_MS = 10000,
     LAST_MS = 5000,
-    LAST_MOST = 3, /* transactions before partitions go */
-    WARN_US = 10 * 1000 * 1000
+    LAST_MOST = 3 /* transactions before partitions go */
 };
 
 /* ---- A set ---- */
@@ -71,15 +70,34 @@ static bool fill(struct kur__exactly *exactly, kur__machine *machine)
     return true;
 }
 
-/* Records that are forwarded; false without memory. */
+/*
+ * Where records go that are forwarded; false when they cannot: no memory, or some have no topic yet. These are left
+ * out, without a word: it is being made, and who makes it tells what is in the way.
+ */
 static bool prepare_forwards(kur_listener *listener)
+{
+    bool may_go = true;
+    for (size_t i = 0; i < listener->exactly->count; i++)
+        for (kur__work *work = listener->exactly->parts[i].source->in_transaction.first; work != NULL;
+             work = work->next) {
+            const struct kur__forward *forward =
+                work->to != KUR_TIER_MAIN ? kur__forward_prepare(listener, work) : NULL;
+            if (work->to != KUR_TIER_MAIN && forward == NULL)
+                return false;
+            work->is_left_out = forward != NULL && forward->topic == NULL;
+            may_go = may_go && !work->is_left_out;
+        }
+    return may_go;
+}
+
+/* What waits for long would hold what was fetched with it. */
+static void unpin_left_out(kur_listener *listener)
 {
     for (size_t i = 0; i < listener->exactly->count; i++)
         for (kur__work *work = listener->exactly->parts[i].source->in_transaction.first; work != NULL;
              work = work->next)
-            if (work->to != KUR_TIER_MAIN && kur__forward_prepare(listener, work) == NULL)
-                return false;
-    return true;
+            if (work->is_left_out)
+                kur__record_unpin(listener, work);
 }
 
 static void clear_set(struct kur__exactly *exactly)
@@ -101,6 +119,7 @@ static bool begin(kur_listener *listener, int64_t now_us)
     /* Not a member at this moment: later, or never. */
     exactly->group = is_filled ? kur_consumer_group_metadata(listener->consumer, &error) : NULL;
     if (exactly->group == NULL) {
+        unpin_left_out(listener);
         clear_set(exactly);
         kur__machine_end_transaction(&listener->machine, false, now_us);
         return false;
@@ -119,17 +138,15 @@ static bool has_moved_on(const struct kur__exactly *exactly)
     return kur_status_of_kafka(exactly->error.kafka_code) == KUR_ERROR_NOT_COMMITTED;
 }
 
-static void tell(struct kur__exactly *exactly, bool is_committed, int64_t now_us)
+static void tell(struct kur__exactly *exactly, bool is_committed)
 {
     const kur_listener *listener = exactly->listener;
     bool is_expected = has_moved_on(exactly);
     const kur_error *error = exactly->refusal.code != KUR_OK ? &exactly->refusal : &exactly->error;
     if (error->code == KUR_OK)
         return;
-    if (!is_expected && now_us < exactly->next_warning_us)
+    if (!is_expected && !kur__once_in_a_while(&exactly->next_warning_us))
         return;
-    if (!is_expected)
-        exactly->next_warning_us = now_us + WARN_US;
     if (error == &exactly->refusal)
         kur_client_log(listener->client, KUR_LOG_WARNING,
                        "group %s: an emitted event, or a record that is forwarded, is refused; its record is not "
@@ -141,16 +158,6 @@ static void tell(struct kur__exactly *exactly, bool is_committed, int64_t now_us
                        is_committed ? "a transaction is committed after all"
                                     : "a transaction is aborted, and its outcomes go into the next",
                        error->message);
-}
-
-/* What waits for long would hold what was fetched with it. */
-static void unpin_left_out(kur_listener *listener)
-{
-    for (size_t i = 0; i < listener->exactly->count; i++)
-        for (kur__work *work = listener->exactly->parts[i].source->in_transaction.first; work != NULL;
-             work = work->next)
-            if (work->is_left_out)
-                kur__record_unpin(listener, work);
 }
 
 static void count_forwarded(kur_listener *listener)
@@ -182,7 +189,7 @@ static void take_end(kur_listener *listener, int64_t now_us)
         return;
     bool is_committed =
         exactly->outcome == KUR__COMMITTED || (exactly->outcome == KUR__LOOKED && was_committed(exactly));
-    tell(exactly, is_committed, now_us);
+    tell(exactly, is_committed);
     unpin_left_out(listener);
     if (is_committed)
         count_forwarded(listener);

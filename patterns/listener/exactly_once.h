@@ -60,7 +60,7 @@ struct kur__exactly {
     enum kur__exactly_outcome outcome;
     kur_error error;   /* of the first that failed; fatal: the listener ends */
     kur_error refusal; /* of an event that was refused */
-    int64_t next_warning_us;
+    _Atomic int64_t next_warning_us;
 };
 
 void *kur__exactly_run(void *exactly);

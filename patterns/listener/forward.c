@@ -23,12 +23,13 @@
 #include "listener/topics.h"
 
 enum {
-    WARN_US = 10 * 1000 * 1000,
     TRIMMED_BYTES = 4096, /* of headers, when a record is too large */
     STUB_KEY_BYTES = 4096
 };
 
 #define LONGEST_ORDERED_US (3600 * INT64_C(1000000))
+#define DAY_US INT64_C(86400000000)
+#define MOST_AHEAD_US (KUR_RETRY_DAYS_MAX * DAY_US)
 
 /* How much of a record is sent, from one refusal as too large to the next. */
 enum {
@@ -39,6 +40,15 @@ enum {
 };
 
 /* ---- What is told of a record ---- */
+
+/* What a record of a main topic says of when it is to come; false when that is no time. 0: nothing. */
+static bool read_asked(const kur_record *record, int64_t *due_us)
+{
+    kur_bytes value;
+    *due_us = 0;
+    return !kur_record_header_last(record, KUR_DUE_HEADER, &value) || value.data == NULL ||
+           kur_time_parse(value.data, value.size, due_us, NULL) == KUR_OK;
+}
 
 /* What its headers say, if they may be believed; else what it is itself. */
 static kur_status read_history(kur_listener *listener, const kur__work *work, int64_t wall_us, kur_arena *arena,
@@ -89,20 +99,34 @@ static kur_status add_attempt(const kur_listener *listener, const kur__work *wor
     return KUR_OK;
 }
 
+/*
+ * The time that a record was given before is kept to the microsecond, by one that is moved, and by one that is to come
+ * later: the clock may have been set since it was taken in. Else it is as long from now as the machine says.
+ */
+static int64_t due_there(const kur_listener *listener, const kur__work *work, int64_t told_us, int64_t wall_us)
+{
+    int64_t asked_us;
+    int64_t due_us = work->then_us + listener->wall_ahead_us + 1;
+    if (work->is_unrun && work->source->tier == KUR_TIER_ORDERED && told_us > due_us)
+        return due_us; /* it was more than may be */
+    if (work->is_unrun && work->source->tier != KUR_TIER_MAIN)
+        return told_us;
+    bool is_asked = work->is_unrun && listener->options.allow_due && read_asked(work->item, &asked_us);
+    if (is_asked && asked_us > 0 && asked_us <= wall_us + MOST_AHEAD_US)
+        return asked_us;
+    return due_us;
+}
+
 static kur_status describe(kur_listener *listener, const kur__work *work, kur_tier tier, kur_arena *arena,
                            kur_retry_view *view, kur_error *error)
 {
     int64_t wall_us = kur_clock_now_us();
     kur_status status = read_history(listener, work, wall_us, arena, view, error);
-    bool is_moved = work->is_unrun && work->source->tier != KUR_TIER_MAIN;
     if (status == KUR_OK && !work->is_unrun) /* when it failed, however long it takes to forward it */
         status = add_attempt(listener, work, work->since_us + listener->wall_ahead_us, arena, view, error);
     view->writer = tier == KUR_TIER_ORDERED ? listener->writer : "";
     view->attempt = tier == KUR_TIER_DEAD ? work->attempts : work->attempts + 1;
-    if (tier == KUR_TIER_DEAD)
-        view->due_us = 0;
-    else if (!is_moved) /* one that is moved keeps its time to the microsecond */
-        view->due_us = work->then_us + listener->wall_ahead_us + 1;
+    view->due_us = tier == KUR_TIER_DEAD ? 0 : due_there(listener, work, view->due_us, wall_us);
     return status;
 }
 
@@ -186,10 +210,8 @@ void kur__forward_judge(kur_listener *listener, kur__work *work, const kur_error
     kur__retries_failed(listener);
     if (work->to == KUR_TIER_DEAD && listener->tiers->options.failure == KUR_DEAD_LETTER_STOP)
         kur__listener_fail(listener, error);
-    int64_t now_us = kur_clock_monotonic_us();
-    if (now_us < listener->next_forward_warning_us)
+    if (!kur__once_in_a_while(&listener->next_forward_warning_us))
         return;
-    listener->next_forward_warning_us = now_us + WARN_US;
     kur_client_log(
         listener->client, KUR_LOG_WARNING,
         "group %s: a record cannot be forwarded to the %s topic, is not finished, and will be sent again: %s",
@@ -239,10 +261,8 @@ bool kur__forward_goes_alone(const kur__work *work)
 
 static void warn_of_header(kur_listener *listener, const kur_record *record, const char *what)
 {
-    int64_t now_us = kur_clock_monotonic_us();
-    if (now_us < listener->next_header_warning_us)
+    if (!kur__once_in_a_while(&listener->next_header_warning_us))
         return;
-    listener->next_header_warning_us = now_us + WARN_US;
     kur_client_log(listener->client, KUR_LOG_WARNING, "group %s: %s [%d] at offset %lld: %s", listener->group,
                    kur_record_topic(record), (int)kur_record_partition(record), (long long)kur_record_offset(record),
                    what);
@@ -285,11 +305,8 @@ static int64_t monotonic_of(const kur_listener *listener, int64_t at_us)
 /* When a record of a main topic asks to come later. */
 static int64_t due_of(kur_listener *listener, const kur_record *record, int64_t wall_us)
 {
-    kur_bytes value;
-    int64_t due_us, most_us = wall_us + KUR_RETRY_DAYS_MAX * INT64_C(86400000000);
-    if (!kur_record_header_last(record, KUR_DUE_HEADER, &value) || value.data == NULL)
-        return 0;
-    if (kur_time_parse(value.data, value.size, &due_us, NULL) != KUR_OK) {
+    int64_t due_us, most_us = wall_us + MOST_AHEAD_US;
+    if (!read_asked(record, &due_us)) {
         warn_of_header(listener, record, KUR_DUE_HEADER " is not a time: the record comes at once");
         return 0;
     }
@@ -329,15 +346,23 @@ static void take_ordered(const kur__source *source, const kur_record *made, kur_
     polled->stamp_us = 0;
 }
 
+/* The present to its headers: a time that is cut to what may be must not be put off with each time that it is read. */
+static int64_t present_of(const kur_record *record, int64_t wall_us)
+{
+    int64_t written_us = kur_record_timestamp_us(record);
+    return written_us >= 0 && written_us < wall_us - DAY_US ? written_us + DAY_US : wall_us;
+}
+
 bool kur__forward_take(kur_listener *listener, const kur__source *source, const kur_record *record, kur__polled *polled)
 {
     if (source->tier == KUR_TIER_MAIN) {
         take_main(listener, record, polled);
         return true;
     }
-    int64_t wall_us = kur_clock_now_us();
+    int64_t present_us = present_of(record, kur_clock_now_us());
     kur_retry_view view = KUR_RETRY_VIEW();
-    kur_status status = kur_retry_read(record, listener->tiers->options.headers, wall_us, listener->arena, &view, NULL);
+    kur_status status =
+        kur_retry_read(record, listener->tiers->options.headers, present_us, listener->arena, &view, NULL);
     bool is_foreign = view.group != NULL && strcmp(view.group, listener->group) != 0;
     if (view.is_clamped)
         warn_of_header(listener, record,
@@ -349,8 +374,8 @@ bool kur__forward_take(kur_listener *listener, const kur__source *source, const 
     atomic_fetch_add_explicit(&listener->foreign, is_foreign, memory_order_relaxed);
     atomic_fetch_add_explicit(&listener->clamped, view.is_clamped, memory_order_relaxed);
     bool is_ordered = source->tier == KUR_TIER_ORDERED;
-    if (is_ordered && view.due_us > wall_us + LONGEST_ORDERED_US)
-        view.due_us = wall_us + LONGEST_ORDERED_US;
+    if (is_ordered && view.due_us > present_us + LONGEST_ORDERED_US)
+        view.due_us = present_us + LONGEST_ORDERED_US;
     if (view.topic != NULL && strcmp(view.topic, source->partition->home->topic) != 0 &&
         !(is_ordered && strcmp(view.topic, source->partition->topic) == 0))
         view.topic = NULL; /* not where this topic's records come from: it stands for itself */

@@ -16,8 +16,15 @@
 #include "listener/shell.h"
 
 enum {
-    LOOK_US = 500 * 1000
+    LOOK_US = 500 * 1000,
+    WARN_US = 10 * 1000 * 1000
 };
+
+bool kur__once_in_a_while(_Atomic int64_t *next_us)
+{
+    int64_t now_us = kur_clock_monotonic_us(), next = atomic_load(next_us);
+    return now_us >= next && atomic_compare_exchange_strong(next_us, &next, now_us + WARN_US);
+}
 
 /* ---- Told by the control thread ---- */
 

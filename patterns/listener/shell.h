@@ -180,8 +180,7 @@ struct kur_listener {
     int poll_ms;                   /* never longer without a poll */
     int64_t polled_us;             /* when it was polled last */
     _Atomic int64_t wall_ahead_us; /* of the monotonic clock, when that was looked at last */
-    int64_t next_error_us;
-    int64_t next_emit_warning_us, next_forward_warning_us, next_header_warning_us;
+    _Atomic int64_t next_error_us, next_emit_warning_us, next_forward_warning_us, next_header_warning_us;
     bool is_paused; /* by the user */
     bool is_leaving, is_closing;
     bool has_away;               /* sources that may come back */
@@ -405,6 +404,9 @@ void kur__broadcast_done(kur_listener *listener);
 
 /* Tells how it is; the control thread. */
 void kur__health_tell(kur_listener *listener, int64_t now_us);
+
+/* Of what there may be thousands: whether it is told now, and not again for 10 s. Any thread. */
+bool kur__once_in_a_while(_Atomic int64_t *next_us);
 
 /* How far what is unfinished of a source is behind the end of its log; -1: not known. */
 int64_t kur__lag_of(const kur_listener *listener, const kur__source *source);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../kept_log.h"
 #include "../listening.h"
 
 enum {
@@ -381,6 +382,48 @@ START_TEST(test_retry__a_delayed_first_delivery_waits)
     ck_assert_int_lt(book.failed_us[1], due_us);
     ck_assert_int_eq(book.wrong_attempt, 0); /* it was not seen before */
     ck_assert_int_eq(book.changed, 0);
+    /* The time that was asked for, whatever the clocks did until it was forwarded. */
+    kur_record *record;
+    kur_consumer *consumer;
+    kur_bytes due = {0};
+    ck_assert_uint_eq(read_all(name_of(topic, group, KUR_TIER_SHORT), &record, 1, &consumer), 1);
+    ck_assert(kur_record_header_last(record, "kurier-retry-due", &due));
+    ck_assert(kur_bytes_equal(due, kur_bytes_text(text)));
+    kur_consumer_free_records(consumer, &record, 1);
+    kur_consumer_free(consumer);
+    kur_listener_free(listener);
+    end();
+}
+END_TEST
+
+/* Else one that says the year 9999 would be put off by thirty days whenever a listener starts. */
+START_TEST(test_retry__a_time_too_far_ahead_counts_from_when_it_was_written)
+{
+    begin(0);
+    const char *topic = book.topic = support_topic(1), *group = support_name("retry");
+    kur_error error = {0};
+    kur_retry_policy policy = by_topic;
+    policy.delay_ms = 1;
+    kur_listener_options options = KUR_LISTENER_OPTIONS(.retry = &policy, .retry_topics = &KUR_RETRY_TOPICS());
+    kur_listener *listener = listen(client, &options, topic, group, handle, NULL);
+    send_one(topic, 0, 0, 1, 0); /* makes the retry topic */
+    flush(client);
+    ck_assert(support_wait(&book.done, 1));
+    book.attempts[1] = 1;
+    kur_header headers[] = {{"colour", kur_bytes_text("red")},
+                            {"colour", kur_bytes_text("blue")},
+                            {"kurier-retry-attempt", kur_bytes_text("2")},
+                            {"kurier-retry-due", kur_bytes_text("9999-12-31T00:00:00Z")},
+                            {"kurier-retry-topic", kur_bytes_text(topic)},
+                            {"kurier-retry-partition", kur_bytes_text("0")},
+                            {"kurier-retry-offset", kur_bytes_text("7")}};
+    kur_message message = KUR_MESSAGE(.topic = name_of(topic, group, KUR_TIER_SHORT), .partition = KUR_PARTITION(0),
+                                      .value = kur_bytes_text("1 0"), .headers = headers, .header_count = 7,
+                                      .timestamp_us = kur_clock_now_us() - 32 * INT64_C(86400000000));
+    ck_ok(kur_producer_send(kur_client_producer(client, &error), &message, &error), error);
+    flush(client);
+    ck_assert(support_wait(&book.done, 2));
+    ck_assert_int_eq(book.wrong_attempt, 0);
     kur_listener_free(listener);
     end();
 }
@@ -493,6 +536,9 @@ START_TEST(test_retry__exactly_once_forwards_in_transactions)
 {
     skip_unless(support_is_real(), "the embedded broker has no transactions");
     begin(DELAY_MS * 1000);
+    kur_client_unref(client);
+    client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .log = keep_log), NULL);
+    ck_assert_ptr_nonnull(client);
     const char *topic = book.topic = support_topic(2), *group = support_name("retry");
     kur_retry_policy policy = by_topic;
     kur_listener_options options =
@@ -503,6 +549,7 @@ START_TEST(test_retry__exactly_once_forwards_in_transactions)
     flush(client);
     kur_listener *listener = listen(client, &options, topic, group, handle, NULL);
     ck_assert(support_wait(&book.done, 90));
+    ck_assert_msg(count_in_log("warning group") == 0, "%s", log_text); /* its topics were made meanwhile, as ever */
     ck_assert(wait_for(listener, has_finished, 100 + 30 * (1 + 2)));
     for (int i = 0; i < 90; i++)
         ck_assert_int_eq(book.attempts[i], i % 3 + 1);
@@ -529,6 +576,7 @@ int main(void)
         test_retry__causes_decide,
         test_retry__without_dead_letters_each_drop_is_told,
         test_retry__a_delayed_first_delivery_waits,
+        test_retry__a_time_too_far_ahead_counts_from_when_it_was_written,
         test_retry__headers_from_outside_are_believed_within_limits,
         test_retry__many_records_that_fail_some_times_each,
         test_retry__exactly_once_forwards_in_transactions,
