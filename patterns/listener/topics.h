@@ -63,7 +63,7 @@ struct kur__tiers {
     kur_admin *admin;
     kur_arena *answers;
     int question_ms; /* the time that one is given */
-    int64_t next_tell_us;
+    _Atomic int64_t next_tell_us;
 };
 
 /* The topic's family; NULL: it is not listened to. The control thread. */

@@ -11,11 +11,11 @@
  * Each question has a short time, longer after each that was not answered, so that freeing the listener need not wait
  * for brokers that are silent.
  */
-#include <kurier/sys/clock.h>
 #include <kurier/sys/error.h>
 #include <kurier/sys/log.h>
 #include <kurier/sys/memory.h>
 #include <kurier/sys/thread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "listener/topics.h"
@@ -26,7 +26,7 @@ enum {
     AGAIN_MS = 1000,
     MISSING_MS = 5000, /* between two looks for a topic that is listened to and is not there */
     IDLE_MS = 60000,
-    TELL_US = 10 * 1000 * 1000,
+    MORE_BYTES = 16,    /* " and 99 more" */
     INVALID_TOPIC = 17, /* Kafka's numbers: a name that no topic can have beside the others */
     INVALID_CONFIG = 40 /* a setting that the broker will never take */
 };
@@ -35,8 +35,8 @@ enum {
 struct look {
     kur_topic_list topics; /* those that there are */
     bool is_embedded;
-    bool made_some;
-    int waits_ms; /* the next look is due then */
+    bool has_news; /* a family has become ready, whoever has made its topics */
+    int waits_ms;  /* the next look is due then */
     kur_buffer missing, command, line;
     size_t missing_count;
 };
@@ -45,13 +45,10 @@ struct look {
 
 static void tell(struct kur__tiers *tiers, const kur_error *error, const char *what, const char *needs)
 {
-    int64_t now_us = kur_clock_monotonic_us();
     /* The client says by itself that no broker answers. */
-    if (error->code == KUR_ERROR_TIMEOUT && tiers->next_tell_us == 0)
-        tiers->next_tell_us = now_us + TELL_US;
-    if (now_us < tiers->next_tell_us)
+    bool is_first_time_out = error->code == KUR_ERROR_TIMEOUT && tiers->next_tell_us == 0;
+    if (!kur__once_in_a_while(&tiers->next_tell_us) || is_first_time_out)
         return;
-    tiers->next_tell_us = now_us + TELL_US;
     kur_client_log(tiers->listener->client, KUR_LOG_WARNING, "group %s: its topics of %s are not ready yet: %s%s",
                    tiers->listener->group, what, error->message, needs);
 }
@@ -153,11 +150,11 @@ static void note_missing(struct kur__tiers *tiers, struct look *look, const kur_
             kur_buffer_print(&look->missing, "%s%s", look->missing_count > 0 ? ", " : "", specs[k].name);
             kur_buffer *line = &look->line;
             line->size = 0;
-            if (kur__tiers_print_creation(&specs[k], line) == KUR_OK)
-                kur_client_log(tiers->listener->client, KUR_LOG_ERROR,
-                               "group %s: topic %s is missing; this makes it: %s", tiers->listener->group,
-                               specs[k].name, line->data);
-            if (look->missing_count++ == 0 && line->size > 0)
+            bool has_line = kur__tiers_print_creation(&specs[k], line) == KUR_OK;
+            kur_client_log(tiers->listener->client, KUR_LOG_ERROR, "group %s: a topic is missing, %s%s",
+                           tiers->listener->group, has_line ? "which this makes: " : specs[k].name,
+                           has_line ? line->data : "");
+            if (look->missing_count++ == 0 && has_line)
                 kur_buffer_append(&look->command, line->data, line->size);
         }
 }
@@ -181,8 +178,6 @@ static kur_status settle(struct kur__tiers *tiers, struct look *look, const stru
     if (tiers->options.topics == KUR_TOPICS_CHECK)
         note_missing(tiers, look, specs, count, &differences);
     tell_differences(tiers, look, &differences);
-    for (size_t i = 0; i < count; i++)
-        look->made_some |= find(look, specs[i].name) == NULL;
     return KUR_OK;
 }
 
@@ -224,6 +219,7 @@ static void look_at(struct kur__tiers *tiers, struct look *look, struct kur__fam
     if (status == KUR_OK) {
         note_there(tiers, look, family, tiers->options.topics == KUR_TOPICS_CREATE);
         atomic_store(&family->is_ready, true);
+        look->has_news = true;
         return;
     }
     look->waits_ms = AGAIN_MS;
@@ -262,14 +258,43 @@ static kur_status ask_topics(struct kur__tiers *tiers, struct look *look, kur_er
     return status;
 }
 
-/* Nothing is made here: it is for somebody else to do, and then to start again. */
+/* The size of so many names of a list as there is room for, whole ones, and at least one. */
+static size_t whole_names(const char *names, size_t room, size_t *count)
+{
+    size_t size = strcspn(names, ",");
+    for (*count = 1; names[size] == ','; ++*count) {
+        size_t next = size + 2 + strcspn(names + size + 2, ",");
+        if (next > room)
+            break;
+        size = next;
+    }
+    return size;
+}
+
+/*
+ * Nothing is made here: it is for somebody else to do, and then to start again. The log has all of it; the error has
+ * room for some names, and for the first command when it is not too long: half of one would make a topic of another
+ * kind.
+ */
 static void end_with_missing(const struct kur__tiers *tiers, struct look *look)
 {
     kur_error error;
-    kur_error_set(&error, KUR_ERROR_UNKNOWN_TOPIC, "missing: %.190s%s; made by: %s%s",
-                  look->missing.data != NULL ? look->missing.data : "topics", look->missing.size > 190 ? "…" : "",
-                  look->command.data != NULL ? look->command.data : "see the log",
-                  look->missing_count > 1 ? " (the others: see the log)" : "");
+    char more[32] = "";
+    bool has_names = look->missing.size > 0;
+    const char *names = has_names ? look->missing.data : "topics"; /* no memory, not even for that */
+    const char *others = look->missing_count > 1 ? " (more: see the log)" : "";
+    const char *made_by = "; made by: ", *command = look->command.size > 0 ? look->command.data : "";
+    size_t room = sizeof error.message - sizeof "missing: " - MORE_BYTES, told;
+    size_t first = whole_names(names, 0, &told);
+    if (command[0] == '\0' || first + strlen(made_by) + strlen(command) + strlen(others) > room) {
+        made_by = "; the log has the commands that make them";
+        command = others = "";
+    }
+    size_t size = whole_names(names, room - strlen(made_by) - strlen(command) - strlen(others), &told);
+    if (has_names && told < look->missing_count)
+        snprintf(more, sizeof more, " and %zu more", look->missing_count - told);
+    kur_error_set(&error, KUR_ERROR_UNKNOWN_TOPIC, "missing: %.*s%s%s%s%s", (int)size, names, more, made_by, command,
+                  others);
     kur__listener_fail(tiers->listener, &error);
 }
 
@@ -294,7 +319,7 @@ static int look_around(struct kur__tiers *tiers)
             look_at(tiers, &look, family);
     if (look.missing_count > 0)
         end_with_missing(tiers, &look);
-    else if (look.made_some)
+    else if (look.has_news)
         kur_consumer_look_up(tiers->listener->consumer, NULL);
     kur_buffer_done(&look.missing);
     kur_buffer_done(&look.command);

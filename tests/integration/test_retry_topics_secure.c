@@ -16,13 +16,14 @@
 #define NEEDS_BROKER() skip_unless(getenv("KURIER_SECURE") != NULL, "no broker with log-ins: script/kafka run --secure")
 
 /* By the client's certificate, which every version of librdkafka can. */
-static kur_client *log_in(const char *certificate, const char *key)
+static kur_client *log_in_as(const char *certificate, const char *key, const char *refresh_ms)
 {
     kur_error error = {0};
     const kur_property properties[] = {{"security.protocol", "SSL"},
                                        {"ssl.ca.location", getenv("KURIER_SECURE_CA")},
                                        {"ssl.certificate.location", getenv(certificate)},
                                        {"ssl.key.location", getenv(key)},
+                                       {"topic.metadata.refresh.interval.ms", refresh_ms},
                                        {NULL, NULL}};
     kur_client *client =
         kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = getenv("KURIER_SECURE_MTLS"), .properties = properties,
@@ -30,6 +31,11 @@ static kur_client *log_in(const char *certificate, const char *key)
                        &error);
     ck_assert_msg(client != NULL, "%s", error.message);
     return client;
+}
+
+static kur_client *log_in(const char *certificate, const char *key)
+{
+    return log_in_as(certificate, key, "10000");
 }
 
 static void allow(kur_admin *admin, kur_acl_resource resource, kur_acl_pattern pattern, const char *name,
@@ -89,6 +95,46 @@ START_TEST(test_retry_topics_secure__the_rights_that_are_needed_are_told)
           KUR_ACL_WRITE);
     ck_assert_msg(wait_for(listener, is_assigned, 4), "%s", log_text);
     ck_assert_int_eq(health_of(listener).status, KUR_OK);
+    kur_listener_free(listener);
+    forbid_all(admin);
+    kur_admin_free(admin);
+    kur_client_unref(client);
+    kur_client_unref(super);
+}
+END_TEST
+
+START_TEST(test_retry_topics_secure__that_somebody_else_has_made_are_read_at_once)
+{
+    NEEDS_BROKER();
+    kur_error error = {0};
+    atomic_int handled = 0;
+    char begin[200];
+    log_text[0] = '\0';
+    kur_client *super = log_in("KURIER_SECURE_ADMIN_CERTIFICATE", "KURIER_SECURE_ADMIN_KEY");
+    /* Its consumers look for topics when they are told to, and hardly ever by themselves. */
+    kur_client *client = log_in_as("KURIER_SECURE_CERTIFICATE", "KURIER_SECURE_KEY", "600000");
+    kur_admin *admin = kur_admin_new(super, &error);
+    const char *topic = support_name("t"), *group = support_name("g");
+    snprintf(begin, sizeof begin, "%s.%s.", topic, group);
+    ck_ok(kur_admin_create_topics(admin, &KUR_TOPIC_SPEC(.name = topic, .partitions = 1), 1, WAIT_MS, &error), error);
+    ALLOW(admin, KUR_ACL_GROUP, KUR_ACL_LITERAL, group, KUR_ACL_READ);
+    ALLOW(admin, KUR_ACL_TOPIC, KUR_ACL_LITERAL, topic, KUR_ACL_READ, KUR_ACL_DESCRIBE_CONFIGS);
+    ALLOW(admin, KUR_ACL_TOPIC, KUR_ACL_PREFIXED, begin, KUR_ACL_READ, KUR_ACL_WRITE, KUR_ACL_DESCRIBE_CONFIGS);
+    kur_listener_options options = KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *[]){topic, NULL});
+    kur_listener *listener = kur_listener_new(client, &options, &error);
+    ck_assert_msg(listener != NULL, "%s", error.message);
+    ck_ok(kur_listener_on_record(listener, count_one, &handled), error);
+    ck_ok(kur_listener_start(listener, &error), error);
+    ck_assert_msg(wait_for_log("needed are the rights Create"), "%s", log_text);
+    ck_assert(wait_for(listener, is_assigned, 1));
+    static const char *const endings[] = {"retry-short", "retry-medium", "retry-long", "dlq"};
+    for (int i = 0; i < 4; i++) {
+        char name[220];
+        snprintf(name, sizeof name, "%s%s", begin, endings[i]);
+        ck_ok(kur_admin_create_topics(admin, &KUR_TOPIC_SPEC(.name = name, .partitions = 1), 1, WAIT_MS, &error),
+              error);
+    }
+    ck_assert_msg(wait_for(listener, is_assigned, 4), "%s", log_text);
     kur_listener_free(listener);
     forbid_all(admin);
     kur_admin_free(admin);
@@ -265,6 +311,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {test_retry_topics_secure__the_rights_that_are_needed_are_told,
+                                  test_retry_topics_secure__that_somebody_else_has_made_are_read_at_once,
                                   test_retry_topics_secure__a_check_ends_without_them,
                                   test_retry_topics_secure__dead_letters_wait_until_they_are_allowed, NULL};
     return check_main("retry_topics_secure", tests);
