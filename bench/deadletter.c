@@ -138,7 +138,7 @@ static double import_letters(kur_client *client, const char *topic, const kur_bu
 {
     kur_error error = {0};
     kur_arena *arena = kur_arena_new();
-    kur_letter_writer *writer = kur_letter_writer_new(client, &error);
+    kur_letter_writer *writer = kur_letter_writer_new(client, NULL, &error);
     const char *at = lines->data;
     bench_sample start = bench_now();
     for (int i = 0; i < count; i++) {

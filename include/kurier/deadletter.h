@@ -297,16 +297,35 @@ typedef struct kur_letter_counts {
 #define KUR_LETTER_COUNTS(...) KUR__OPTIONS(kur_letter_counts, __VA_ARGS__)
 
 /**
- * A writer with a producer of its own; does not wait. NULL with what kur_producer_new returns. Holds a reference to the
- * client.
+ * Told what has become of what a writer was given, about five times a second while one of its functions waits for room
+ * or for results, on the thread of that; false ends the wait: kur_letter_writer_finish then counts the rest as unknown,
+ * the others return KUR_ERROR_CANCELLED and have not taken what they were given. May not use the writer.
  */
-KUR_API kur_letter_writer *kur_letter_writer_new(kur_client *client, kur_error *error);
+typedef bool kur_letter_writer_callback(const kur_letter_counts *counts, void *user);
+
+/** What kur_letter_writer_new may be told. */
+typedef struct kur_letter_writer_options {
+    size_t size;
+    int timeout_ms; /**< how long a broker is waited for, or room for one more; default 30,000 */
+    kur_letter_writer_callback *on_progress;
+    void *user;
+} kur_letter_writer_options;
+
+#define KUR_LETTER_WRITER_OPTIONS(...) KUR__OPTIONS(kur_letter_writer_options, __VA_ARGS__)
+
+/**
+ * A writer with a producer of its own, which takes records of any size; does not wait. `options` may be NULL. NULL with
+ * KUR_ERROR_INVALID_ARGUMENT and what kur_producer_new returns. Holds a reference to the client.
+ */
+KUR_API kur_letter_writer *kur_letter_writer_new(kur_client *client, const kur_letter_writer_options *options,
+                                                 kur_error *error);
 
 /**
  * Puts a letter aside: readers leave it out from then on. It stays where it is, and goes by its topic's retention. What
  * is kept in the audit's topic, which the first call makes when it is missing, is `reason`, `who` and the letter's
  * hash, never what stands in it. Texts are UTF-8, 1 to 1,000 bytes. Returns before it is written.
- * KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY, and what kur_admin_ensure_topics and kur_producer_send return.
+ * KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY, KUR_ERROR_CANCELLED, and what kur_admin_ensure_topics and
+ * kur_producer_send return.
  */
 KUR_API kur_status kur_letter_writer_discard(kur_letter_writer *writer, const kur_letter *letter, const char *reason,
                                              const char *who, kur_error *error);
@@ -314,14 +333,16 @@ KUR_API kur_status kur_letter_writer_discard(kur_letter_writer *writer, const ku
 /**
  * Writes what a line tells to `topic`, exactly: key, value, headers, timestamp, and the number of the partition where
  * the topic has it, else the key's. A line without a time gets the present one. Returns before it is written.
- * KUR_ERROR_UNKNOWN_TOPIC, KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY, and what kur_producer_send returns.
+ * KUR_ERROR_UNKNOWN_TOPIC, KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY, KUR_ERROR_CANCELLED, and what
+ * kur_admin_list_topics and kur_producer_send return.
  */
 KUR_API kur_status kur_letter_writer_import(kur_letter_writer *writer, const char *topic, const kur_letter_line *line,
                                             kur_error *error);
 
 /**
  * Waits for everything that was given. KUR_OK when all of it is written; KUR_ERROR_UNKNOWN_OUTCOME when of some it is
- * not known, also because the time was over; else what the first one failed with. `counts` may be NULL.
+ * not known, also because the time was over; else what the first one failed with. KUR_ERROR_INVALID_ARGUMENT. `counts`
+ * may be NULL.
  */
 KUR_API kur_status kur_letter_writer_finish(kur_letter_writer *writer, int timeout_ms, kur_letter_counts *counts,
                                             kur_error *error);

@@ -10,6 +10,7 @@
 #include <kurier/sys/clock.h>
 #include <kurier/sys/error.h>
 #include <kurier/sys/memory.h>
+#include <kurier/sys/options.h>
 #include <kurier/sys/topic.h>
 #include <pthread.h>
 #include <string.h>
@@ -18,12 +19,14 @@
 
 enum {
     TEXT_MAX = 1000,
-    ASK_MS = 30000,
-    QUEUE_WAIT_MS = 60000
+    TIMEOUT_DEFAULT_MS = 30000,
+    SLICE_MS = 200,
+    RECORD_BYTES = 1000 * 1000 * 1000 /* as large as they were: what is too large is for the broker to say */
 };
 
 struct kur_letter_writer {
     kur_client *client;
+    kur_letter_writer_options options;
     kur_producer *producer;
     kur_admin *admin;
     bool has_audit;
@@ -36,10 +39,17 @@ struct kur_letter_writer {
     kur_error lost;
 };
 
-kur_letter_writer *kur_letter_writer_new(kur_client *client, kur_error *error)
+kur_letter_writer *kur_letter_writer_new(kur_client *client, const kur_letter_writer_options *given, kur_error *error)
 {
+    kur_letter_writer_options options;
     if (client == NULL) {
         kur_error_null(error, "client");
+        return NULL;
+    }
+    if (kur_options_take(&options, sizeof options, given, "kur_letter_writer_options", error) != KUR_OK)
+        return NULL;
+    if (options.timeout_ms < 0) {
+        kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".timeout_ms is negative");
         return NULL;
     }
     kur_letter_writer *writer = kur_calloc(1, sizeof *writer);
@@ -49,8 +59,12 @@ kur_letter_writer *kur_letter_writer_new(kur_client *client, kur_error *error)
     }
     pthread_mutex_init(&writer->lock, NULL);
     writer->client = kur_client_ref(client);
+    writer->options = options;
+    if (options.timeout_ms == 0)
+        writer->options.timeout_ms = TIMEOUT_DEFAULT_MS;
     writer->counts = KUR_LETTER_COUNTS();
-    writer->producer = kur_producer_new(client, &KUR_PRODUCER_OPTIONS(.queue_wait_ms = QUEUE_WAIT_MS), error);
+    writer->producer =
+        kur_producer_new(client, &KUR_PRODUCER_OPTIONS(.queue_wait_ms = SLICE_MS, .record_bytes = RECORD_BYTES), error);
     if (writer->producer != NULL)
         writer->admin = kur_admin_new(client, error);
     if (writer->admin != NULL)
@@ -91,11 +105,33 @@ static void on_result(const kur_result *result, void *user)
     pthread_mutex_unlock(&writer->lock);
 }
 
+static kur_letter_counts counts_of(kur_letter_writer *writer)
+{
+    pthread_mutex_lock(&writer->lock);
+    kur_letter_counts counts = writer->counts;
+    pthread_mutex_unlock(&writer->lock);
+    return counts;
+}
+
+/* Between two slices: whether to go on waiting. */
+static bool goes_on(kur_letter_writer *writer)
+{
+    kur_letter_counts counts = counts_of(writer);
+    return writer->options.on_progress == NULL || writer->options.on_progress(&counts, writer->options.user);
+}
+
 static kur_status send(kur_letter_writer *writer, kur_message *message, kur_error *error)
 {
+    int64_t start_us = kur_clock_monotonic_us(), most_us = (int64_t)writer->options.timeout_ms * 1000;
+    kur_status status;
     message->on_result = on_result;
     message->user = writer;
-    kur_status status = kur_producer_send(writer->producer, message, error);
+    while ((status = kur_producer_send(writer->producer, message, error)) == KUR_ERROR_QUEUE_FULL) {
+        if (!goes_on(writer))
+            return kur_error_set(error, KUR_ERROR_CANCELLED, "the writing was ended by its caller");
+        if (kur_clock_monotonic_us() - start_us >= most_us)
+            break;
+    }
     if (status == KUR_OK) {
         pthread_mutex_lock(&writer->lock);
         writer->counts.given++;
@@ -112,7 +148,7 @@ static kur_status ensure_audit(kur_letter_writer *writer, kur_error *error)
         return KUR_OK;
     const kur_topic_spec spec = {
         .size = sizeof spec, .name = KUR_LETTER_AUDIT_TOPIC, .partitions = 1, .cleanup = KUR_CLEANUP_COMPACT};
-    kur_status status = kur_admin_ensure_topics(writer->admin, &spec, 1, ASK_MS, NULL, NULL, error);
+    kur_status status = kur_admin_ensure_topics(writer->admin, &spec, 1, writer->options.timeout_ms, NULL, NULL, error);
     writer->has_audit = status == KUR_OK;
     return status;
 }
@@ -162,7 +198,7 @@ static kur_status ask_topic(kur_letter_writer *writer, const char *topic, kur_er
     kur_arena *arena = kur_arena_new();
     kur_topic_list list = {0};
     kur_status status = writer->topic != NULL && arena != NULL
-                            ? kur_admin_list_topics(writer->admin, ASK_MS, arena, &list, error)
+                            ? kur_admin_list_topics(writer->admin, writer->options.timeout_ms, arena, &list, error)
                             : kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a topic");
     writer->partitions = 0;
     for (size_t i = 0; i < list.count; i++)
@@ -198,13 +234,28 @@ kur_status kur_letter_writer_import(kur_letter_writer *writer, const char *topic
 
 /* ---- The end ---- */
 
+static void wait_for_all(kur_letter_writer *writer, int timeout_ms, kur_error *error)
+{
+    int64_t until_us = kur_clock_monotonic_us() + (int64_t)timeout_ms * 1000;
+    int slice_ms = timeout_ms;
+    do {
+        if (writer->options.on_progress != NULL && slice_ms > SLICE_MS)
+            slice_ms = SLICE_MS;
+        if (kur_producer_flush(writer->producer, slice_ms, error) == KUR_OK)
+            return;
+        slice_ms = (int)((until_us - kur_clock_monotonic_us()) / 1000);
+    } while (slice_ms > 0 && goes_on(writer));
+}
+
 kur_status kur_letter_writer_finish(kur_letter_writer *writer, int timeout_ms, kur_letter_counts *counts,
                                     kur_error *error)
 {
     if (writer == NULL)
         return kur_error_null(error, "writer");
+    if (timeout_ms < 0)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative");
     kur_error flush = {0};
-    kur_producer_flush(writer->producer, timeout_ms, &flush);
+    wait_for_all(writer, timeout_ms, &flush);
     pthread_mutex_lock(&writer->lock);
     kur_letter_counts now = writer->counts;
     kur_error failed = writer->failed, lost = writer->lost;

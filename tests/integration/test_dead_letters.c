@@ -327,7 +327,7 @@ static void import_all(const char *topic, const kur_buffer *lines, int expected)
 {
     kur_error error = {0};
     kur_letter_counts counts = KUR_LETTER_COUNTS();
-    kur_letter_writer *writer = kur_letter_writer_new(consuming_client(), &error);
+    kur_letter_writer *writer = kur_letter_writer_new(consuming_client(), NULL, &error);
     ck_assert_msg(writer != NULL, "%s", error.message);
     for (const char *at = lines->data, *end; (end = memchr(at, '\n', (size_t)(lines->data + lines->size - at))) != NULL;
          at = end + 1) {
@@ -422,7 +422,7 @@ START_TEST(test_dead_letters__import_refuses)
 {
     kur_error error = {0};
     kur_letter_line line = KUR_LETTER_LINE(.timestamp_ms = -1, .partition = 9, .key = kur_bytes_text("k"));
-    kur_letter_writer *writer = kur_letter_writer_new(consuming_client(), &error);
+    kur_letter_writer *writer = kur_letter_writer_new(consuming_client(), NULL, &error);
     ck_status(kur_letter_writer_import(writer, "a b", &line, &error), KUR_ERROR_INVALID_ARGUMENT, error);
     if (support_is_real())
         ck_status(kur_letter_writer_import(writer, "nowhere.dlq", &line, &error), KUR_ERROR_UNKNOWN_TOPIC, error);
@@ -446,7 +446,7 @@ START_TEST(test_dead_letters__discarded)
     const char *topic = dead_topic(2);
     write_many(topic, 2, 12);
     kur_letter_counts counts = KUR_LETTER_COUNTS();
-    kur_letter_writer *writer = kur_letter_writer_new(consuming_client(), &error);
+    kur_letter_writer *writer = kur_letter_writer_new(consuming_client(), NULL, &error);
     kur_letter_reader *reader =
         open_reader(topic, &KUR_LETTER_READER_OPTIONS(.filter = &KUR_LETTER_FILTER(.cause = "poison")));
     const kur_letter *letter = next_letter(reader);

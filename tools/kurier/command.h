@@ -50,7 +50,7 @@ enum {
 /* By which options a verb finds Kafka. */
 struct connection {
     const char *properties_file, *bootstrap_servers;
-    kur_property properties[PROPERTIES_MAX + 2];
+    kur_property properties[PROPERTIES_MAX + 1]; /* ends with NULL */
     size_t property_count;
     int64_t timeout_s; /* 0: the default */
     int timeout_ms;    /* from it, in verbs that get a client */

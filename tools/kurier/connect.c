@@ -75,7 +75,6 @@ kur_client *connect_client_with(struct invocation *call, const kur_property *own
 
 kur_client *connect_client(struct invocation *call)
 {
-    /* Records are brought back as large as they were: what is too large is for the broker to say. */
-    static const kur_property usual[] = {{"message.max.bytes", "1000000000"}, {NULL, NULL}};
-    return connect_client_with(call, usual);
+    static const kur_property none[] = {{NULL, NULL}};
+    return connect_client_with(call, none);
 }

@@ -17,6 +17,8 @@ struct dlq {
     int64_t limit, max, expect, warn_ms; /* -1: not given */
     unsigned by;
     struct progress progress;
+    int64_t total;     /* letters that are to be written; 0: not known */
+    bool is_finishing; /* everything was given to the writer */
 };
 
 extern struct dlq dlq_state;
@@ -50,8 +52,14 @@ const kur_letter *dlq_next(struct dlq *dlq, kur_letter_reader *reader, int *stat
 /* Ends reading: what was lost or unreadable is said and makes a result partial. */
 int dlq_close(struct dlq *dlq, kur_letter_reader *reader, int status);
 
-/* The exit status that stands for a failure. */
-int dlq_status(const kur_error *error);
+/* A writer; NULL, and said why. */
+kur_letter_writer *dlq_writer(struct dlq *dlq);
+
+/*
+ * Waits for what it was given, frees it and says what was done: "12 letters written to orders.dlq". `status` is how it
+ * went so far; returns how to end.
+ */
+int dlq_finish(struct dlq *dlq, kur_letter_writer *writer, int status, const char *done, const char *by);
 
 /* A letter's payload or header as text for people or programs, masked and cut unless --unmask. */
 void dlq_payload(const struct dlq *dlq, kur_buffer *to, kur_bytes payload);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "dlq.h"
+#include "interrupt.h"
 #include "table.h"
 #include "text.h"
 
@@ -52,6 +53,7 @@ static int run(struct invocation *call)
     static const char *const headings[] = {"LETTER", "FAILED", ">ATTEMPT", "CAUSE", "TYPE", "KEY", "MESSAGE", NULL};
     const char *const *topics;
     int status = dlq_topics(dlq, &topics);
+    interrupt_begin();
     kur_letter_reader *reader = status == EXIT_DONE && topics[0] != NULL ? dlq_read(dlq, topics, &status) : NULL;
     int64_t limit = dlq->limit >= 0 ? dlq->limit : LIMIT_DEFAULT, count = 0;
     bool has_more = false;

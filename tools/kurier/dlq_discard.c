@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "dlq.h"
+#include "interrupt.h"
 #include "text.h"
 
 /* The last letter of a partition that was counted. */
@@ -76,8 +77,9 @@ static int write_discards(struct discard *discard, kur_letter_writer *writer)
         if (dlq->expect >= 0 && (last == NULL || letter->offset > last->offset))
             continue;
         if (kur_letter_writer_discard(writer, letter, dlq->reason, discard->who, &error) != KUR_OK) {
-            status = error.code == KUR_ERROR_INVALID_ARGUMENT ? command_refuse(dlq->call.noun, "%s", error.message)
-                                                              : command_fail(dlq->call.noun, "%s", error.message);
+            status = error.code == KUR_ERROR_CANCELLED          ? EXIT_PARTIAL
+                     : error.code == KUR_ERROR_INVALID_ARGUMENT ? command_refuse(dlq->call.noun, "%s", error.message)
+                                                                : command_fail(dlq->call.noun, "%s", error.message);
             break;
         }
     }
@@ -87,25 +89,12 @@ static int write_discards(struct discard *discard, kur_letter_writer *writer)
 static int execute(struct discard *discard)
 {
     struct dlq *dlq = discard->dlq;
-    kur_error error = {0};
-    kur_letter_counts counts = KUR_LETTER_COUNTS();
-    kur_letter_writer *writer = kur_letter_writer_new(dlq->call.client, &error);
+    kur_letter_writer *writer = dlq_writer(dlq);
     if (writer == NULL)
-        return command_fail(dlq->call.noun, "%s", error.message);
+        return EXIT_FAILED;
+    interrupt_begin();
     int status = write_discards(discard, writer);
-    kur_status finished = kur_letter_writer_finish(writer, dlq->call.connection.timeout_ms, &counts, &error);
-    kur_letter_writer_free(writer);
-    if (finished != KUR_OK)
-        command_fail(dlq->call.noun, "%s", error.message);
-    fprintf(stderr, "kurier %s: %" PRId64 " letters discarded by %s", dlq->call.noun, counts.written, discard->who);
-    fprintf(stderr,
-            counts.failed + counts.unknown > 0 ? ", %" PRId64 " failed, of %" PRId64 " it is not known\n" : "\n",
-            counts.failed, counts.unknown);
-    if (counts.unknown > 0)
-        return EXIT_UNKNOWN;
-    if (status == EXIT_DONE && finished == KUR_OK)
-        return EXIT_DONE;
-    return counts.written > 0 ? EXIT_PARTIAL : status != EXIT_DONE ? status : EXIT_FAILED;
+    return dlq_finish(dlq, writer, status, "discarded by", discard->who);
 }
 
 static int check(struct discard *discard)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "dlq.h"
+#include "interrupt.h"
 #include "table.h"
 #include "text.h"
 
@@ -96,6 +97,7 @@ static int run(struct invocation *call)
         &KUR_LETTER_GROUPS_OPTIONS(.by = dlq->by, .max = dlq->max > 0 ? (int)dlq->max : 0), &error);
     if (groups == NULL)
         return command_refuse(dlq->call.noun, "%s", error.message);
+    interrupt_begin();
     kur_letter_reader *reader = topics[0] != NULL ? dlq_read(dlq, topics, &status) : NULL;
     if (reader != NULL) {
         for (const kur_letter *letter; (letter = dlq_next(dlq, reader, &status)) != NULL;)

@@ -3,13 +3,9 @@
 #include <stdio.h>
 
 #include "dlq.h"
+#include "interrupt.h"
 #include "mask.h"
 #include "text.h"
-
-int dlq_status(const kur_error *error)
-{
-    return error->code == KUR_ERROR_UNKNOWN_OUTCOME ? EXIT_UNKNOWN : EXIT_FAILED;
-}
 
 /* ---- Topics ---- */
 
@@ -74,7 +70,7 @@ static bool tell(const kur_letter_progress *progress, void *user)
 {
     struct dlq *dlq = user;
     progress_tell(&dlq->progress, progress->passed, progress->total);
-    return true;
+    return interrupt_count() == 0;
 }
 
 kur_letter_reader *dlq_read(struct dlq *dlq, const char *const *topics, int *status)
@@ -99,6 +95,14 @@ const kur_letter *dlq_next(struct dlq *dlq, kur_letter_reader *reader, int *stat
     if (kur_letter_reader_next(reader, &letter, &error) == KUR_OK)
         return letter;
     progress_end(&dlq->progress);
+    if (error.code == KUR_ERROR_CANCELLED) {
+        kur_letter_progress progress = KUR_LETTER_PROGRESS();
+        kur_letter_reader_progress(reader, &progress, NULL);
+        command_note(dlq->call.noun, "stopped after %" PRId64 " of %" PRId64 " offsets", progress.passed,
+                     progress.total);
+        *status = EXIT_PARTIAL;
+        return NULL;
+    }
     *status =
         command_fail(dlq->call.noun, "%s%s", error.message,
                      error.code == KUR_ERROR_AUTHORIZATION && strstr(error.message, KUR_LETTER_AUDIT_TOPIC) != NULL

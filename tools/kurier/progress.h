@@ -1,8 +1,7 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * How far a long run is, on standard error: from its third second on, in place on a terminal, else a line every ten
- * seconds.
+ * How far a long run is, on standard error, in one line of a terminal; nowhere else. From its third second on.
  */
 #ifndef KURIER_TOOLS_PROGRESS_H
 #define KURIER_TOOLS_PROGRESS_H
@@ -13,7 +12,7 @@
 struct progress {
     const char *what; /* "letters read" */
     int64_t start_us, told_us;
-    bool is_shown; /* a line stands on the terminal */
+    bool is_wanted, is_shown; /* there is a terminal; a line stands on it */
 };
 
 void progress_begin(struct progress *progress, const char *what);
