@@ -42,7 +42,7 @@ static void date_from_days(int64_t days, int *year, int *month, int *day)
     *year = (int)(year_of_era + era * 400 + (*month <= 2));
 }
 
-static char *put_digits(char *text, int64_t number, int digits)
+static char *put_digits(char *text, uint32_t number, int digits)
 {
     for (int i = digits - 1; i >= 0; i--) {
         text[i] = (char)('0' + number % 10);
@@ -70,11 +70,11 @@ size_t kur_date_format(int32_t days, char text[KUR_DATE_TEXT_SIZE])
         return 0;
     int year, month, day;
     date_from_days(days, &year, &month, &day);
-    char *end = put_digits(text, year, 4);
+    char *end = put_digits(text, (uint32_t)year, 4);
     *end++ = '-';
-    end = put_digits(end, month, 2);
+    end = put_digits(end, (uint32_t)month, 2);
     *end++ = '-';
-    end = put_digits(end, day, 2);
+    end = put_digits(end, (uint32_t)day, 2);
     *end = '\0';
     return (size_t)(end - text);
 }
@@ -88,8 +88,7 @@ size_t kur_time_format(int64_t time_us, char text[KUR_TIME_TEXT_SIZE])
     if (!kur__time_has_text(time_us))
         return 0;
     int64_t rest = time_us - days * DAY_US;
-    int64_t seconds = rest / SECOND_US;
-    int64_t fraction = rest % SECOND_US;
+    uint32_t seconds = (uint32_t)(rest / SECOND_US), fraction = (uint32_t)(rest % SECOND_US);
 
     char *end = text + kur_date_format((int32_t)days, text);
     *end++ = 'T';
