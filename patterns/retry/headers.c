@@ -152,13 +152,14 @@ static int within(int number, int least, int most)
 
 static void write_common(kur__retry_writer *writer, kur_tier tier, const kur_retry_view *view)
 {
-    char cause[KUR__RETRY_CAUSE_MAX + 1] = "";
+    char cause[KUR__RETRY_CAUSE_MAX + 1];
+    size_t size = 0;
     bool is_changed;
     kur__retry_add_number(writer, KUR__RETRY_ATTEMPT, within(view->attempt, 1, KUR_RETRY_ATTEMPTS_MAX));
     if (tier != KUR_TIER_DEAD && view->due_us > 0)
         kur__retry_add_time(writer, KUR__RETRY_DUE, view->due_us < last_us ? view->due_us : last_us);
     if (view->topic != NULL) {
-        kur__retry_add_text(writer, KUR__RETRY_TOPIC, view->topic, KUR__RETRY_MESSAGE_MAX);
+        kur__retry_add_bytes(writer, KUR__RETRY_TOPIC, kur_bytes_text(view->topic));
         kur__retry_add_number(writer, KUR__RETRY_PARTITION, view->partition);
         kur__retry_add_number(writer, KUR__RETRY_OFFSET, view->offset);
     }
@@ -166,8 +167,8 @@ static void write_common(kur__retry_writer *writer, kur_tier tier, const kur_ret
         kur__retry_add_time(writer, KUR__RETRY_TIMESTAMP, view->timestamp_us);
     kur__retry_add_bytes(writer, KUR__RETRY_GROUP, kur_bytes_text(view->group));
     if (view->cause != NULL)
-        kur__retry_clean_cause(cause, view->cause, strlen(view->cause), &is_changed);
-    kur__retry_add_text(writer, KUR__RETRY_CAUSE, cause, KUR__RETRY_CAUSE_MAX);
+        size = kur__retry_clean_cause(cause, view->cause, strlen(view->cause), &is_changed);
+    kur__retry_add_bytes(writer, KUR__RETRY_CAUSE, kur_bytes_of(cause, size));
     kur__retry_add_text(writer, KUR__RETRY_MESSAGE, view->message, KUR__RETRY_MESSAGE_MAX);
 }
 
@@ -217,7 +218,8 @@ kur_status kur_retry_write(const kur_record *record, kur_header_style style, kur
         status = kur__retry_history_write(&taken, history, &size, error);
     if (status != KUR_OK)
         return status;
-    kur__retry_writer writer = {.arena = arena};
+    kur__retry_writer writer;
+    kur__retry_writer_begin(&writer, arena);
     if (tier != KUR_TIER_MAIN && style == KUR_HEADERS_SPRING)
         kur__spring_write(&writer, record, tier, &taken);
     else if (tier != KUR_TIER_MAIN)

@@ -10,7 +10,6 @@
  */
 #include <kurier/sys/options.h>
 #include <kurier/time.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "retry/retry.h"
@@ -93,16 +92,20 @@ void kur__retry_history_read(kur__retry_reader *reader, kur_bytes value, kur_ret
 
 static size_t write_attempt(const kur_attempt_view *view, char *text)
 {
-    char at[KUR_TIME_TEXT_SIZE], cause[KUR__RETRY_CAUSE_MAX + 1] = "";
     bool is_changed;
     int number = view->attempt < 1                        ? 1
                  : view->attempt < KUR_RETRY_ATTEMPTS_MAX ? view->attempt
                                                           : KUR_RETRY_ATTEMPTS_MAX;
-    if (view->at_us <= 0 || kur_time_format(view->at_us, at) == 0)
-        strcpy(at, "-");
+    size_t size = kur__retry_put_number(text, number), length;
+    text[size++] = ' ';
+    length = view->at_us > 0 ? kur_time_format(view->at_us, text + size) : 0;
+    if (length == 0)
+        text[size] = '-';
+    size += length > 0 ? length : 1;
+    text[size++] = ' ';
     if (view->cause != NULL)
-        kur__retry_clean_cause(cause, view->cause, strlen(view->cause), &is_changed);
-    return (size_t)sprintf(text, "%d %s %s", number, at, cause);
+        size += kur__retry_clean_cause(text + size, view->cause, strlen(view->cause), &is_changed);
+    return size;
 }
 
 kur_status kur__retry_history_write(const kur_retry_view *view, char text[KUR__RETRY_HISTORY_SIZE], size_t *size,

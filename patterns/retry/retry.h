@@ -105,6 +105,13 @@ kur_status kur__retry_history_write(const kur_retry_view *view, char text[KUR__R
 
 /* ---- Writing: writer.c ---- */
 
+enum {
+    KUR__RETRY_NUMBER_SIZE = 20 /* of the longest number */
+};
+
+/* Writes a number of 0 or more without a NUL; how long it is. */
+size_t kur__retry_put_number(char *to, int64_t number);
+
 /* What goes first when headers must fit. */
 typedef enum kur__retry_rank {
     KUR__RETRY_NEEDED = 0,
@@ -122,6 +129,7 @@ typedef struct kur__retry_writer {
     } told[32];
 } kur__retry_writer;
 
+void kur__retry_writer_begin(kur__retry_writer *writer, kur_arena *arena);
 /* Adds a header, whose name is static and whose value is copied; what has no name says nothing. */
 void kur__retry_add(kur__retry_writer *writer, const char *name, kur__retry_rank rank, const void *data, size_t size);
 /* Those of this library. What is empty adds nothing, and so does a time that has no text. */

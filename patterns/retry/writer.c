@@ -4,7 +4,6 @@
  * Headers that are to be written: collected first, since only the sum of all tells what must go.
  */
 #include <kurier/time.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "retry/retry.h"
@@ -21,6 +20,25 @@ static const char *const names[] = {
 
 /* ---- Adding ---- */
 
+void kur__retry_writer_begin(kur__retry_writer *writer, kur_arena *arena)
+{
+    writer->arena = arena; /* one by one: what is told is large, and empty */
+    writer->count = 0;
+    writer->is_out_of_memory = false;
+}
+
+size_t kur__retry_put_number(char *to, int64_t number)
+{
+    char digits[KUR__RETRY_NUMBER_SIZE];
+    size_t size = 0;
+    do
+        digits[size++] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    for (size_t i = 0; i < size; i++)
+        to[i] = digits[size - 1 - i];
+    return size;
+}
+
 void kur__retry_add(kur__retry_writer *writer, const char *name, kur__retry_rank rank, const void *data, size_t size)
 {
     const char *kept = kur_arena_copy(writer->arena, data, size);
@@ -35,9 +53,8 @@ void kur__retry_add(kur__retry_writer *writer, const char *name, kur__retry_rank
 
 void kur__retry_add_number(kur__retry_writer *writer, kur__retry_part part, int64_t number)
 {
-    char text[24];
-    int size = snprintf(text, sizeof text, "%lld", (long long)number);
-    kur__retry_add(writer, names[part], KUR__RETRY_NEEDED, text, (size_t)size);
+    char text[KUR__RETRY_NUMBER_SIZE];
+    kur__retry_add(writer, names[part], KUR__RETRY_NEEDED, text, kur__retry_put_number(text, number));
 }
 
 void kur__retry_add_time(kur__retry_writer *writer, kur__retry_part part, int64_t time_us)
