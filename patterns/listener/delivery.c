@@ -22,9 +22,10 @@
 
 struct kur__extra *kur__extra_of(kur__work *work)
 {
-    if (work->extra == NULL)
-        work->extra = kur_calloc(1, sizeof(struct kur__extra));
-    return work->extra;
+    struct kur__extra *extra = work->extra;
+    if (extra == NULL && (extra = kur_calloc(1, sizeof *extra)) != NULL)
+        extra->cause = extra->reason = extra->code = "";
+    return work->extra = extra;
 }
 
 void kur__extra_drop_emits(struct kur__extra *extra)
@@ -48,20 +49,50 @@ void kur__extra_free(kur__work *work)
     if (extra == NULL)
         return;
     kur__extra_drop_emits(extra);
+    kur_free(extra->said);
     kur_free(extra);
 }
 
-/* A name of printable ASCII; what else it may be, it becomes a header one day. */
-void kur__extra_say(struct kur__extra *extra, const char *cause, const char *reason)
+/* Whether a text is one line of ASCII, as most are, that fits as it is. */
+static bool is_plain(const char *text, size_t room)
 {
     size_t size = 0;
-    for (; cause != NULL && cause[size] != '\0' && size + 1 < sizeof extra->cause; size++)
-        extra->cause[size] = cause[size] > ' ' && cause[size] < 0x7f ? cause[size] : '_';
-    extra->cause[size] = '\0';
+    while (text[size] >= ' ' && text[size] < 0x7f)
+        size++;
+    return text[size] == '\0' && size < room;
+}
+
+static const char *put(char **at, const char *text, size_t size)
+{
+    char *to = *at;
+    memcpy(to, text, size);
+    *at = to + size;
+    return to;
+}
+
+/* A cause is a name of printable ASCII; what else it may be, it becomes a header one day. */
+void kur__extra_say(struct kur__extra *extra, const char *cause, const char *reason, const char *code)
+{
     kur_error cut; /* one line of UTF-8, cut at a character's boundary */
-    kur_error_set(&cut, KUR_ERROR_CANCELLED, "%s", reason != NULL ? reason : "");
-    snprintf(extra->reason, sizeof extra->reason, "%s", cut.message);
-    extra->code[0] = '\0';
+    cause = cause != NULL ? cause : "";
+    reason = reason != NULL ? reason : "";
+    if (!is_plain(reason, sizeof cut.message)) {
+        kur_error_set(&cut, KUR_ERROR_CANCELLED, "%s", reason);
+        reason = cut.message;
+    }
+    size_t cause_size = strnlen(cause, KUR__CAUSE - 1), reason_size = strlen(reason) + 1, code_size = strlen(code) + 1;
+    kur_free(extra->said);
+    extra->cause = extra->reason = extra->code = "";
+    extra->said = kur_malloc(cause_size + 1 + reason_size + code_size);
+    if (extra->said == NULL)
+        return;
+    char *at = extra->said;
+    for (size_t i = 0; i < cause_size; i++)
+        *at++ = (char)(cause[i] > ' ' && cause[i] < 0x7f ? cause[i] : '_');
+    *at++ = '\0';
+    extra->cause = extra->said;
+    extra->reason = put(&at, reason, reason_size);
+    extra->code = put(&at, code, code_size);
 }
 
 /* ---- What handlers call ---- */
@@ -112,26 +143,25 @@ kur_delivery *kur_delivery_here(kur_delivery *delivery, const char *file, int li
     return delivery;
 }
 
-static void note_place(struct kur__extra *extra, const char *file, int line)
+static const char *place_of(const kur_delivery *delivery, char code[KUR__CODE])
 {
-    const char *name = file != NULL ? strrchr(file, '/') : NULL;
-    if (file != NULL)
-        snprintf(extra->code, sizeof extra->code, "%.*s:%d", (int)sizeof extra->code - 16,
-                 name != NULL ? name + 1 : file, line);
+    const char *file = delivery->file, *name = file != NULL ? strrchr(file, '/') : NULL;
+    if (file == NULL)
+        return "";
+    snprintf(code, KUR__CODE, "%.*s:%d", KUR__CODE - 16, name != NULL ? name + 1 : file, delivery->line);
+    return code;
 }
 
 static void say(kur_delivery *delivery, kur_outcome outcome, const char *cause, const char *format, va_list arguments)
 {
-    char reason[KUR__REASON];
+    char reason[KUR__REASON], code[KUR__CODE];
     if (delivery == NULL || delivery->is_deferred)
         return;
     delivery->said = outcome;
     struct kur__extra *extra = kur__extra_of(delivery->work);
     vsnprintf(reason, sizeof reason, format != NULL ? format : "", arguments);
-    if (extra != NULL) {
-        kur__extra_say(extra, cause, reason);
-        note_place(extra, delivery->file, delivery->line);
-    }
+    if (extra != NULL)
+        kur__extra_say(extra, cause, reason, place_of(delivery, code));
     delivery->file = NULL;
 }
 
@@ -374,7 +404,7 @@ void kur__delivery_judge(kur_delivery *delivery, kur_outcome returned)
         outcome = keeps(delivery->said) > keeps(outcome) ? delivery->said : outcome;
     }
     if (outcome != returned && delivery->said == KUR_NO_OUTCOME && (extra = kur__extra_of(work)) != NULL)
-        kur__extra_say(extra, "kurier.no_outcome", "the handler returned no outcome");
+        kur__extra_say(extra, "kurier.no_outcome", "the handler returned no outcome", "");
     if (outcome != KUR_DONE && extra != NULL)
         kur__extra_drop_emits(extra); /* of an attempt that came to nothing */
     work->verdict =

@@ -157,10 +157,10 @@ kur_status kur__forward_send(kur_listener *listener, kur_producer *producer, con
     kur_message message = KUR_MESSAGE(.key = kur_record_key(record), .value = kur_record_value(record),
                                       .tombstone = kur_record_value(record).data == NULL, .on_result = callback,
                                       .user = forward, .verbatim = true);
-    kur_status status = describe(listener, work, tier, arena, &view, error);
     message.topic = forward->topic;
-    if (status == KUR_OK && message.topic == NULL)
-        status = kur_error_set(error, KUR_ERROR_UNKNOWN_TOPIC, "there is no topic yet for what failed");
+    if (message.topic == NULL)
+        return kur_error_set(error, KUR_ERROR_UNKNOWN_TOPIC, "there is no topic yet for what failed");
+    kur_status status = describe(listener, work, tier, arena, &view, error);
     if (forward->stage == STUB) {
         view.is_stub = true;
         message.tombstone = false;

@@ -59,9 +59,8 @@ struct kur__extra {
     struct kur__emit *emits, *last_emit;
     int emit_count;
     int pending;
-    char cause[KUR__CAUSE];
-    char reason[KUR__REASON];
-    char code[KUR__CODE]; /* where it was said */
+    const char *cause, *reason, *code; /* what was said last, and where; "" for nothing */
+    char *said;                        /* their memory */
 };
 
 /* One of `invoke` and `invoke_batch`. */
@@ -278,7 +277,8 @@ struct kur__extra *kur__extra_of(kur__work *work); /* made when it is not there;
 void kur__extra_free(kur__work *work);
 /* What an attempt has emitted that came to nothing. */
 void kur__extra_drop_emits(struct kur__extra *extra);
-void kur__extra_say(struct kur__extra *extra, const char *cause, const char *reason);
+/* Keeps what was said, and where: "" when that is not known. Without memory nothing is said. */
+void kur__extra_say(struct kur__extra *extra, const char *cause, const char *reason, const char *code);
 
 /* ---- batch.c ---- */
 

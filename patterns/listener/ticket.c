@@ -105,7 +105,7 @@ static kur_status finish(kur_ticket ticket, kur_outcome outcome, const char *cau
         struct kur__extra *extra = outcome == KUR_DONE ? work->extra : kur__extra_of(work);
         if (outcome != KUR_DONE && extra != NULL) {
             kur__extra_drop_emits(extra);
-            kur__extra_say(extra, cause, reason);
+            kur__extra_say(extra, cause, reason, "");
         }
         work->verdict = (kur__verdict){.outcome = outcome,
                                        .has_emits = outcome == KUR_DONE && extra != NULL && extra->emits != NULL,

@@ -328,10 +328,14 @@ kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const str
 
 /* ---- Looking up ---- */
 
-const struct kur__family *kur__tiers_find(const struct kur__tiers *tiers, const char *topic)
+const struct kur__family *kur__tiers_find(struct kur__tiers *tiers, const char *topic)
 {
+    if (tiers != NULL && tiers->seen != NULL && strcmp(tiers->seen->names[KUR_TIER_MAIN], topic) == 0)
+        return tiers->seen;
     const struct kur__tier_name *found = find(tiers, topic, true);
-    return found != NULL && found->tier == KUR_TIER_MAIN ? found->family : NULL;
+    if (found == NULL || found->tier != KUR_TIER_MAIN)
+        return NULL;
+    return tiers->seen = found->family;
 }
 
 bool kur__cause_fits(const char *pattern, const char *cause)

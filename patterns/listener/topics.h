@@ -49,7 +49,8 @@ struct kur__tiers {
     size_t route_count;
     struct kur__tier_name **buckets; /* as many as a power of two; the control thread's */
     size_t bucket_count, name_count;
-    struct kur__refused *refused; /* the control thread's */
+    const struct kur__family *seen; /* the one that was found last; likewise */
+    struct kur__refused *refused;   /* the control thread's */
     /* New ones come in front, made by one thread; any thread walks them. */
     _Atomic(struct kur__family *) first;
 
@@ -67,7 +68,7 @@ struct kur__tiers {
 };
 
 /* The topic's family; NULL: it is not listened to. The control thread. */
-const struct kur__family *kur__tiers_find(const struct kur__tiers *tiers, const char *topic);
+const struct kur__family *kur__tiers_find(struct kur__tiers *tiers, const char *topic);
 /* A topic that is listened to from now on, with the names of what is its own. */
 kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const struct kur__family **added,
                           kur_error *error);
