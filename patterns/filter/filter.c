@@ -97,7 +97,7 @@ static bool is_different(const kur__value *value, const kur__value *literal)
 static bool is_in_order(const kur__value *value, const kur__node *node)
 {
     int order;
-    if (value->kind == KUR__NULL || !kur__value_compare(value, &node->literals->value, &order))
+    if (!kur__value_compare(value, &node->literals->value, &order))
         return false;
     return node->kind == KUR__LESS            ? order < 0
            : node->kind == KUR__LESS_OR_EQUAL ? order <= 0

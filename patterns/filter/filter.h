@@ -22,7 +22,7 @@ typedef enum kur__kind {
     KUR__COMPOUND = 32 /* an object or array of JSON: it is there, and equals nothing */
 } kur__kind;
 
-/* digits × 10^exponent, the digits without zeros at their end; exact for 19 of them, what follows is cut. */
+/* digits × 10^exponent; exact for 19 digits, what follows is cut. */
 typedef struct kur__decimal {
     bool is_negative; /* not for 0 */
     uint64_t digits;

@@ -54,16 +54,6 @@ static const char *read_exponent(const char *at, const char *end, kur__decimal *
     return at;
 }
 
-static void normalize(kur__decimal *number)
-{
-    while (number->digits > 0 && number->digits % 10 == 0) {
-        number->digits /= 10;
-        number->exponent++;
-    }
-    if (number->digits == 0)
-        *number = (kur__decimal){0};
-}
-
 const char *kur__decimal_read(const char *at, const char *end, kur__decimal *number)
 {
     int count = 0;
@@ -79,16 +69,15 @@ const char *kur__decimal_read(const char *at, const char *end, kur__decimal *num
     }
     if (at < end && (*at == 'e' || *at == 'E'))
         at = read_exponent(at + 1, end, number);
-    normalize(number);
+    if (number->digits == 0)
+        *number = (kur__decimal){0};
     return at;
 }
 
 kur__decimal kur__decimal_of(int64_t number)
 {
-    kur__decimal decimal = {.is_negative = number < 0,
-                            .digits = number < 0 ? UINT64_C(0) - (uint64_t)number : (uint64_t)number};
-    normalize(&decimal);
-    return decimal;
+    return (kur__decimal){.is_negative = number < 0,
+                          .digits = number < 0 ? UINT64_C(0) - (uint64_t)number : (uint64_t)number};
 }
 
 static int digits_of(uint64_t number)
