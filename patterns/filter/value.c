@@ -212,19 +212,34 @@ static size_t advance(const kur__piece *piece, size_t length, uint8_t byte)
     return length + (length < piece->text.size && text[length] == byte);
 }
 
+/* Passes over what cannot begin the piece, many bytes at a time; behind the last star anything will do. */
+static void skip(stream *from, const kur__piece *piece)
+{
+    size_t left = (size_t)(from->end - from->at);
+    if (from->has_escapes || left == 0)
+        return;
+    const uint8_t *text = piece->text.data;
+    const char *next = piece->text.size > 0 ? memchr(from->at, text[0], left) : NULL;
+    from->at = next != NULL ? next : from->end;
+}
+
 bool kur__pattern_fits(const kur__piece *pattern, const kur__value *value)
 {
+    if (value->kind != KUR__TEXT)
+        return false;
     stream from = stream_of(value);
     const uint8_t *beginning = pattern->text.data;
     size_t length = 0;
     int byte;
-    if (value->kind != KUR__TEXT)
-        return false;
     for (size_t i = 0; i < pattern->text.size; i++)
         if (take(&from) != beginning[i])
             return false;
     const kur__piece *piece = pattern->next;
-    while ((byte = take(&from)) >= 0) {
+    for (;;) {
+        if (length == 0)
+            skip(&from, piece);
+        if ((byte = take(&from)) < 0)
+            break;
         length = advance(piece, length, (uint8_t)byte);
         if (length == piece->text.size && piece->next != NULL) {
             piece = piece->next;
