@@ -31,7 +31,8 @@ it = json.loads(text) if text.startswith("[") else [json.loads(line) for line in
 assert eval(sys.argv[2]), json.dumps(it, indent=1)' "$work/out" "$1"
 }
 
-orders=$unique.orders group=$unique-email
+orders=$unique.orders group=$unique-email parts=4
+if is_real; then parts=6; fi # as many as its broker makes
 if is_real; then
     export KAFKA_BOOTSTRAP_SERVERS=$KURIER_BOOTSTRAP
     has_leader() { kcat -L -b "$KURIER_BOOTSTRAP" -t "$1" | grep -q 'partition 0, leader [0-9]'; }
@@ -91,3 +92,90 @@ if is_real; then
 else
     check "the embedded broker has no list of groups" kurier 1 "embedded" -- lag show
 fi
+
+# ---- topics ----
+
+check "topics list" kurier 0 "$orders" "$orders.$group.retry-short" retry -- topics list "$unique*"
+check "topics list -o json" kurier 0 -- topics list "$orders" -o json
+check "one" holds '[t["topic"] for t in it] == ["'"$orders"'"] and it[0]["partitions"] == '"$parts"' and it[0]["kind"] is None'
+check "none of a name" kurier 0 "no topics of these names" -- topics list "$unique-none"
+check "topics show" kurier 0 "$orders: $parts partitions" "LEADER" -- topics show "$orders"
+check "topics show -o jsonl" kurier 0 -- topics show "$orders" "$orders.$group.retry-short" -o jsonl
+check "two of them, with offsets" holds 'len(it) == 2 and it[0]["partitions"][0]["end"] == 110 and it[1]["partitions"][0]["end"] == 7'
+check "a topic that is not there" kurier 1 "$unique.none" -- topics show "$unique.none"
+check "one of two that is not there" kurier 2 "$unique.none" "$orders: $parts" -- topics show "$orders" "$unique.none"
+check "no topic named" kurier 3 "which topics?" -- topics show
+wishes() { printf '{"topics": [%s]}' "$1" >"$work/wishes.json"; }
+wishes '{"name": "'"$orders"'", "partitions": '"$parts"'}'
+check "as they should be" kurier 0 "all 1 topics are as they should be" -- topics plan "$work/wishes.json"
+wishes '{"name": "'"$unique.made"'", "partitions": '"$parts"'}, {"name": "'"$orders"'", "partitions": '"$parts"'}'
+check "a plan to make one" kurier 0 "$unique.made" make "1 things are not" -- topics plan "$work/wishes.json"
+check "made it not" kurier 0 make -- topics apply "$work/wishes.json"
+check "apply" kurier 0 "all 2 topics are as they should be" -- topics apply "$work/wishes.json" --execute
+check "it is there" kurier 0 "$unique.made: $parts partitions" -- topics show "$unique.made"
+wishes '{"name": "'"$orders"'", "partitions": 2}'
+check "partitions cannot be taken away" kurier 2 "cannot be changed" "1 things are left" -- topics apply "$work/wishes.json" --execute
+wishes '{"name": "'"$orders"'", "partitons": 2}'
+check "a member that nobody knows" kurier 3 "partitons" -- topics plan "$work/wishes.json"
+wishes '{"name": "'"$orders"'", "retention": "soon"}'
+check "a time that is none" kurier 3 "retention is a time" -- topics plan "$work/wishes.json"
+check "no topics" bash -c '{ echo "{\"topics\":[]}" | "$1" topics plan -; } 2>&1 | grep "names no topics"' - "$kurier"
+check "no JSON" kurier 3 "line 1" -- topics plan <(echo '{"topics"')
+check "no file" kurier 1 "No such file" -- topics plan /nowhere/topics.json
+if is_real; then
+    wishes '{"name": "'"$orders"'", "partitions": 8, "retention": "12h", "configs": {"compression.type": "gzip"}}'
+    check "settings and partitions" kurier 0 retention.ms 43200000 compression.type -- topics plan "$work/wishes.json"
+    check "are changed" kurier 0 "all 1 topics" -- topics apply "$work/wishes.json" --execute
+    check "they are" kurier 0 "8 partitions" "retention.ms = 43200000" "compression.type = gzip" -- topics show "$orders"
+fi
+
+# ---- groups ----
+
+if is_real; then
+    check "groups list" kurier 0 "$group" "empty" -- groups list
+    check "groups show" kurier 0 "$group: empty, 0 members" "(a ledger," "$orders/0" -- groups show "$group"
+    joined() { mkfifo "$work/joined"; start member bash -c 'exec "$1" join "$2" "$3" <"$4"' - "$lagging" "$group" "$orders" "$work/joined"; exec 9>"$work/joined"; await 40 has member joined; }
+    check "a member" joined
+    check "is listed" kurier 0 -- groups list -o jsonl
+    check "with one member" holds '[(g["state"], g["members"]) for g in it if g["group"] == "'"$group"'"] == [("stable", 1)]'
+    check "is shown with what it has" kurier 0 "$group: stable, 1 members" "$orders/0-" -- groups show "$group"
+    check "in JSON" kurier 0 -- groups show "$group" -o json
+    check "each partition" holds 'len(it[0]["members"][0]["partitions"]) == 8 and it[0]["offsets"][0]["metadata"].startswith("kur1:")'
+    check "a group with members cannot be moved" kurier 3 "has members" -- offsets plan "$group" --to start
+    exec 9>&-
+    check "it goes" await 30 not kill -0 "$last"
+    check "a group that is not there" kurier 1 'no group "'"$unique-none"'"' -- groups show "$unique-none"
+    check "one of two" kurier 2 "$unique-none" "$group: empty" -- groups show "$group" "$unique-none"
+else
+    check "no list of groups" kurier 1 "embedded" -- groups list
+fi
+
+# ---- offsets ----
+
+check "a plan to the end" kurier 0 "$orders/0" "10" "110" "100 offsets would be skipped" -- offsets plan "$group" --to end --topic "$orders" --partition 0
+check "changes nothing" bash -c '"$1" lag show "$2" --partitions -o json | grep -q "\"committed\":10,"' - "$kurier" "$group"
+check "a plan to the start, as JSON" kurier 0 -- offsets plan "$group" --to start --topic "$orders" --partition 0 -o json
+check "with what is beside the offset" holds 'it[0]["repeated"] == 10 and it[0]["partitions"][0]["from"] == 10 and it[0]["partitions"][0]["metadata"].startswith("kur1:")'
+cp "$work/out" "$work/plan.json"
+check "apply is a dry run" kurier 0 "10 read again" "--execute does that" -- offsets apply "$work/plan.json"
+check "which changes nothing" bash -c '"$1" lag show "$2" --partitions -o json | grep -q "\"committed\":10,"' - "$kurier" "$group"
+if is_real; then
+    check "undo of what was not done" kurier 3 "not 0 as the plan says" -- offsets undo "$work/plan.json" --execute
+    check "apply" kurier 0 "1 partitions moved" -- offsets apply "$work/plan.json" --execute
+    check "the group stands at the start" bash -c '"$1" lag show "$2" --partitions -o json | grep -q "\"committed\":0,"' - "$kurier" "$group"
+    check "again is refused" kurier 3 "" -- offsets apply "$work/plan.json" --execute
+    check "undo is a dry run" kurier 0 "would go back" -- offsets undo "$work/plan.json"
+    check "undo" kurier 0 "where they were" -- offsets undo "$work/plan.json" --execute
+    check "what was done is known again" kurier 0 -- lag show "$group" -o json
+    check "all of it" holds 'it[0]["finished_above"] == 80 and it[0]["waiting"]["records"] == 12'
+    check "to a time" kurier 0 -- offsets plan "$group" --to 1h --topic "$orders" -o jsonl
+    check "is where the younger ones begin" holds '[p["to"] for p in it[0]["partitions"] if p["partition"] < 2] == [100, 0]'
+    check "to a time by the clock" kurier 0 -- offsets plan "$group" --to 2020-01-01T00:00:00Z --topic "$orders" -o jsonl
+    check "is the start" holds 'it[0]["partitions"][0]["to"] == 0'
+fi
+check "to an offset" kurier 0 "50" -- offsets plan "$group" --to 50 --topic "$orders" --partition 0
+check "to nowhere" kurier 3 "--to is missing" -- offsets plan "$group"
+check "to what is no place" kurier 3 "--to needs start, end" -- offsets plan "$group" --to yesterday
+check "a partition of no topic" kurier 3 "of which --topic" -- offsets plan "$group" --to end --partition 1
+check "no group" kurier 3 "which group?" -- offsets plan --to end
+check "a plan that is none" kurier 3 "" -- offsets apply <(echo '{"group": "x"}')

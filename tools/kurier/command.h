@@ -120,7 +120,8 @@ struct noun {
     bool is_hidden;                  /* not for people: in no help and no reference */
 };
 
-extern const struct noun broker_noun, completion_noun, dlq_noun, doctor_noun, lag_noun, reference_noun;
+extern const struct noun broker_noun, completion_noun, dlq_noun, doctor_noun, groups_noun, lag_noun, offsets_noun,
+    reference_noun, topics_noun;
 extern const struct noun *const nouns[]; /* all of them, in the order of the help; ends with NULL */
 
 /* -o; --execute; --unmask; how Kafka is found */
@@ -140,7 +141,9 @@ void command_note(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);
 
 /* NULL, and said why. */
 kur_client *connect_client(struct invocation *call);
-/* One more, with properties of its own over those of the command line; they end with a name of NULL. */
+/* Administration with the client; likewise. */
+kur_admin *connect_admin(const struct invocation *call);
+/* One more client, with properties of its own over those of the command line; they end with a name of NULL. */
 kur_client *connect_client_with(struct invocation *call, const kur_property *properties);
 
 #endif

@@ -78,3 +78,12 @@ kur_client *connect_client(struct invocation *call)
     static const kur_property none[] = {{NULL, NULL}};
     return connect_client_with(call, none);
 }
+
+kur_admin *connect_admin(const struct invocation *call)
+{
+    kur_error error = {0};
+    kur_admin *admin = kur_admin_new(call->client, &error);
+    if (admin == NULL)
+        command_fail(call->noun, "%s", error.message);
+    return admin;
+}

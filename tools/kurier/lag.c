@@ -247,15 +247,6 @@ static kur_arena *new_arena(void)
     return arena;
 }
 
-static kur_admin *new_admin(struct invocation *call)
-{
-    kur_error error = {0};
-    kur_admin *admin = kur_admin_new(call->client, &error);
-    if (admin == NULL)
-        command_fail(call->noun, "%s", error.message);
-    return admin;
-}
-
 /* Twice, for the trend; the times are found in between. */
 static int look_twice(struct invocation *call, kur_admin *admin, struct lag_list *list)
 {
@@ -289,7 +280,7 @@ static int show(struct invocation *call)
 {
     struct lag_list list = {0, NULL};
     struct objects objects = {.output = call->output};
-    kur_admin *admin = new_admin(call);
+    kur_admin *admin = connect_admin(call);
     if (admin == NULL)
         return EXIT_FAILED;
     int status = look_twice(call, admin, &list);
@@ -307,7 +298,7 @@ static int watch(struct invocation *call)
     kur_arena *arenas[2] = {new_arena(), new_arena()};
     struct lag_list lists[2] = {{0, NULL}, {0, NULL}};
     struct objects objects = {.output = call->output == OUTPUT_JSON ? OUTPUT_JSONL : call->output};
-    kur_admin *admin = new_admin(call);
+    kur_admin *admin = connect_admin(call);
     int status = admin != NULL ? EXIT_DONE : EXIT_FAILED;
     int64_t begin_us = kur_clock_monotonic_us();
     for (int64_t i = 0; admin != NULL && (state.count == 0 || i < state.count); i++) {

@@ -5,5 +5,16 @@
  */
 #include "command.h"
 
-const struct noun *const nouns[] = {&lag_noun,        &dlq_noun,       &broker_noun, &doctor_noun,
-                                    &completion_noun, &reference_noun, NULL};
+/* clang-format off */
+const struct noun *const nouns[] = {
+    &topics_noun,
+    &groups_noun,
+    &lag_noun,
+    &offsets_noun,
+    &dlq_noun,
+    &broker_noun,
+    &doctor_noun,
+    &completion_noun,
+    &reference_noun,
+    NULL
+};
