@@ -25,6 +25,7 @@
 #include <kurier/log.h>
 #include <kurier/outcome.h>
 #include <kurier/producer.h>
+#include <kurier/redrive.h>
 #include <kurier/retry.h>
 #include <kurier/security.h>
 #include <kurier/time.h>

@@ -18,6 +18,9 @@ typedef struct kur__scan_range {
     int32_t partition; /* -1: all */
     int64_t from, to;  /* to 0: the end */
     bool edges;        /* of each partition the first record and the last few alone */
+    /* Or NULL: says of a partition what of it is read, within the above; false: nothing. */
+    bool (*bound)(void *user, const char *topic, int32_t partition, int64_t *from, int64_t *to);
+    void *user;
 } kur__scan_range;
 
 /* NULL ends the topics, which must stay. Does not wait. */
@@ -36,6 +39,8 @@ void kur__scan_progress(const kur__scan *scan, kur_letter_progress *progress);
 /* How many offsets of a topic are asked for; whether this is one of them. */
 int64_t kur__scan_offsets(kur__scan *scan, const char *topic);
 bool kur__scan_has(kur__scan *scan, const char *topic, int32_t partition, int64_t offset);
+/* What of a partition is asked for; false when it is not known, or nothing. */
+bool kur__scan_bounds(kur__scan *scan, const char *topic, int32_t partition, int64_t *from, int64_t *to);
 
 void kur__scan_free(kur__scan *scan);
 

@@ -100,10 +100,13 @@ static void aim(kur__scan *scan, const kur_position *position)
     if (goal == NULL || goal->is_told)
         return;
     goal->is_told = true;
-    goal->first = range->from > position->offset ? range->from : position->offset;
-    goal->end = range->to > 0 && range->to < position->end ? range->to : position->end;
-    goal->next = goal->first;
+    int64_t from = range->from, to = range->to > 0 ? range->to : INT64_MAX;
     bool is_wanted = range->partition < 0 || range->partition == position->partition;
+    if (is_wanted && range->bound != NULL)
+        is_wanted = range->bound(range->user, position->topic, position->partition, &from, &to);
+    goal->first = from > position->offset ? from : position->offset;
+    goal->end = to < position->end ? to : position->end;
+    goal->next = goal->first;
     goal->is_over = !is_wanted || goal->first >= goal->end;
     if (goal->is_over) {
         goal->first = goal->next = goal->end;
@@ -366,4 +369,14 @@ bool kur__scan_has(kur__scan *scan, const char *topic, int32_t partition, int64_
 {
     const struct goal *goal = find(scan, topic, partition);
     return goal != NULL && offset >= goal->first && offset < goal->end;
+}
+
+bool kur__scan_bounds(kur__scan *scan, const char *topic, int32_t partition, int64_t *from, int64_t *to)
+{
+    const struct goal *goal = find(scan, topic, partition);
+    if (goal == NULL || goal->first >= goal->end)
+        return false;
+    *from = goal->first;
+    *to = goal->end;
+    return true;
 }

@@ -16,6 +16,14 @@
  *     commit-answered   it is done, and the decisions do not know it
  *     offsets-sent      a transaction has all that belongs to it, and its commit is next
  *     committed         it is committed, and the decisions do not know it
+ *
+ * Of redrives (patterns/redrive):
+ *
+ *     redrive-planned       a plan is written, and nobody has been told
+ *     redrive-sent          a letter is on its way
+ *     redrive-acknowledged  it is there, and not counted
+ *     redrive-progress      what was counted is written, and the runner does not know it
+ *     redrive-audited       the end of a run is written, and its caller does not know it
  */
 #ifndef KURIER_PATTERNS_LISTENER_CRASH_H
 #define KURIER_PATTERNS_LISTENER_CRASH_H

@@ -50,21 +50,38 @@ static bool read_asked(const kur_record *record, int64_t *due_us)
            kur_time_parse(value.data, value.size, due_us, NULL) == KUR_OK;
 }
 
+/*
+ * Of a record on a main topic nothing is believed, but one thing is carried on: that somebody has sent it again, by
+ * which its outcome is followed and a loop of redrives found. It changes nothing that is done here.
+ */
+static kur_status read_redrive(kur_listener *listener, const kur_record *record, int64_t wall_us, kur_arena *arena,
+                               kur_retry_view *view, kur_error *error)
+{
+    kur_bytes header;
+    kur_retry_view told = KUR_RETRY_VIEW();
+    if (kur_record_header_last(record, "kurier-retry-attempt", &header))
+        atomic_fetch_add_explicit(&listener->ignored, 1, memory_order_relaxed);
+    if (!kur_record_header_last(record, "kurier-retry-redrive-id", &header))
+        return KUR_OK;
+    kur_status status = kur_retry_read(record, listener->tiers->options.headers, wall_us, arena, &told, error);
+    if (status == KUR_OK) {
+        view->redriven = told.redriven;
+        view->redrive_id = told.redrive_id;
+    }
+    return status;
+}
+
 /* What its headers say, if they may be believed; else what it is itself. */
 static kur_status read_history(kur_listener *listener, const kur__work *work, int64_t wall_us, kur_arena *arena,
                                kur_retry_view *view, kur_error *error)
 {
     const kur_record *record = work->item;
     *view = KUR_RETRY_VIEW();
-    kur_bytes attempt;
-    if (work->source->tier == KUR_TIER_MAIN) {
-        if (kur_record_header_last(record, "kurier-retry-attempt", &attempt))
-            atomic_fetch_add_explicit(&listener->ignored, 1, memory_order_relaxed);
-    } else {
-        kur_status status = kur_retry_read(record, listener->tiers->options.headers, wall_us, arena, view, error);
-        if (status != KUR_OK)
-            return status;
-    }
+    kur_status status = work->source->tier == KUR_TIER_MAIN
+                            ? read_redrive(listener, record, wall_us, arena, view, error)
+                            : kur_retry_read(record, listener->tiers->options.headers, wall_us, arena, view, error);
+    if (status != KUR_OK)
+        return status;
     view->topic = kur_record_topic(record);
     view->partition = kur_record_partition(record);
     view->offset = kur_record_offset(record);

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # Headers of the patterns layer; all others are the SDK's.
-patterns='listener|delivery|retry|deadletter|ledger|filter'
+patterns='listener|delivery|retry|deadletter|ledger|filter|redrive'
 functions() { # of the headers on standard input
     # A return type such as kur_client * has no parenthesis behind it, so each declaration gives its name alone.
     tr '\n' ' ' | grep -oE 'KUR_API [^;]*;' | grep -oE '\bkur_[a-z0-9_]+\(' | tr -d '(' | sort -u
@@ -37,7 +37,7 @@ look() { # name, library, static library, size in bytes at most
     check "$name: it does not print or exit" test ! -s "$work/calls"
 }
 look kurier "$BUILD/src/libkurier.so" "$BUILD/src/libkurier.a" 400000
-look patterns "$BUILD/patterns/libkurier-patterns.so" "$BUILD/patterns/libkurier-patterns.a" 300000
+look patterns "$BUILD/patterns/libkurier-patterns.so" "$BUILD/patterns/libkurier-patterns.a" 400000
 # The patterns call the SDK by its public names alone.
 nm -D --undefined-only "$BUILD/patterns/libkurier-patterns.so" | awk '{print $2}' | grep -E '^(kur__|rd_kafka)' >"$work/private" || true
 check "patterns: nothing private of the SDK, nothing of librdkafka" test ! -s "$work/private"

@@ -12,7 +12,7 @@ await 10 has broker ':[0-9]+$'
 KAFKA_BOOTSTRAP_SERVERS=$(head -n 1 "$work/broker")
 export KAFKA_BOOTSTRAP_SERVERS
 
-for name in broadcast competing dead_letters event_loop retry; do
+for name in broadcast competing dead_letters event_loop redrive retry; do
     check "$name --help" sh -c "'$examples/$name' --help | grep -q '^usage: .*$name'"
     check "$name is a page" test "$(wc -l <"$SOURCE/examples/$name.c")" -lt 80
 done
@@ -72,6 +72,10 @@ check "two are dead" await 30 letters
 for cause in line.dead number.unknown; do check "one of $cause" has letters "^1 of $cause\$"; done
 check "with its reason" has letters '^calls\.phone\.dlq/[0-9]/[0-9]+: there is no customer customer 0$'
 check "and each of its attempts" has letters '^    attempt 4 at .*Z: line\.dead$'
+again() { "$examples/redrive" calls.phone.dlq >"$work/again"; }
+check "they are sent again" again
+check "two are planned" has again '^plan [0-9a-f-]{36}: 2 letters$'
+check "and both fail again, for nothing is repaired" has again '^0 succeeded, 2 failed again, 0 pending$'
 check "SIGTERM ends it with 0" ends $retry
-check "what failed has been counted" has retry '^line\.dead: 3 tried again, 1 dead$'
+check "what failed has been counted, both times" has retry '^line\.dead: 6 tried again, 2 dead$'
 check "the broker ends with 0" ends $broker
