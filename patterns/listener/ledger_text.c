@@ -164,7 +164,7 @@ static inline bool walk_pair(struct walk *walk, struct rest *rest, int64_t *unfi
     do { /* what is not read may begin where the words end */
         to = next_edge(walk, rest);
         next = next_edge(walk, rest);
-    } while (next == to);
+    } while (next == to && to < walk->end); /* a commit may be at the very end of all offsets */
     walk->from = next;
     walk->told = next < walk->end ? next : walk->end;
     *unfinished = to - from;

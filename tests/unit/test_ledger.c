@@ -67,6 +67,21 @@ START_TEST(test_ledger__a_jump_of_any_width_costs_one_word)
 }
 END_TEST
 
+/* Anybody who may commit for the group may commit that. */
+START_TEST(test_ledger__a_commit_at_the_end_of_all_offsets_has_a_text)
+{
+    char text[KUR__LEDGER_TEXT_MAX + 1];
+    for (int64_t start = INT64_MAX - 130; start > 0; start = start < INT64_MAX ? start + 1 : 0) {
+        kur__ledger ledger;
+        kur__ledger_init(&ledger, start);
+        kur__ledger_write(&ledger, &the_log, KUR__LEDGER_TEXT_MAX, text);
+        ck_assert_int_eq(kur__ledger_commit_offset(&ledger), start);
+        ck_assert_int_eq(kur__ledger_admit(&ledger, start - 1), KUR__ADMITTED_REPLAY);
+        kur__ledger_done(&ledger);
+    }
+}
+END_TEST
+
 /* Random offsets with gaps, finished in random order. */
 static void play(kur__ledger *ledger, bool *unfinished, int64_t start, int gap, int finish_percent)
 {
@@ -447,6 +462,7 @@ int main(void)
     const TTest *const tests[] = {
         test_ledger__commits_below_the_first_unfinished,
         test_ledger__a_jump_of_any_width_costs_one_word,
+        test_ledger__a_commit_at_the_end_of_all_offsets_has_a_text,
         test_ledger__agrees_with_a_simple_model,
         test_ledger__takes_at_most_32_bytes_for_an_unfinished_offset,
         test_ledger__the_text_tells_the_next_owner_what_is_finished,
