@@ -155,10 +155,7 @@ static void begin(kur__machine *machine, kur__work *work, const kur__polled *pol
             kur__lane_enter(machine, work, now_us);
         return;
     }
-    work->is_early = true; /* it only looks in */
-    work->source->early++;
-    if (work->lane != NULL)
-        work->lane->early++;
+    kur__set_early(machine, work, true); /* it only looks in */
     if (is_over) {
         kur__finish_unread(machine, work, now_us);
         return;
@@ -458,10 +455,10 @@ static void forget_order(kur__machine *machine)
             }
     for (kur__source *source = machine->oldest; source != NULL; source = source->newer)
         for (kur__work *work = source->oldest; work != NULL; work = work->newer)
-            if (work->lane != NULL) {
+            if (work->lane != NULL && work->is_early)
                 work->lane->early++;
-                work->is_early = true;
-            }
+            else if (work->lane != NULL)
+                kur__set_early(machine, work, true);
 }
 
 void kur__machine_done(kur__machine *machine)

@@ -196,8 +196,8 @@ typedef struct kur__machine {
     kur__partition **partitions; /* a table: a power of two of buckets */
     size_t partition_capacity, partition_count;
     kur__source *newest, *oldest; /* sources */
-    size_t sources;               /* not dead */
-    size_t main_sources;          /* of these, not of retry topics */
+    size_t sources, main_sources; /* not dead; and of these, not of retry topics */
+    size_t turn_count;            /* sources that stand in line for their turn */
     size_t share;                 /* that each of those may hold: records */
     int64_t share_bytes;
     kur__source *first_turn, *last_turn;
@@ -207,7 +207,7 @@ typedef struct kur__machine {
     kur__queue released;
     kur__work *free_works;
     struct kur__work_chunk *chunks;
-    size_t held, running, settling;
+    size_t held, running, settling, early;
     int64_t held_bytes;
     size_t window_held; /* of that, records of retry topics */
     int64_t window_held_bytes;

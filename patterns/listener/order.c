@@ -71,13 +71,13 @@ void kur__lane_leave(kur__machine *machine, kur__work *work, int64_t now_us)
 {
     kur__lane *lane = work->lane;
     bool was_early = work->is_early;
+    if (was_early)
+        kur__set_early(machine, work, false);
     work->lane = NULL;
-    work->is_early = false;
-    work->source->early -= was_early;
     if (lane == NULL)
         return;
     if (was_early) {
-        lane->early--;
+        ; /* it was beside its lane */
     } else if (work->state == KUR__SETTLING) {
         lane->rejected--;
     } else if (lane->taken > 1) {
@@ -141,19 +141,13 @@ void kur__lane_enter(kur__machine *machine, kur__work *work, int64_t now_us)
 void kur__lane_wait_outside(kur__machine *machine, kur__work *work)
 {
     work->state = KUR__PARKED;
-    work->is_early = true;
-    work->source->early++;
-    if (work->lane != NULL)
-        work->lane->early++;
+    kur__set_early(machine, work, true);
     kur__park(machine, work, work->due_us);
 }
 
 void kur__lane_come_in(kur__machine *machine, kur__work *work, int64_t now_us)
 {
-    work->is_early = false;
-    work->source->early--;
-    if (work->lane != NULL)
-        work->lane->early--;
+    kur__set_early(machine, work, false);
     kur__lane_enter(machine, work, now_us);
 }
 
@@ -208,6 +202,7 @@ static kur__source *next_turn(kur__machine *machine)
     kur__source *source;
     while ((source = machine->first_turn) != NULL && !has_turn(machine, source)) {
         machine->first_turn = source->next_turn;
+        machine->turn_count--;
         source->has_turn = false;
         source->turns = 0;
     }
@@ -217,10 +212,13 @@ static kur__source *next_turn(kur__machine *machine)
 /*
  * How many records in a row: one who holds more than the others gets more, so that they come to their ends together,
  * and workers are not without work while the largest is left over; but not so much that the others wait for long.
+ * Records that are not due do not count, nor sources that have nothing to run: a window may be full of the ones, and of
+ * retry topics most are the others.
  */
 static unsigned turns_of(const kur__machine *machine, const kur__source *source)
 {
-    size_t turns = (2 * source->held * machine->sources / machine->held + 1) / 2;
+    size_t held = source->held - source->early, all = machine->held - machine->early;
+    size_t turns = (2 * held * machine->turn_count / all + 1) / 2;
     return turns < 1 ? 1 : turns > TURNS_MAX ? TURNS_MAX : (unsigned)turns;
 }
 
@@ -232,6 +230,7 @@ static kur__work *take_turn(kur__machine *machine, kur__source *source)
     if (--source->turns > 0 && source->ready.first != NULL)
         return work;
     machine->first_turn = source->next_turn;
+    machine->turn_count--;
     source->has_turn = false;
     source->turns = 0;
     kur__turn_push(machine, source);

@@ -200,8 +200,7 @@ bool kur__ordered_admit(kur__machine *machine, kur__work *work, const kur__polle
     bool is_before = is_of_before(work->source, work);
     bool is_higher = is_before && known != NULL && work->attempts > known->attempts;
     work->state = KUR__PARKED;
-    work->is_early = true;
-    work->lane->early++;
+    kur__set_early(machine, work, true);
     if (known == NULL && (is_before || polled->is_outside)) {
         kur__origin_link(&machine->origins, own, work->lane);
         return live(machine, own, work, now_us);
@@ -236,11 +235,12 @@ void kur__ordered_wake(kur__machine *machine, kur__work *work, int64_t now_us)
 static void step_aside(kur__machine *machine, kur__work *work, int64_t now_us)
 {
     kur__lane *lane = work->lane;
-    lane->early++;
+    lane->early++; /* it stays while nobody else is in it */
     kur__lane_leave(machine, work, now_us);
+    lane->early--;
     work->lane = lane;
     work->state = KUR__PARKED;
-    work->is_early = true;
+    kur__set_early(machine, work, true);
     look(machine, lane, now_us);
 }
 

@@ -8,6 +8,17 @@
 
 #include "listener/machine.h"
 
+/* It waits beside its lane from now on, or does no more. */
+static inline void kur__set_early(kur__machine *machine, kur__work *work, bool is_early)
+{
+    size_t by = is_early ? 1 : (size_t)-1;
+    work->is_early = is_early;
+    work->source->early += by;
+    machine->early += by;
+    if (work->lane != NULL)
+        work->lane->early += (uint32_t)by;
+}
+
 /* For the shell: what assignment.end left open; and up to where it has been read. */
 void kur__machine_set_end(kur__machine *machine, kur__source *source, int64_t end, int64_t now_us);
 void kur__machine_reached(kur__machine *machine, kur__source *source, int64_t position, int64_t now_us);

@@ -25,6 +25,7 @@ void kur__turn_push(kur__machine *machine, kur__source *source)
         return;
     source->has_turn = true;
     source->next_turn = NULL;
+    machine->turn_count++;
     if (machine->first_turn == NULL)
         machine->first_turn = source;
     else
@@ -39,6 +40,7 @@ void kur__source_free_if_over(kur__machine *machine, kur__source *source)
     for (kur__source **at = &machine->first_turn; *at != NULL; at = &(*at)->next_turn)
         if (*at == source) {
             *at = source->next_turn;
+            machine->turn_count--;
             break;
         }
     machine->last_turn = machine->first_turn;

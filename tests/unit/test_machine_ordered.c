@@ -94,6 +94,8 @@ static void end_with_nothing(void)
     ck_assert_uint_eq(machine.held, 0);
     ck_assert_uint_eq(machine.origins.count, 0);
     ck_assert_uint_eq(machine.lanes.count, 0);
+    for (const kur__source *source = machine.oldest; source != NULL; source = source->newer)
+        ck_assert_uint_eq(source->early, 0);
     end();
 }
 

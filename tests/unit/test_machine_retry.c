@@ -316,6 +316,31 @@ START_TEST(test_machine_retry__exactly_once_forwards_in_the_transaction)
 }
 END_TEST
 
+START_TEST(test_machine_retry__what_is_not_due_gets_nobody_a_turn)
+{
+    begin(&usual);
+    kur__source *large = assign(0), *small = assign(1), *parked = assign_retry(0, KUR_TIER_LONG);
+    assign_retry(1, KUR_TIER_LONG);
+    for (int64_t i = 0; i < 200; i++)
+        admit_due(parked, i, NULL, i < 20 ? 0 : now_us + 3600 * (int64_t)SECOND);
+    for (int64_t i = 0; i < 40; i++)
+        admit(large, i, NULL);
+    for (int64_t i = 0; i < 20; i++)
+        admit(small, i, NULL);
+    /* The large one is half of what may run, and the others a quarter each. */
+    for (int i = 0; i < 60; i += 4) {
+        int taken[3] = {0};
+        for (int j = 0; j < 4; j++) {
+            const kur__source *source = take_one()->source;
+            taken[source == large ? 0 : source == small ? 1 : 2]++;
+        }
+        ck_assert_msg(taken[0] == 2 && taken[1] == 1 && taken[2] == 1, "%d %d %d after %d", taken[0], taken[1],
+                      taken[2], i);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(test_machine_retry__the_window_is_shared_by_who_needs_it)
 {
     kur__machine_options options = usual;
@@ -673,6 +698,7 @@ int main(void)
         test_machine_retry__a_delayed_first_delivery_goes_to_its_topic_unseen,
         test_machine_retry__what_is_another_groups_is_finished_at_once,
         test_machine_retry__exactly_once_forwards_in_the_transaction,
+        test_machine_retry__what_is_not_due_gets_nobody_a_turn,
         test_machine_retry__the_window_is_shared_by_who_needs_it,
         test_machine_retry__the_window_has_a_bound_in_bytes_too,
         test_machine_retry__a_full_window_moves_the_latest_to_the_end,
