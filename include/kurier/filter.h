@@ -9,13 +9,14 @@
  * The grammar, the fields and the rules of types: docs/guide/filters.md. In short:
  *
  *     filter     = factor { ("and" | "or") factor }        "and" binds closer than "or"
- *     factor     = "not" factor | "(" filter ")" | "exists" "(" field ")" | field comparison
+ *     factor     = "not" factor | "(" filter ")" | "exists" "(" value ")" | value comparison
+ *     value      = field | "number" "(" field ")"
  *     comparison = ("=" | "==" | "!=" | "<" | "<=" | ">" | ">=") literal | "~" pattern | "in" "(" literal { "," literal
  * } ")" literal    = text in " or ' | number | duration (90s 15m 2h 7d 500ms) | time (RFC 3339) | true | false | null
  *
  * A field that is missing is null. Every comparison with null is false but `= null`; so is one of different kinds, such
- * as a text with a number. There are no errors at run time, and no loops: a record is judged in a time that goes by its
- * size. Part of libkurier-patterns.
+ * as a text with a number; number(…) is the number that a text says. There are no errors at run time, and no loops: a
+ * record is judged in a time that goes by its size. Part of libkurier-patterns.
  */
 #ifndef KURIER_FILTER_H
 #define KURIER_FILTER_H

@@ -89,7 +89,7 @@ static kur__value payload(const kur_letter *letter, const kur__step *path)
     return kur__payload_find(letter->event != NULL ? letter->event->data : kur_record_value(letter->record), path);
 }
 
-kur__value kur__field_get(const kur__field *field, const kur_letter *letter, int64_t now_us)
+static kur__value get(const kur__field *field, const kur_letter *letter, int64_t now_us)
 {
     const kur_retry_view *retry = letter->retry;
     switch (field->id) {
@@ -141,4 +141,10 @@ kur__value kur__field_get(const kur__field *field, const kur_letter *letter, int
         break;
     }
     return (kur__value){.kind = KUR__NULL};
+}
+
+kur__value kur__field_get(const kur__field *field, const kur_letter *letter, int64_t now_us)
+{
+    const kur__value value = get(field, letter, now_us);
+    return field->is_number ? kur__value_number(&value) : value;
 }

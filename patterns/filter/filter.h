@@ -46,6 +46,9 @@ int kur__decimal_compare(const kur__decimal *a, const kur__decimal *b);
 /* -1, 0 or 1; false where the two cannot be compared. `literal` is no pattern, and neither is null. */
 bool kur__value_compare(const kur__value *value, const kur__value *literal, int *order);
 
+/* A number, or a text that is one; null for anything else. */
+kur__value kur__value_number(const kur__value *value);
+
 /* What stands between two stars. `back[i]`: of the first i + 1 bytes the longest end, but all, that is a beginning. */
 typedef struct kur__piece {
     struct kur__piece *next;
@@ -96,6 +99,7 @@ typedef struct kur__field {
     kur__field_id id;
     const char *header;
     const kur__step *path;
+    bool is_number; /* number(…) around it */
 } kur__field;
 
 extern const struct kur__field_about {

@@ -148,7 +148,17 @@ static bool read_name(kur__parser *parser, kur__field_id *id)
     return parser->status == KUR_OK && fail_unknown(parser, start, name);
 }
 
-static bool read_field(kur__parser *parser, kur__field *field)
+static unsigned kinds_of(const kur__field *field)
+{
+    return field->is_number ? KUR__NUMBER : kur__field_list[field->id].kinds;
+}
+
+static const char *name_of(const kur__field *field)
+{
+    return field->is_number ? "number(…)" : kur__field_list[field->id].name;
+}
+
+static bool read_plain_field(kur__parser *parser, kur__field *field)
 {
     if (parser->token.kind != KUR__TOKEN_WORD)
         return kur__parser_wrong(parser, "expected a field");
@@ -157,6 +167,22 @@ static bool read_field(kur__parser *parser, kur__field *field)
     if (field->id == KUR__FIELD_HEADER)
         return read_header(parser, &field->header);
     return field->id != KUR__FIELD_PAYLOAD || read_path(parser, &field->path);
+}
+
+static bool read_field(kur__parser *parser, kur__field *field)
+{
+    if (!kur__token_is(parser, "number"))
+        return read_plain_field(parser, field);
+    if (!next(parser) || !need(parser, "("))
+        return false;
+    const char *start = parser->token.start;
+    if (!read_plain_field(parser, field))
+        return false;
+    if ((kinds_of(field) & KUR__TEXT) == 0)
+        return kur__parser_fail(parser, start, KUR_ERROR_SYNTAX, "expected a field that is a text, found %s",
+                                name_of(field));
+    field->is_number = true;
+    return need(parser, ")");
 }
 
 /* ---- Literals ---- */
@@ -178,8 +204,7 @@ static const char *wanted(unsigned kinds)
 
 static bool fail_kind(kur__parser *parser, const kur__field *field)
 {
-    const struct kur__field_about *about = &kur__field_list[field->id];
-    return kur__parser_wrong(parser, "%s %s", about->name, wanted(about->kinds));
+    return kur__parser_wrong(parser, "%s %s", name_of(field), wanted(kinds_of(field)));
 }
 
 static bool read_value(kur__parser *parser, kur__value *value)
@@ -206,7 +231,7 @@ static kur__literal *read_literal(kur__parser *parser, const kur__node *node)
         return NULL;
     kur__kind kind = read_value(parser, &literal->value) ? literal->value.kind : KUR__COMPOUND;
     bool is_equality = node->kind == KUR__EQUAL || node->kind == KUR__DIFFERENT;
-    if (kind != KUR__NULL && (kur__field_list[node->field.id].kinds & kind) == 0)
+    if (kind != KUR__NULL && (kinds_of(&node->field) & kind) == 0)
         return fail_kind(parser, &node->field), NULL;
     if ((kind == KUR__NULL || kind == KUR__BOOLEAN) && !is_equality)
         return kur__parser_wrong(parser, "expected a value that has an order"), NULL;
@@ -230,10 +255,10 @@ static bool read_list(kur__parser *parser, kur__node *node)
 
 static bool read_pattern(kur__parser *parser, kur__node *node)
 {
-    if ((kur__field_list[node->field.id].kinds & KUR__TEXT) == 0)
+    if ((kinds_of(&node->field) & KUR__TEXT) == 0)
         return kur__parser_fail(
             parser, parser->token.start, KUR_ERROR_SYNTAX,
-            "%s is no text, which ~ matches: expected =, !=, <, <=, > or >=", kur__field_list[node->field.id].name);
+            "%s is no text, which ~ matches: expected =, !=, <, <=, > or >=", name_of(&node->field));
     if (!next(parser))
         return false;
     if (parser->token.kind != KUR__TOKEN_QUOTED)

@@ -15,7 +15,7 @@
 enum {
     DIGITS_MAX = 19, /* of which any number fits 64 bits */
     EXPONENT_MAX = 1000000000,
-    TIME_SIZE_MAX = 64
+    SHORT_MAX = 64
 };
 
 /* ---- Numbers ---- */
@@ -162,15 +162,33 @@ static bool compare_texts(const kur__value *value, const kur__value *literal, in
     return !from.is_broken;
 }
 
-/* A text that is a time, for a literal that is one. */
-static bool time_of(const kur__value *value, int64_t *us)
+/* A text that may be a time or a number, whole; 0 when it has no room, which is longer than either is written. */
+static size_t copy_short(const kur__value *value, char text[SHORT_MAX])
 {
-    char text[TIME_SIZE_MAX];
     size_t size = 0;
     stream from = stream_of(value);
-    for (int c; size < sizeof text && (c = take(&from)) >= 0; size++)
+    for (int c; size < SHORT_MAX && (c = take(&from)) >= 0; size++)
         text[size] = (char)c;
-    return size < sizeof text && !from.is_broken && kur_time_parse(text, size, us, NULL) == KUR_OK;
+    return size < SHORT_MAX && !from.is_broken ? size : 0;
+}
+
+static bool time_of(const kur__value *value, int64_t *us)
+{
+    char text[SHORT_MAX];
+    size_t size = copy_short(value, text);
+    return size > 0 && kur_time_parse(text, size, us, NULL) == KUR_OK;
+}
+
+kur__value kur__value_number(const kur__value *value)
+{
+    kur__value number = {.kind = KUR__NUMBER};
+    char text[SHORT_MAX];
+    size_t size = value->kind == KUR__TEXT ? copy_short(value, text) : 0;
+    if (value->kind == KUR__NUMBER)
+        return *value;
+    if (size == 0 || kur__decimal_read(text, text + size, &number.number) != text + size)
+        number.kind = KUR__NULL;
+    return number;
 }
 
 bool kur__value_compare(const kur__value *value, const kur__value *literal, int *order)

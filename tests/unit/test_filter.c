@@ -19,7 +19,7 @@ static const char payload[] =
     "{\"id\":9007199254740993,\"total\":10.50,\"zero\":-0.0,\"tiny\":1e-7,\"paid\":true,\"gone\":null,\"empty\":\"\","
     "\"customer\":{\"id\":\"c-1\",\"name\":\"Zo\\u00eb \\\"Z\\\" \\ud83d\\ude00\",\"odd name\":1,\"not\":2},"
     "\"lines\":[{\"sku\":\"tea\",\"tags\":[]},{\"sku\":\"cup\"}],\"at\":\"2026-11-28T21:30:00+01:00\","
-    "\"na\\u006de\":\"escaped\",\"twice\":1,\"twice\":2}";
+    "\"na\\u006de\":\"escaped\",\"price\":\"1\\u003250.00\",\"twice\":1,\"twice\":2}";
 
 static kur_record *usual_record(void)
 {
@@ -192,6 +192,13 @@ START_TEST(test_filter__kinds)
         {"not subject = 'x'", true},
         {"subject != 'x'", false},
         {"payload.id < 2026-11-28", false},
+        {"number(header('count')) = 5 and number(header('count')) > 4.5", true},
+        {"number(payload.price) > 100", true},
+        {"payload.price > 100", false},
+        {"number(payload.id) = 9007199254740993", true},
+        {"number(payload.never) = null and number(payload.customer.id) = null and number(payload.paid) = null", true},
+        {"number(payload.customer) = null and number(payload.empty) = null and not exists(number(cause))", true},
+        {"number(key) in (16, 17)", true},
     };
     kur_record *record = usual_record();
     kur_letter letter = letter_of(record, arena);
@@ -488,6 +495,12 @@ START_TEST(test_filter__errors)
         {"payload.x[-1] = 1", "character 11: expected an index such as 0, or a name in quotes, found -1"},
         {"payload.x[1 = 1", "character 13: expected \"]\", found ="},
         {"payload.x[1234567890] = 1", "character 11: expected an index"},
+        {"number(payload.x) = 'x'", "character 21: number(…) is a number: expected one such as 17, found the text 'x'"},
+        {"number(payload.x) ~ '1*'", "character 19: number(…) is no text, which ~ matches"},
+        {"number(partition) = 1", "character 8: expected a field that is a text, found partition"},
+        {"number(number(key)) = 1", "character 8: there is no field \"number\""},
+        {"number key = 1", "character 8: expected \"(\", found key"},
+        {"number(key = 1", "character 12: expected \")\", found ="},
         {"header = 'x'", "character 8: expected \"(\", found ="},
         {"header(tenant) = 'x'", "character 8: expected the name of a header in quotes, found tenant"},
         {"header('t' = 'x'", "character 12: expected \")\", found ="},
