@@ -182,7 +182,8 @@ typedef struct kur_consumer_options {
     kur_gap_callback *on_gap;
     /**
      * Static membership: a name of this member that stays over restarts, so that one within its session causes no
-     * rebalance. Of two that have it at once the first ends with KUR_ERROR_FENCED, with KUR_GROUP_CONSUMER the second.
+     * rebalance, unless it reads other topics by then than it did, or topics have got partitions meanwhile: then two.
+     * Of two that have it at once the first ends with KUR_ERROR_FENCED, with KUR_GROUP_CONSUMER the second.
      */
     const char *group_instance_id;
     kur_assignor assignor;

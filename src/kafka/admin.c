@@ -25,6 +25,7 @@
 #include "base/deadline.h"
 #include "base/error.h"
 #include "kafka/client.h"
+#include "kafka/embedded_broker.h"
 
 enum {
     SLICE_MS = 100,          /* between two looks at the connection */
@@ -33,8 +34,6 @@ enum {
     SETTLE_MS = 5000,            /* in which a change comes to all brokers; mostly it takes a tenth of a second */
     REQUEST_MS_MAX = 3600 * 1000 /* librdkafka's */
 };
-
-static const char embedded_prefix[] = "mockCluster";
 
 /* ---- New and free ---- */
 
@@ -113,7 +112,7 @@ static bool find_kind(kur__admin_call *call)
     char *id = rd_kafka_clusterid(call->admin->rk, 0);
     if (id == NULL)
         return false;
-    call->is_embedded = strncmp(id, embedded_prefix, sizeof embedded_prefix - 1) == 0;
+    call->is_embedded = kur__embedded_broker_has_id(id);
     rd_kafka_mem_free(call->admin->rk, id);
     return true;
 }

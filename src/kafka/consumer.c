@@ -222,6 +222,10 @@ static kur_status open_handle(kur_consumer *consumer, const kur_consumer_options
         return status;
     }
     consumer->requires_stable = has_value(conf, "isolation.level", "read_committed");
+    size_t size = 0; /* of the instance's id, with its NUL; it may be one of the client's properties */
+    bool is_static = rd_kafka_conf_get(conf, "group.instance.id", NULL, &size) == RD_KAFKA_CONF_OK && size > 1;
+    if (is_static && consumer->audience == KUR_AUDIENCE_GROUP && !has_value(conf, "group.protocol", "consumer"))
+        consumer->comeback = KUR__COMEBACK_DUE;
     consumer->refresh_ms = get_number(conf, "topic.metadata.refresh.interval.ms");
     consumer->room = options->room;
     consumer->fetch_ahead_bytes = get_number(conf, "queued.max.messages.kbytes") * INT64_C(1024);
@@ -375,6 +379,8 @@ kur_status kur_consumer_close_within(kur_consumer *consumer, int timeout_ms, kur
     consumer->pattern = NULL;
     kur__missing_clear(consumer);
     kur__companions_set(consumer, NULL);
+    kur__subscription_set(consumer, NULL);
+    kur__comeback_done(consumer);
     kur__commit_give_up(consumer);
     return status;
 }

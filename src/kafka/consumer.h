@@ -6,7 +6,7 @@
  * assignment that librdkafka is given; consumer_queues.c: a queue for each partition; consumer_ask.c: the thread that
  * asks what blocks; consumer_gap.c: gaps; consumer_log.c: which log it is; consumer_subscribe.c: subscriptions and
  * patterns; consumer_companions.c: topics that are read with others; consumer_missing.c: topics that do not exist;
- * offsets.c, commit.c: offsets.
+ * consumer_comeback.c: static members that come back; offsets.c, commit.c: offsets.
  */
 #ifndef KURIER_KAFKA_CONSUMER_H
 #define KURIER_KAFKA_CONSUMER_H
@@ -39,6 +39,14 @@ typedef enum kur__stage {
     KUR__FOUND,    /* its start is known, and nobody has been told */
     KUR__ASSIGNED  /* told */
 } kur__stage;
+
+/* Whether a static member that has come back has been given what it reads: see consumer_comeback.c. */
+typedef enum kur__comeback {
+    KUR__COMEBACK_NONE = 0, /* no static member, or the broker sees to it */
+    KUR__COMEBACK_DUE,      /* to be found out, or being so */
+    KUR__COMEBACK_OTHER,    /* another subscription is in force, until the next assignment */
+    KUR__COMEBACK_DONE
+} kur__comeback;
 
 /* What stands in `target` beside the public KUR_OFFSET_… and offsets. */
 enum {
@@ -136,7 +144,7 @@ struct kur_consumer {
     atomic_bool is_taking; /* records from librdkafka's queue, whose position may be ahead of what is given */
     atomic_int fd;         /* -1 while nobody has asked for it */
     bool is_busy;          /* the next poll has something to do by itself */
-    bool is_manual, is_subscribed;
+    bool is_manual;
     bool has_told_all;    /* KUR_ALL_ASSIGNED */
     bool is_telling_lost; /* commits are refused */
     atomic_bool closed;
@@ -147,9 +155,14 @@ struct kur_consumer {
     kur__pattern *pattern;
     rd_kafka_topic_partition_list_t *missing;    /* topics that are subscribed to and do not exist; NULL: none */
     uint64_t missing_ask;                        /* the question under way about them, 0 for none */
-    rd_kafka_topic_partition_list_t *companions; /* of what is subscribed to; NULL: none */
-    atomic_bool looks_up;                        /* kur_consumer_look_up */
-    kur__commit *commits;                        /* under way */
+    rd_kafka_topic_partition_list_t *subscribed; /* to by a group's member, companions as well; NULL: to nothing */
+    bool is_given_anew;                          /* by the group, since kur__comeback_assigned */
+    kur__comeback comeback;
+    uint64_t comeback_ask;                          /* the question under way, 0 for none */
+    rd_kafka_topic_partition_list_t *comeback_seen; /* partitions that there are; NULL: not known yet */
+    rd_kafka_topic_partition_list_t *companions;    /* of what is subscribed to; NULL: none */
+    atomic_bool looks_up;                           /* kur_consumer_look_up */
+    kur__commit *commits;                           /* under way */
 };
 
 /* ---- consumer_poll.c ---- */
@@ -285,6 +298,10 @@ void kur__asker_join(kur_consumer *consumer);
 
 /* ---- consumer_subscribe.c ---- */
 
+/* What is subscribed to from now on, taken over; NULL: nothing. */
+void kur__subscription_set(kur_consumer *consumer, rd_kafka_topic_partition_list_t *topics);
+/* Whether a topic is in the list of what is subscribed to, be it there or not. */
+bool kur__subscription_has(const kur_consumer *consumer, const char *topic);
 void kur__pattern_take_topics(kur_consumer *consumer, const kur__ask *ask);
 void kur__pattern_free(kur__pattern *pattern);
 bool kur__pattern_matches(const kur__pattern *pattern, const char *name);
@@ -311,6 +328,16 @@ void kur__missing_add(kur_consumer *consumer, const char *topic);
 void kur__missing_take_topics(kur_consumer *consumer, const kur__ask *ask);
 /* Another subscription, or the end. */
 void kur__missing_clear(kur_consumer *consumer);
+
+/* ---- consumer_comeback.c ---- */
+
+/* What the group has given is about to be taken into the table. */
+void kur__comeback_assigned(kur_consumer *consumer);
+/* Another subscription, or none. */
+void kur__comeback_subscribed(kur_consumer *consumer);
+void kur__comeback_take_topics(kur_consumer *consumer, const kur__ask *ask);
+void kur__comeback_take_group(kur_consumer *consumer, rd_kafka_event_t *event);
+void kur__comeback_done(kur_consumer *consumer);
 
 /* ---- consumer_companions.c ---- */
 

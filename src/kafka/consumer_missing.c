@@ -23,7 +23,7 @@ static void ask(kur_consumer *consumer)
 
 void kur__missing_add(kur_consumer *consumer, const char *topic)
 {
-    if (!consumer->is_subscribed)
+    if (consumer->subscribed == NULL)
         return;
     if (consumer->missing == NULL)
         consumer->missing = rd_kafka_topic_partition_list_new(1);

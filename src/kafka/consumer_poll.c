@@ -71,6 +71,9 @@ static void take_answers(kur_consumer *consumer)
         case RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT:
             kur__start_take_committed(consumer, event);
             break;
+        case RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT:
+            kur__comeback_take_group(consumer, event);
+            break;
         default: /* there is only one other question */
             kur__log_take(consumer, event);
             break;
@@ -84,6 +87,7 @@ static void take_answers(kur_consumer *consumer)
         } else if (ask->kind == KUR__ASK_TOPICS) {
             kur__pattern_take_topics(consumer, ask);
             kur__missing_take_topics(consumer, ask);
+            kur__comeback_take_topics(consumer, ask);
         } else {
             kur__start_take_offsets(consumer, ask);
         }
@@ -101,6 +105,7 @@ void kur__consumer_serve(kur_consumer *consumer)
     if (consumer->closed)
         return;
     kur__companions_look_up(consumer);
+    kur__comeback_assigned(consumer);
     kur__rebalance_take_incoming(consumer);
     kur__flow_take_seeks(consumer);
     kur__start_ask(consumer);

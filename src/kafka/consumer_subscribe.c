@@ -43,6 +43,20 @@ static kur_status check_group(const kur_consumer *consumer, kur_error *error)
     return check_open(consumer, error);
 }
 
+void kur__subscription_set(kur_consumer *consumer, rd_kafka_topic_partition_list_t *topics)
+{
+    if (consumer->subscribed != NULL)
+        rd_kafka_topic_partition_list_destroy(consumer->subscribed);
+    consumer->subscribed = topics;
+    kur__comeback_subscribed(consumer);
+}
+
+bool kur__subscription_has(const kur_consumer *consumer, const char *topic)
+{
+    return consumer->subscribed != NULL &&
+           rd_kafka_topic_partition_list_find(consumer->subscribed, topic, RD_KAFKA_PARTITION_UA) != NULL;
+}
+
 /* Topics with their companions, which it takes over. */
 static kur_status subscribe_list(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *topics,
                                  rd_kafka_topic_partition_list_t *companions, kur_error *error)
@@ -52,13 +66,13 @@ static kur_status subscribe_list(kur_consumer *consumer, const rd_kafka_topic_pa
         if (rd_kafka_topic_partition_list_find(all, companions->elems[i].topic, RD_KAFKA_PARTITION_UA) == NULL)
             rd_kafka_topic_partition_list_add(all, companions->elems[i].topic, RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(consumer->rk, all);
-    rd_kafka_topic_partition_list_destroy(all);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_topic_partition_list_destroy(all);
         if (companions != NULL)
             rd_kafka_topic_partition_list_destroy(companions);
         return kur__error_of_kafka(error, code, "subscribe");
     }
-    consumer->is_subscribed = true;
+    kur__subscription_set(consumer, all);
     kur__companions_set(consumer, companions);
     return KUR_OK;
 }
@@ -232,7 +246,7 @@ static void resolve(kur_consumer *consumer, kur__pattern *pattern, const struct 
     }
     kur_status status = kur__companions_ask(consumer, topics, true, &companions, &error);
     rd_kafka_topic_partition_list_sort(topics, NULL, NULL);
-    if (status == KUR_OK && is_same(topics, pattern->topics) && (topics->cnt == 0 || consumer->is_subscribed)) {
+    if (status == KUR_OK && is_same(topics, pattern->topics) && (topics->cnt == 0 || consumer->subscribed != NULL)) {
         rd_kafka_topic_partition_list_destroy(topics);
         if (companions != NULL)
             rd_kafka_topic_partition_list_destroy(companions);
@@ -242,6 +256,7 @@ static void resolve(kur_consumer *consumer, kur__pattern *pattern, const struct 
         status = subscribe_list(consumer, topics, companions, &error);
     } else if (status == KUR_OK) {
         rd_kafka_unsubscribe(consumer->rk);
+        kur__subscription_set(consumer, NULL);
         kur__companions_set(consumer, companions);
     }
     if (status == KUR_OK) {
@@ -301,7 +316,8 @@ kur_status kur_consumer_unsubscribe(kur_consumer *consumer, kur_error *error)
         leave_all(consumer);
     else
         rd_kafka_unsubscribe(consumer->rk);
-    consumer->is_manual = consumer->is_subscribed = false;
+    kur__subscription_set(consumer, NULL);
+    consumer->is_manual = false;
     return KUR_OK;
 }
 
@@ -393,7 +409,7 @@ kur_status kur_consumer_assign(kur_consumer *consumer, const kur_position *posit
         status = check_open(consumer, error);
     if (status != KUR_OK)
         return status;
-    if (consumer->is_subscribed || consumer->pattern != NULL || has_group_given(consumer))
+    if (consumer->subscribed != NULL || consumer->pattern != NULL || has_group_given(consumer))
         return kur_error_set(error, KUR_ERROR_INVALID_STATE,
                              "there is a subscription: kur_consumer_unsubscribe first, and poll until it has gone");
     status = make_entries(consumer, positions, count, error);

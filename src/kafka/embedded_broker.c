@@ -70,6 +70,12 @@ const char *kur_embedded_broker_bootstrap_servers(const kur_embedded_broker *bro
     return broker != NULL ? rd_kafka_mock_cluster_bootstraps(broker->cluster) : NULL;
 }
 
+bool kur__embedded_broker_has_id(const char *cluster_id)
+{
+    static const char prefix[] = "mockCluster";
+    return strncmp(cluster_id, prefix, sizeof prefix - 1) == 0;
+}
+
 rd_kafka_mock_cluster_t *kur__embedded_broker_cluster(const kur_embedded_broker *broker)
 {
     return broker->cluster;

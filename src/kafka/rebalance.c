@@ -155,6 +155,7 @@ static void give(kur_consumer *consumer, const rd_kafka_topic_partition_list_t *
     for (int i = 0; i < partitions->cnt; i++)
         rd_kafka_topic_partition_list_add(consumer->incoming, partitions->elems[i].topic,
                                           partitions->elems[i].partition);
+    consumer->is_given_anew = true;
     /* Asked here, where librdkafka cannot have gone on to another one. */
     consumer->incoming_generation = consumer->is_cooperative ? -1 : kur__consumer_ask_generation(consumer);
     acknowledge(consumer);
