@@ -179,3 +179,53 @@ check "to what is no place" kurier 3 "--to needs start, end" -- offsets plan "$g
 check "a partition of no topic" kurier 3 "of which --topic" -- offsets plan "$group" --to end --partition 1
 check "no group" kurier 3 "which group?" -- offsets plan --to end
 check "a plan that is none" kurier 3 "" -- offsets apply <(echo '{"group": "x"}')
+
+# ---- events ----
+
+events=$unique.events
+check "a topic for events" kurier 0 "" -- topics apply <(echo '{"topics": [{"name": "'"$events"'", "partitions": '$parts'}]}') --execute
+publish=(events publish "$events" --type shop.order.created.v1 --key k1 --partition 1)
+check "publish is a dry run" kurier 0 "shop.order.created.v1 of 31 bytes would be sent to $events; --execute sends it" -- \
+    "${publish[@]}" --data '{"total":5,"password":"canary"}'
+check "which sends nothing" bash -c '! "$1" events tail "$2" --from start --stop | grep .' - "$kurier" "$events"
+check "publish" kurier 0 "$events/1/0" -- "${publish[@]}" --data '{"total":5,"password":"canary"}' --header Authorization=canary --header a=b --execute
+check "another" kurier 0 "$events/1/1" -- "${publish[@]}" --subject s17 --id id17 --data '{"total":500}' --execute
+check "from standard input, for programs" bash -c 'echo "{\"total\":501}" | "$1" "${@:2}" --file - --execute -o jsonl | grep -F "\"partition\":1,\"offset\":2,"' - "$kurier" "${publish[@]}"
+check "no JSON" kurier 3 "the data are no JSON: line 1" -- "${publish[@]}" --data '{"total"' --execute
+check "but what is said to be none" kurier 0 "$events/1/3" -- "${publish[@]}" --data 'a,b' --content-type text/csv --execute
+check "a plain record" kurier 0 "$events/2/0" -- events publish "$events" --partition 2 --data plain --execute
+check "a tombstone" kurier 0 "$events/2/1" -- events publish "$events" --partition 2 --key k --tombstone --execute
+check "nothing to send" kurier 3 "one of --data" -- events publish "$events"
+check "to a topic that is not there" kurier 3 "there is no topic" -- events publish "$unique.none" --data x --execute
+check "and is not made by it" kurier 0 "no topics of these names" -- topics list "$unique.none"
+check "to a partition that is not there" kurier 3 "$parts partitions" -- events publish "$events" --data x --partition 17 --execute
+check "tail to the end of now" kurier 0 "$events/1/0  shop.order.created.v1  k1" '"password":"***"' "$events/2/0  -    plain" "(null)" -- events tail "$events" --from start --stop
+check "six of them, and no secret" bash -c '[ $(wc -l <"$1") = 6 ] && ! grep canary "$1"' - "$work/out"
+check "tail -o json" kurier 0 -- events tail "$events" --from start --stop -o json
+check "all of it, masked" holds 'len(it) == 6 and ["Authorization", "***"] in [r for r in it if r["partition"] == 1][0]["headers"] and [r["id"] for r in it].count("id17") == 1'
+check "unmasked" kurier 0 canary -- events tail "$events" --from start --stop --unmask
+check "with a filter" kurier 0 -- events tail "$events" --from start --stop --where 'type = "shop.order.created.v1" and payload.total > 100' -o jsonl
+check "two" holds '[r["offset"] for r in it] == [1, 2]'
+check "a filter that is wrong" kurier 3 "^" -- events tail "$events" --where 'type ='
+check "so many" kurier 0 -- events tail "$events" --from start --limit 1 -o jsonl
+check "one" holds 'len(it) == 1'
+tail_follows() {
+    start tail "$kurier" events tail "$events" -o json
+    local tail=$last
+    await 30 bash -c '"$1" events publish "$2" --data now --partition 0 --execute >/dev/null; grep -q now "$3"' - "$kurier" "$events" "$work/tail" || return 1
+    kill -INT $tail
+    await 20 not kill -0 $tail && wait $tail && python3 -c 'import json, sys; assert all(r["value"] == "now" for r in json.load(open(sys.argv[1])))' "$work/tail"
+}
+check "tail follows, and ends in order at Ctrl-C" tail_follows
+if is_real; then
+    check "tail of a topic that is not there" kurier 1 "$unique.none" -- events tail "$unique.none" --timeout 5
+fi
+check "show" kurier 0 "$events/1/1" "event         shop.order.created.v1" "subject       s17" '{"total":500}' -- events show "$events/1/1"
+check "show in JSON, masked" kurier 0 '"value":"{\"total\":5,\"password\":\"***\"}"' -- events show "$events" 1 0 -o jsonl
+check "show unmasked" kurier 0 'Authorization = canary' -- events show "$events/1/0" --unmask
+check "show of what is not there" kurier 1 "has the offsets 0 to 3" -- events show "$events/1/77"
+check "show of what is no place" kurier 3 "TOPIC/PARTITION/OFFSET" -- events show "$events"
+if is_real; then
+    check "tail from a time" kurier 0 -- events tail "$orders" --from 30m --stop -o jsonl
+    check "has the younger ones" holds '{(r["partition"], r["offset"]) for r in it} == {(0, o) for o in range(100, 110)} | {(1, o) for o in range(0, 205)}'
+fi

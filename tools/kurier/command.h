@@ -120,8 +120,8 @@ struct noun {
     bool is_hidden;                  /* not for people: in no help and no reference */
 };
 
-extern const struct noun broker_noun, completion_noun, dlq_noun, doctor_noun, groups_noun, lag_noun, offsets_noun,
-    reference_noun, topics_noun;
+extern const struct noun broker_noun, completion_noun, dlq_noun, doctor_noun, events_noun, groups_noun, lag_noun,
+    offsets_noun, reference_noun, topics_noun;
 extern const struct noun *const nouns[]; /* all of them, in the order of the help; ends with NULL */
 
 /* -o; --execute; --unmask; how Kafka is found */

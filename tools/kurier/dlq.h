@@ -61,11 +61,6 @@ kur_letter_writer *dlq_writer(struct dlq *dlq);
  */
 int dlq_finish(struct dlq *dlq, kur_letter_writer *writer, int status, const char *done, const char *by);
 
-/* A letter's payload or header as text for people or programs, masked and cut unless --unmask. */
-void dlq_payload(const struct dlq *dlq, kur_buffer *to, kur_bytes payload);
-/* Where it stands: TOPIC/PARTITION/OFFSET, as `show` takes it. */
-void dlq_place(kur_buffer *to, const char *topic, int32_t partition, int64_t offset);
-
 /* What browse and show print of a letter for programs; show has the rest. */
 void dlq_letter_json(const struct dlq *dlq, kur_buffer *json, const kur_letter *letter, bool is_whole);
 

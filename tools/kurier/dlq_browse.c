@@ -4,6 +4,7 @@
 
 #include "dlq.h"
 #include "interrupt.h"
+#include "payload.h"
 #include "table.h"
 #include "text.h"
 
@@ -13,30 +14,19 @@ enum {
     MESSAGE_MAX = 200
 };
 
-/* A cell of payload: masked, and cut after so many bytes at a character's boundary. */
+/* A cell of payload, cut after so many bytes. */
 static void put_payload(struct table *table, const struct dlq *dlq, kur_bytes payload, size_t most)
 {
     kur_buffer text = {0};
-    text_put(&text, "");
-    if (payload.data != NULL)
-        dlq_payload(dlq, &text, payload);
-    if (text.size > most) {
-        while (most > 0 && ((unsigned char)text.data[most] & 0xc0) == 0x80)
-            most--;
-        text.size = most;
-        text_put(&text, "…");
-    }
-    kur_buffer safe = {0};
-    text_safe(&safe, kur_bytes_of(text.data, text.size), false);
-    table_text(table, safe.data);
-    kur_buffer_done(&safe);
+    payload_cut(&dlq->call, &text, payload, most);
+    table_text(table, text.data);
     kur_buffer_done(&text);
 }
 
 static void put_row(struct table *table, const struct dlq *dlq, const kur_letter *letter)
 {
     kur_buffer place = {0};
-    dlq_place(&place, letter->topic, letter->partition, letter->offset);
+    payload_place(&place, letter->topic, letter->partition, letter->offset);
     table_text(table, place.data);
     kur_buffer_done(&place);
     table_time(table, letter->failed_us);

@@ -5,6 +5,7 @@
 
 #include "dlq.h"
 #include "interrupt.h"
+#include "payload.h"
 #include "table.h"
 #include "text.h"
 
@@ -42,7 +43,7 @@ static void put_row(struct table *table, const struct dlq *dlq, const kur_letter
     table_time(table, group->first_us);
     table_time(table, group->last_us);
     kur_buffer place = {0};
-    dlq_place(&place, group->sample_topic, group->sample_partition, group->sample_offset);
+    payload_place(&place, group->sample_topic, group->sample_partition, group->sample_offset);
     table_text(table, place.data);
     kur_buffer_done(&place);
 }

@@ -4,7 +4,7 @@
 
 #include "dlq.h"
 #include "interrupt.h"
-#include "mask.h"
+#include "payload.h"
 #include "text.h"
 
 /* ---- Topics ---- */
@@ -128,53 +128,6 @@ int dlq_close(struct dlq *dlq, kur_letter_reader *reader, int status)
 
 /* ---- Letters ---- */
 
-void dlq_payload(const struct dlq *dlq, kur_buffer *to, kur_bytes payload)
-{
-    if (dlq->call.unmask)
-        text_need(kur_buffer_append(to, payload.data, payload.size));
-    else
-        mask_text(to, payload);
-}
-
-void dlq_place(kur_buffer *to, const char *topic, int32_t partition, int64_t offset)
-{
-    text_need(kur_buffer_print(to, "%s/%" PRId32 "/%" PRId64, topic, partition, offset));
-}
-
-/* Payload in JSON: text masked; what is no text shows its size alone, unless it is unmasked. */
-static void put_payload(const struct dlq *dlq, kur_buffer *json, const char *name, kur_bytes payload)
-{
-    kur_buffer text = {0};
-    if (payload.data == NULL || dlq->call.unmask) {
-        json_bytes(json, name, payload);
-    } else if (!kur_bytes_is_utf8(payload)) {
-        json_open(json, name, '{');
-        json_number(json, "bytes", (int64_t)payload.size);
-        json_close(json, '}');
-    } else {
-        text_put(&text, "");
-        mask_text(&text, payload);
-        json_bytes(json, name, kur_bytes_of(text.data, text.size));
-    }
-    kur_buffer_done(&text);
-}
-
-static void put_headers(const struct dlq *dlq, kur_buffer *json, const kur_record *record)
-{
-    kur_header header;
-    json_open(json, "headers", '[');
-    for (size_t i = 0; kur_record_header(record, i, &header); i++) {
-        json_open(json, NULL, '[');
-        json_bytes(json, NULL, kur_bytes_text(header.name));
-        if (!dlq->call.unmask && header.value.data != NULL && mask_is_secret(header.name, strlen(header.name)))
-            json_text(json, NULL, MASK_TEXT);
-        else
-            put_payload(dlq, json, NULL, header.value);
-        json_close(json, ']');
-    }
-    json_close(json, ']');
-}
-
 static void put_attempts(kur_buffer *json, const kur_retry_view *retry)
 {
     json_open(json, "attempts", '[');
@@ -213,13 +166,13 @@ void dlq_letter_json(const struct dlq *dlq, kur_buffer *json, const kur_letter *
     json_time(json, "failed_at", letter->failed_us);
     json_text(json, "cause", retry->cause);
     json_text(json, "code", retry->code);
-    put_payload(dlq, json, "message", kur_bytes_text(retry->message));
+    payload_json(&dlq->call, json, "message", kur_bytes_text(retry->message));
     json_number(json, "attempt", retry->attempt);
     json_text(json, "group", retry->group);
     put_origin(json, retry);
     json_text(json, "type", letter->type);
     json_text(json, "id", letter->event != NULL ? letter->event->id : NULL);
-    put_payload(dlq, json, "key", kur_record_key(letter->record));
+    payload_json(&dlq->call, json, "key", kur_record_key(letter->record));
     if (is_whole) {
         char hash[65];
         kur_letter_hash(letter, hash);
@@ -228,8 +181,8 @@ void dlq_letter_json(const struct dlq *dlq, kur_buffer *json, const kur_letter *
         json_number(json, "redriven", retry->redriven);
         json_text(json, "redrive_id", retry->redrive_id);
         json_bool(json, "stub", retry->is_stub);
-        put_headers(dlq, json, letter->record);
-        put_payload(dlq, json, "value", kur_record_value(letter->record));
+        payload_headers_json(&dlq->call, json, letter->record);
+        payload_json(&dlq->call, json, "value", kur_record_value(letter->record));
         json_text(json, "sha256", hash);
     }
     json_close(json, '}');

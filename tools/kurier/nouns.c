@@ -11,6 +11,7 @@ const struct noun *const nouns[] = {
     &groups_noun,
     &lag_noun,
     &offsets_noun,
+    &events_noun,
     &dlq_noun,
     &broker_noun,
     &doctor_noun,

@@ -88,6 +88,11 @@ static void print_line(kur_buffer *line, size_t width, const char *before, const
     line->size = 0;
 }
 
+void table_print_line(kur_buffer *line)
+{
+    print_line(line, table_width(), "", "");
+}
+
 void table_print(struct table *table)
 {
     size_t columns = 0, widths[TABLE_COLUMNS_MAX] = {0}, terminal = table_width();

@@ -25,6 +25,9 @@ void table_time(struct table *table, int64_t time_us);
 /* Prints it and releases it; without rows nothing. */
 void table_print(struct table *table);
 
+/* Prints a line of its own and empties it; no wider than the terminal. */
+void table_print_line(kur_buffer *line);
+
 /* Whether standard output is a terminal that may be coloured (NO_COLOR is not set). */
 bool table_has_colours(void);
 /* How wide the terminal is; 0: there is none. */
