@@ -92,10 +92,10 @@ const kur_letter *dlq_next(struct dlq *dlq, kur_letter_reader *reader, int *stat
 {
     kur_error error = {0};
     const kur_letter *letter;
-    if (kur_letter_reader_next(reader, &letter, &error) == KUR_OK)
+    if (interrupt_count() == 0 && kur_letter_reader_next(reader, &letter, &error) == KUR_OK)
         return letter;
     progress_end(&dlq->progress);
-    if (error.code == KUR_ERROR_CANCELLED) {
+    if (error.code == KUR_OK || error.code == KUR_ERROR_CANCELLED) {
         kur_letter_progress progress = KUR_LETTER_PROGRESS();
         kur_letter_reader_progress(reader, &progress, NULL);
         command_note(dlq->call.noun, "stopped after %" PRId64 " of %" PRId64 " offsets", progress.passed,

@@ -17,12 +17,20 @@ static void on_signal(int number)
         signal(number, SIG_DFL);
 }
 
-void interrupt_begin(void)
+/* What is ignored stays so: a shell's background jobs are not meant by Ctrl-C. */
+static void take(int number)
 {
     /* Without SA_RESTART: what waits for input looks again. */
     const struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    struct sigaction before;
+    if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(number, &action, NULL);
+}
+
+void interrupt_begin(void)
+{
+    take(SIGINT);
+    take(SIGTERM);
 }
 
 int interrupt_count(void)
