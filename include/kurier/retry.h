@@ -118,6 +118,8 @@ typedef struct kur_retry_topics {
     const kur_dead_letter_route *routes; /**< the first that fits counts; ends with a cause of NULL */
     int window_records;                  /**< records that wait for their time in memory, at most; default 50,000 */
     int window_kbytes;                   /**< their size in KiB; default 32,768 */
+    bool written_only; /**< retry topics are written and not read: services with Spring Kafka handle what waits there.
+                            With KUR_HEADERS_SPRING alone */
 } kur_retry_topics;
 
 #define KUR_RETRY_TOPICS(...) KUR__OPTIONS(kur_retry_topics, __VA_ARGS__)

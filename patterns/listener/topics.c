@@ -70,6 +70,8 @@ static kur_status check(const kur_retry_topics *options, kur_error *error)
         return wrong(error, ".window_records is negative");
     if (options->window_kbytes < 0)
         return wrong(error, ".window_kbytes is negative");
+    if (options->written_only && options->headers != KUR_HEADERS_SPRING)
+        return wrong(error, ".written_only is for topics that services with Spring Kafka read: KUR_HEADERS_SPRING");
     for (size_t i = 0; options->routes != NULL && options->routes[i].cause != NULL; i++)
         if (options->routes[i].cause[0] == '\0' || options->routes[i].suffix == NULL)
             return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
@@ -298,9 +300,9 @@ kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const str
     struct kur__family *family = kur_arena_alloc(tiers->arena, sizeof *family);
     const char **routes = kur_arena_alloc(tiers->arena, (tiers->route_count + 1) * sizeof *routes);
     const char **dead = kur_arena_alloc(tiers->arena, (tiers->route_count + 2) * sizeof *dead);
-    const char **read = kur_arena_alloc(tiers->arena, (KUR__TIERS + 1) * sizeof *read);
+    const char **retries = kur_arena_alloc(tiers->arena, (KUR__TIERS + 1) * sizeof *retries);
     atomic_bool *are_there = kur_arena_alloc(tiers->arena, (KUR__TIERS + tiers->route_count) * sizeof *are_there);
-    if (family == NULL || routes == NULL || dead == NULL || read == NULL || are_there == NULL ||
+    if (family == NULL || routes == NULL || dead == NULL || retries == NULL || are_there == NULL ||
         !grow(tiers, KUR__TIERS + tiers->route_count))
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: the names of topics");
     atomic_init(&family->is_ready, false);
@@ -312,12 +314,13 @@ kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const str
     }
     for (int tier = KUR_TIER_SHORT; tier < KUR_TIER_DEAD; tier++)
         if ((tier == KUR_TIER_ORDERED) == tiers->keeps_order)
-            append(read, family->names[tier]);
+            append(retries, family->names[tier]);
     if (tiers->has_dead_letters)
         append(dead, family->names[KUR_TIER_DEAD]);
     for (size_t i = 0; i < tiers->route_count && tiers->has_dead_letters; i++)
         append(dead, routes[i]);
-    family->read = read;
+    family->retries = retries;
+    family->read = tiers->options.written_only ? retries + KUR__TIERS : retries; /* zeroed: the list's end */
     family->dead = dead;
     family->are_there = are_there;
     family->next = atomic_load(&tiers->first);

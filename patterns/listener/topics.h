@@ -19,7 +19,8 @@ struct kur__family {
     struct kur__family *next;
     const char *names[KUR__TIERS]; /* the topic itself first; NULL: there are no dead letters in a topic */
     const char *const *routes;     /* dead letters by route, in the order of the options */
-    const char *const *read;       /* retry topics that are read with it; ends with NULL */
+    const char *const *retries;    /* retry topics, each once; ends with NULL */
+    const char *const *read;       /* those that are read with it; likewise */
     const char *const *dead;       /* topics of dead letters, each once; likewise */
     atomic_bool is_ready;          /* all of them are there, and as they are to be, or that has been told */
     atomic_bool *are_there;        /* tiers, then routes: what is not there yet is not to be written to */

@@ -70,7 +70,7 @@ size_t kur__tiers_specify(const struct kur__tiers *tiers, const struct kur__fami
                                      : INT32_MAX;
     size_t count = 0;
     spec.retention_ms = retry_retention_ms(source);
-    for (const char *const *name = family->read; *name != NULL; name++) {
+    for (const char *const *name = family->retries; *name != NULL; name++) {
         spec.name = *name;
         specs[count++] = spec;
     }

@@ -62,7 +62,7 @@ static void name_rights(const struct kur__tiers *tiers, const struct kur__family
                          family->names[KUR_TIER_MAIN]);
         return;
     }
-    const char *name = family->read[0];
+    const char *name = family->retries[0];
     const char *end = strstr(name, ".retry-");
     kur_buffer_print(needs, "; needed are the rights %sDescribe and DescribeConfigs on topics that begin with %.*s",
                      tiers->options.topics == KUR_TOPICS_CREATE ? "Create, " : "",
@@ -194,7 +194,7 @@ static void note_there(const struct kur__tiers *tiers, const struct look *look, 
     size_t routes = tiers->has_dead_letters ? tiers->route_count : 0;
     for (size_t i = 0; i < KUR__TIERS + routes; i++) {
         const char *name = i < KUR__TIERS ? family->names[i] : family->routes[i - KUR__TIERS];
-        bool is_made = all && name != NULL && (is_listed(family->read, name) || is_listed(family->dead, name));
+        bool is_made = all && name != NULL && (is_listed(family->retries, name) || is_listed(family->dead, name));
         if (is_made || (name != NULL && find(look, name) != NULL))
             atomic_store(&family->are_there[i], true);
     }

@@ -71,11 +71,10 @@ static void ck_value(const kur_record *record, const char *name, const char *exp
     ck_assert_msg(kur_bytes_equal(value, kur_bytes_of(expected, size)), "%s", name);
 }
 
-static kur_listener *begin(kur_client *client, kur_retry_policy *policy, const char *group)
+static kur_listener *begin(kur_client *client, kur_retry_policy *policy, const char *group, bool written_only)
 {
-    kur_listener_options options =
-        KUR_LISTENER_OPTIONS(.retry = policy, .retry_topics = &KUR_RETRY_TOPICS(.headers = KUR_HEADERS_SPRING),
-                             .concurrency = 2);
+    kur_retry_topics topics = KUR_RETRY_TOPICS(.headers = KUR_HEADERS_SPRING, .written_only = written_only);
+    kur_listener_options options = KUR_LISTENER_OPTIONS(.retry = policy, .retry_topics = &topics, .concurrency = 2);
     return listen(client, &options, book.topic, group, handle, NULL);
 }
 
@@ -88,7 +87,7 @@ START_TEST(test_spring_topics__written)
                                                .multiplier = 1, .jitter = KUR_NONE);
     send_text(client, topic, 0, "k", "fails");
     flush(client);
-    kur_listener *listener = begin(client, &policy, group);
+    kur_listener *listener = begin(client, &policy, group, false);
     kur_consumer *consumers[2];
     kur_record *retries[2], *dead[1];
     read_next(client, with(topic, "-dlt"), &consumers[0], dead, 1);
@@ -121,7 +120,7 @@ START_TEST(test_spring_topics__of_a_java_service)
     const char *topic = book.topic = support_topic(1), *group = support_name("spring");
     support_create(with(topic, "-retry"), 1);
     kur_retry_policy policy = KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC);
-    kur_listener *listener = begin(client, &policy, group);
+    kur_listener *listener = begin(client, &policy, group, false);
     send_text(client, topic, 0, "k", "ready");
     send_text(client, with(topic, "-retry"), 0, "k", "ready");
     flush(client);
@@ -154,9 +153,41 @@ START_TEST(test_spring_topics__of_a_java_service)
 }
 END_TEST
 
+START_TEST(test_spring_topics__may_be_written_and_left_to_java)
+{
+    memset(&book, 0, sizeof book);
+    kur_client *client = support_client();
+    const char *topic = book.topic = support_topic(2), *group = support_name("spring");
+    support_create(with(topic, "-retry"), 2);
+    kur_retry_policy policy =
+        KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .attempts = 3, .delay_ms = 1, .multiplier = 1, .jitter = KUR_NONE);
+    send_text(client, with(topic, "-retry"), 0, "k", "ready");
+    send_text(client, topic, 0, "k", "fails");
+    flush(client);
+    kur_listener *listener = begin(client, &policy, group, true);
+    kur_consumer *consumer;
+    kur_record *records[2];
+    read_next(client, with(topic, "-retry"), &consumer, records, 2);
+    const kur_record *forwarded = records[kur_bytes_equal(kur_record_value(records[0]), kur_bytes_text("ready"))];
+    ck_assert(kur_bytes_equal(kur_record_value(forwarded), kur_bytes_text("fails")));
+    ck_value(forwarded, "retry_topic-attempts", "\0\0\0\2", 4);
+    kur_consumer_free_records(consumer, records, 2);
+    kur_consumer_free(consumer);
+    /* And that is all that was handled when what comes then is. */
+    send_text(client, topic, 0, "k", "ready");
+    flush(client);
+    ck_assert(support_wait(&book.ready, 1));
+    ck_assert(wait_for(listener, is_assigned, 2));
+    ck_assert_int_eq(book.handled, 2);
+    kur_listener_free(listener);
+    kur_client_unref(client);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {test_spring_topics__written, test_spring_topics__of_a_java_service, NULL};
+    const TTest *const tests[] = {test_spring_topics__written, test_spring_topics__of_a_java_service,
+                                  test_spring_topics__may_be_written_and_left_to_java, NULL};
     int status = check_main("spring_topics", tests);
     support_stop();
     return status;

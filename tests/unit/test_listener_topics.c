@@ -141,6 +141,7 @@ START_TEST(test_listener_topics__what_is_refused)
         {WRONG(.retention_ms = -2), ".retry_topics.retention_ms"},
         {WRONG(.window_records = -1), ".retry_topics.window_records"},
         {WRONG(.window_kbytes = -1), ".retry_topics.window_kbytes"},
+        {WRONG(.written_only = true), "KUR_HEADERS_SPRING"},
         {WRONG(.configs = (const kur_property[]){{"cleanup.policy", "compact"}, {0}}), "cleanup.policy"},
         {WRONG(.configs = (const kur_property[]){{"retention.ms", "1"}, {0}}), ".retention_ms is that of dead letters"},
         {WRONG(.configs = (const kur_property[]){{"min.insync.replicas", NULL}, {0}}), ".configs[0]"},
