@@ -7,6 +7,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "help.h"
 #include "text.h"
@@ -226,4 +228,15 @@ int command_run(const struct noun *noun, int argc, char **argv)
         if (strcmp(noun->verbs[i]->name, name) == 0)
             return run_verb(noun, noun->verbs[i], argc - 1, argv + 1);
     return command_refuse(noun->name, "there is no verb \"%.40s\"", name);
+}
+
+const char *command_who(const char *given, char text[COMMAND_WHO_SIZE])
+{
+    char host[128] = "";
+    const char *user = getenv("USER");
+    if (given != NULL)
+        return given;
+    gethostname(host, sizeof host - 1);
+    snprintf(text, COMMAND_WHO_SIZE, "%.100s@%s", user != NULL && user[0] != '\0' ? user : "unknown", host);
+    return text;
 }

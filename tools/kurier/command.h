@@ -121,7 +121,7 @@ struct noun {
 };
 
 extern const struct noun broker_noun, completion_noun, dlq_noun, doctor_noun, events_noun, groups_noun, lag_noun,
-    offsets_noun, reference_noun, topics_noun;
+    offsets_noun, redrive_noun, reference_noun, topics_noun;
 extern const struct noun *const nouns[]; /* all of them, in the order of the help; ends with NULL */
 
 /* -o; --execute; --unmask; how Kafka is found */
@@ -138,6 +138,12 @@ int command_fail(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);
 
 /* Prints "kurier NOUN: message" on standard error. */
 void command_note(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);
+
+/* Who does it, for the audit: what was given, else $USER@host in `text`. */
+enum {
+    COMMAND_WHO_SIZE = 256
+};
+const char *command_who(const char *given, char text[COMMAND_WHO_SIZE]);
 
 /* NULL, and said why. */
 kur_client *connect_client(struct invocation *call);

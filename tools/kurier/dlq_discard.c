@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "dlq.h"
 #include "interrupt.h"
@@ -23,7 +22,8 @@ struct last {
 struct discard {
     struct dlq *dlq;
     const char *const *topics;
-    char who[256];
+    const char *who;
+    char own_name[COMMAND_WHO_SIZE];
     struct last *last;
     size_t last_count;
     int64_t count;
@@ -108,14 +108,7 @@ static int check(struct discard *discard)
         return command_refuse(dlq->call.noun, "which letters? Say --cause or another filter, or --all");
     if (dlq->with_discarded)
         return command_refuse(dlq->call.noun, "--discarded: these are discarded already");
-    if (dlq->who != NULL) {
-        snprintf(discard->who, sizeof discard->who, "%s", dlq->who);
-    } else {
-        char host[128] = "";
-        const char *user = getenv("USER");
-        gethostname(host, sizeof host - 1);
-        snprintf(discard->who, sizeof discard->who, "%s@%s", user != NULL && user[0] != '\0' ? user : "unknown", host);
-    }
+    discard->who = command_who(dlq->who, discard->own_name);
     return dlq_topics(dlq, &discard->topics);
 }
 

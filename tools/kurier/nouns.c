@@ -13,6 +13,7 @@ const struct noun *const nouns[] = {
     &offsets_noun,
     &events_noun,
     &dlq_noun,
+    &redrive_noun,
     &broker_noun,
     &doctor_noun,
     &completion_noun,
