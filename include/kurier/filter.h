@@ -6,13 +6,8 @@
  *     cause = "smtp.timeout" and age < 2h and header("tenant") in ("acme", "globex")
  *     type ~ "shop.order.*" and not (payload.customer.vip = true or exists(payload.lines[0].sku))
  *
- * The grammar, the fields and the rules of types: docs/guide/filters.md. In short:
- *
- *     filter     = factor { ("and" | "or") factor }        "and" binds closer than "or"
- *     factor     = "not" factor | "(" filter ")" | "exists" "(" value ")" | value comparison
- *     value      = field | "number" "(" field ")"
- *     comparison = ("=" | "==" | "!=" | "<" | "<=" | ">" | ">=") literal | "~" pattern | "in" "(" literal { "," literal
- * } ")" literal    = text in " or ' | number | duration (90s 15m 2h 7d 500ms) | time (RFC 3339) | true | false | null
+ * Comparisons of a field with a literal, "and", "or", "not" and parentheses; the grammar, the fields and the rules of
+ * types stand in docs/guide/filters.md.
  *
  * A field that is missing is null. Every comparison with null is false but `= null`; so is one of different kinds, such
  * as a text with a number; number(…) is the number that a text says. There are no errors at run time, and no loops: a
