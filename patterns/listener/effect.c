@@ -175,6 +175,10 @@ void kur__effects_begin(kur_listener *listener, int64_t now_us)
     if (work == NULL || kur_producer_pending(listener->producer) > 0)
         return;
     listener->alone = NULL;
+    if (!kur__source_is_ours(work->source)) { /* its partition has gone while it waited */
+        kur__machine_effect(&listener->machine, work, false, now_us);
+        return;
+    }
     listener->is_alone_out = true;
     begin(listener, work, now_us);
 }

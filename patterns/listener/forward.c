@@ -196,7 +196,20 @@ kur_status kur__forward_send(kur_listener *listener, kur_producer *producer, con
     return status;
 }
 
-/* Whether it may go on at once, since it is sent another way. */
+/* Too large for the retry topic: then it has had its attempts. A handler must not see it without what was left out. */
+static void give_up(const kur_listener *listener, kur__work *work, const char *why)
+{
+    bool is_kept = listener->tiers->has_dead_letters;
+    kur_client_log(listener->client, KUR_LOG_WARNING,
+                   "group %s: %s [%d] at offset %lld is too large for the %s topic, and %s: %s", listener->group,
+                   kur_record_topic(work->item), (int)kur_record_partition(work->item),
+                   (long long)kur_record_offset(work->item), kur_tier_name((kur_tier)work->to),
+                   is_kept ? "goes to the dead letters" : "is rejected", why);
+    work->to = is_kept ? KUR_TIER_DEAD : KUR_TIER_MAIN;
+    if (!is_kept)
+        work->effect = KUR__EFFECT_REJECT;
+}
+
 void kur__forward_judge(kur_listener *listener, kur__work *work, const kur_error *error)
 {
     struct kur__forward *forward = &((struct kur__extra *)work->extra)->forward;
@@ -207,14 +220,9 @@ void kur__forward_judge(kur_listener *listener, kur__work *work, const kur_error
         forward->takes_any_partition = !forward->takes_any_partition; /* that number may not be there */
     if (error->code == KUR_ERROR_TOO_LARGE && forward->stage < STUB) {
         forward->stage++;
-        if (forward->stage == TRIMMED && work->to != KUR_TIER_DEAD) { /* a handler would not see what was left out */
+        if (forward->stage == TRIMMED && work->to != KUR_TIER_DEAD) {
             forward->stage = ALONE;
-            kur_client_log(listener->client, KUR_LOG_WARNING,
-                           "group %s: %s [%d] at offset %lld is too large for the %s topic, and goes to the dead "
-                           "letters: %s",
-                           listener->group, kur_record_topic(work->item), (int)kur_record_partition(work->item),
-                           (long long)kur_record_offset(work->item), kur_tier_name((kur_tier)work->to), error->message);
-            work->to = KUR_TIER_DEAD;
+            give_up(listener, work, error->message);
         }
         if (forward->stage == STUB)
             kur_client_log(listener->client, KUR_LOG_ERROR,

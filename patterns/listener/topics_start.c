@@ -91,7 +91,8 @@ static void take_error(struct kur__tiers *tiers, const struct kur__family *famil
     if (is_for_good(tiers, error)) {
         kur_error ends = *error;
         if (needs.size > 0)
-            kur_error_set(&ends, error->code, "%.300s%s", error->message, needs.data);
+            kur_error_set(&ends, error->code, "%.*s%s", (int)(sizeof ends.message - 1 - needs.size), error->message,
+                          needs.data);
         kur__listener_fail(tiers->listener, &ends);
     } else {
         tell(tiers, error, family != NULL ? family->names[KUR_TIER_MAIN] : "all that it listens to", needs.data);

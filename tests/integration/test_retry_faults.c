@@ -338,6 +338,34 @@ START_TEST(test_retry_faults__what_is_too_large_is_a_dead_letter_and_costs_no_ot
 }
 END_TEST
 
+START_TEST(test_retry_faults__what_is_too_large_is_rejected_where_there_are_no_dead_letters)
+{
+    skip_unless(support_is_real(), "the embedded broker cannot administer topics");
+    for (int i = 0; i < 2; i++) {
+        begin();
+        memset(&book, 0, sizeof book);
+        book.failures = 1;
+        const char *topic = support_topic(1), *group = support_name("g");
+        create(&KUR_TOPIC_SPEC(.name = name_of(topic, group, KUR_TIER_SHORT), .partitions = 1,
+                               .max_message_bytes = 20000));
+        kur_error error = {0};
+        send_large(kur_client_producer(client, &error), topic, 0, 30000, 10, KUR_OK);
+        kur_listener *listener =
+            listen(client,
+                   &KUR_LISTENER_OPTIONS(.retry = &by_topic, .guarantee = i == 0 ? KUR_AT_LEAST_ONCE : KUR_EXACTLY_ONCE,
+                                         .dead_letters = KUR_NO_DEAD_LETTER, .retry_topics = &KUR_RETRY_TOPICS()),
+                   topic, group, handle, NULL);
+        ck_assert_msg(wait_for(listener, has_finished, 1), "%s", log_text);
+        ck_assert_int_eq(book.handled[0], 1);
+        ck_assert_int_eq(health_of(listener).rejected, 1);
+        ck_assert_int_eq(count_in_log("is too large for the short topic, and is rejected"), 1);
+        ck_assert_int_eq(count_in_log("dropped after 1 attempts"), 1);
+        kur_listener_free(listener);
+        end();
+    }
+}
+END_TEST
+
 /* ---- Retention ---- */
 
 static int64_t beginning_of(const char *topic)
@@ -598,6 +626,7 @@ int main(void)
         test_retry_faults__topics_are_never_made_by_the_way,
         test_retry_faults__the_largest_record_is_forwarded_as_it_is,
         test_retry_faults__what_is_too_large_is_a_dead_letter_and_costs_no_other,
+        test_retry_faults__what_is_too_large_is_rejected_where_there_are_no_dead_letters,
         test_retry_faults__an_old_record_is_not_taken_by_retention,
         test_retry_faults__headers_from_outside_stall_nothing,
         test_retry_faults__members_come_and_go_under_the_load_of_retries,
