@@ -57,7 +57,8 @@ KUR__UNUSED static kur_listener *make(kur_client *client, kur_listener_options *
     options->group = group;
     options->user = user;
     /* On a slow day a member may not be heard when it leaves, and whoever comes next waits until it is missed. */
-    if (options->session_timeout_ms == 0 && options->audience != KUR_BROADCAST)
+    if (options->session_timeout_ms == 0 && options->audience != KUR_BROADCAST &&
+        options->protocol == KUR_GROUP_CLASSIC)
         options->session_timeout_ms = 10000;
     /* What a rejected record shows here; topics of a listener's own have tests of theirs. */
     if (options->on_rejected == NULL && options->retry_topics == NULL && options->dead_letters == KUR_DEAD_LETTERS)
