@@ -94,6 +94,7 @@ void bench_ledger(const bench_options *options);
 void bench_retry(const bench_options *options);
 void bench_size(const bench_options *options);
 void bench_deadletter(const bench_options *options);
+void bench_redrive(const bench_options *options);
 void bench_tls(const bench_options *options);
 
 /* Produce and consume alone, under the name of another bench. */

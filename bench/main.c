@@ -33,6 +33,7 @@ static const struct {
     {"ledger", bench_ledger, false},
     {"retry", bench_retry, true},
     {"deadletter", bench_deadletter, true},
+    {"redrive", bench_redrive, true},
     {"tls", bench_tls, false}, /* it finds its own */
 };
 enum {

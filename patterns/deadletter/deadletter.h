@@ -87,6 +87,13 @@ void kur__sha256_init(kur__sha256 *hash);
 void kur__sha256_add(kur__sha256 *hash, const void *data, size_t size);
 void kur__sha256_end(kur__sha256 *hash, uint8_t digest[32]);
 
+/* One block: by what this processor has, or by what every one has; the same either way. */
+void kur__sha256_mix(uint32_t state[8], const uint8_t block[64]);
+void kur__sha256_mix_plain(uint32_t state[8], const uint8_t block[64]);
+/* sha256_x86.c: whether this one has instructions for it, and the block by them. */
+bool kur__sha256_is_fast(void);
+void kur__sha256_mix_fast(uint32_t state[8], const uint8_t block[64], const uint32_t rounds[64]);
+
 /* ---- JSON ---- */
 
 /* A text that is taken apart from its front. */

@@ -23,7 +23,7 @@ static uint32_t turn(uint32_t word, int by)
     return word >> by | word << (32 - by);
 }
 
-static void mix(uint32_t state[8], const uint8_t block[64])
+void kur__sha256_mix_plain(uint32_t state[8], const uint8_t block[64])
 {
     uint32_t words[64];
     for (int i = 0; i < 16; i++)
@@ -47,6 +47,14 @@ static void mix(uint32_t state[8], const uint8_t block[64])
         state[i] += mixed[i];
 }
 
+void kur__sha256_mix(uint32_t state[8], const uint8_t block[64])
+{
+    if (kur__sha256_is_fast())
+        kur__sha256_mix_fast(state, block, rounds);
+    else
+        kur__sha256_mix_plain(state, block);
+}
+
 void kur__sha256_init(kur__sha256 *hash)
 {
     static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
@@ -65,7 +73,7 @@ void kur__sha256_add(kur__sha256 *hash, const void *data, size_t size)
         from += part;
         size -= part;
         if (hash->size % 64 == 0)
-            mix(hash->state, hash->block);
+            kur__sha256_mix(hash->state, hash->block);
     }
 }
 

@@ -303,6 +303,23 @@ static void check_sha(const char *text, size_t times, const char *expected)
     ck_assert_str_eq(hex, expected);
 }
 
+/* By the processor's own instructions and without them. */
+START_TEST(test_deadletter__sha256_either_way)
+{
+    uint32_t one[8] = {1, 2, 3, 4, 5, 6, 7, 8}, other[8];
+    uint8_t block[64];
+    srand(1);
+    memcpy(other, one, sizeof other);
+    for (int i = 0; i < 1000; i++) {
+        for (size_t n = 0; n < sizeof block; n++)
+            block[n] = (uint8_t)rand();
+        kur__sha256_mix(one, block);
+        kur__sha256_mix_plain(other, block);
+        ck_assert_mem_eq(one, other, sizeof one);
+    }
+}
+END_TEST
+
 START_TEST(test_deadletter__sha256)
 {
     check_sha("", 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
@@ -445,6 +462,7 @@ int main(void)
                                   test_deadletter__groups,
                                   test_deadletter__groups_are_bounded,
                                   test_deadletter__sha256,
+                                  test_deadletter__sha256_either_way,
                                   test_deadletter__hash_tells_letters_apart,
                                   test_deadletter__discards,
                                   test_deadletter__arguments,
