@@ -7,6 +7,7 @@
 #ifndef KURIER_DEADLETTER_INSIDE_H
 #define KURIER_DEADLETTER_INSIDE_H
 
+#include <kurier/admin.h>
 #include <kurier/deadletter.h>
 
 /* ---- A scan: topics from their beginnings to the ends that they have when it starts ---- */
@@ -74,6 +75,14 @@ void kur__discards_done(kur__discards *discards);
 /* What stands in the audit for one letter. */
 kur_status kur__discard_write(const kur_letter *letter, const char *reason, const char *who, int64_t now_us,
                               kur_buffer *key, kur_buffer *value);
+
+/* ---- The audit's topic ---- */
+
+/*
+ * Makes it, compacted, unless it is there; one that is not compacted is an error, where this user may see that.
+ * KUR_ERROR_AUTHORIZATION: it is missing and may not be made. Waits.
+ */
+kur_status kur__audit_ensure(kur_admin *admin, int timeout_ms, kur_error *error);
 
 /* ---- SHA-256 (FIPS 180-4) ---- */
 

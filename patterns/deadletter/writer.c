@@ -146,9 +146,7 @@ static kur_status ensure_audit(kur_letter_writer *writer, kur_error *error)
 {
     if (writer->has_audit)
         return KUR_OK;
-    const kur_topic_spec spec = {
-        .size = sizeof spec, .name = KUR_LETTER_AUDIT_TOPIC, .partitions = 1, .cleanup = KUR_CLEANUP_COMPACT};
-    kur_status status = kur_admin_ensure_topics(writer->admin, &spec, 1, writer->options.timeout_ms, NULL, NULL, error);
+    kur_status status = kur__audit_ensure(writer->admin, writer->options.timeout_ms, error);
     writer->has_audit = status == KUR_OK;
     return status;
 }
@@ -205,7 +203,8 @@ static kur_status ask_topic(kur_letter_writer *writer, const char *topic, kur_er
         if (strcmp(list.items[i]->name, topic) == 0)
             writer->partitions = (int32_t)list.items[i]->partition_count;
     if (status == KUR_OK && writer->partitions == 0)
-        status = kur_error_set(error, KUR_ERROR_UNKNOWN_TOPIC, "topic %s: not there, or hidden from this user", topic);
+        status = kur_error_set(error, KUR_ERROR_UNKNOWN_TOPIC,
+                               "topic %s: not there, or hidden from this user, who then lacks WRITE on it", topic);
     if (status != KUR_OK) {
         kur_free(writer->topic);
         writer->topic = NULL;

@@ -273,13 +273,6 @@ void kur__books_done(kur__books *books)
 
 /* ---- Writing ---- */
 
-kur_status kur__books_ensure(kur_admin *admin, int timeout_ms, kur_error *error)
-{
-    const kur_topic_spec spec = {
-        .size = sizeof spec, .name = KUR_LETTER_AUDIT_TOPIC, .partitions = 1, .cleanup = KUR_CLEANUP_COMPACT};
-    return kur_admin_ensure_topics(admin, &spec, 1, timeout_ms, NULL, NULL, error);
-}
-
 kur_status kur__books_write(kur_producer *producer, const kur_buffer *key, const kur_buffer *value, int timeout_ms,
                             int64_t *offset, kur_error *error)
 {

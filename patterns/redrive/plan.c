@@ -130,7 +130,7 @@ static kur_status start(struct planner *planner, kur_error *error)
     if (status == KUR_OK)
         status = kur__router_init(&planner->router, planner->client, options->timeout_ms, planner->arena, error);
     if (status == KUR_OK)
-        status = kur__books_ensure(planner->router.admin, options->timeout_ms, error);
+        status = kur__audit_ensure(planner->router.admin, options->timeout_ms, error);
     if (status == KUR_OK)
         status = kur__books_open(&planner->books, planner->client, options->timeout_ms, error);
     if (status == KUR_OK)

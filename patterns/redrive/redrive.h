@@ -150,8 +150,6 @@ kur__redrive_entry *kur__books_find(const kur__books *books, const char *id);
 kur_redrive_state kur__redrive_state_of(const kur__redrive_entry *entry);
 bool kur__redrive_is_over(kur_redrive_state state);
 
-/* Makes the topic unless it is there. */
-kur_status kur__books_ensure(kur_admin *admin, int timeout_ms, kur_error *error);
 /* Writes a record and waits until it is there; `offset` may be NULL. */
 kur_status kur__books_write(kur_producer *producer, const kur_buffer *key, const kur_buffer *value, int timeout_ms,
                             int64_t *offset, kur_error *error);

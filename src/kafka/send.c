@@ -150,7 +150,9 @@ static kur_status refused(kur_producer *producer, const kur_message *message, rd
         char why[256] = "";
         rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(producer->rk, why, sizeof why);
         kur_status status = kur__status_of_kafka(fatal) == KUR_ERROR_FENCED ? KUR_ERROR_FENCED : KUR_ERROR_FATAL;
-        return kur_error_set(error, status, "%s: %s", message->topic, why[0] != '\0' ? why : rd_kafka_err2str(code));
+        const char *missing = kur__refusal_of_right(fatal);
+        return kur_error_set(error, status, "%s: %s%s%s", message->topic, why[0] != '\0' ? why : rd_kafka_err2str(code),
+                             missing != NULL ? ": " : "", missing != NULL ? missing : "");
     }
     if (code == RD_KAFKA_RESP_ERR__STATE && producer->transaction != NULL)
         return kur__transaction_refusal(producer, error);

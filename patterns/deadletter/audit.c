@@ -1,0 +1,38 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * The audit's topic, made by the first who writes to it.
+ */
+#include <string.h>
+
+#include "deadletter/deadletter.h"
+
+static kur_status look_for(kur_admin *admin, int timeout_ms, bool *is_there, kur_error *error)
+{
+    kur_arena *arena = kur_arena_new();
+    kur_topic_list list = {0};
+    kur_status status = arena != NULL ? kur_admin_list_topics(admin, timeout_ms, arena, &list, error)
+                                      : kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a topic");
+    *is_there = false;
+    for (size_t i = 0; i < list.count; i++)
+        *is_there = *is_there || strcmp(list.items[i]->name, KUR_LETTER_AUDIT_TOPIC) == 0;
+    kur_arena_free(arena);
+    return status;
+}
+
+kur_status kur__audit_ensure(kur_admin *admin, int timeout_ms, kur_error *error)
+{
+    const kur_topic_spec spec = {
+        .size = sizeof spec, .name = KUR_LETTER_AUDIT_TOPIC, .partitions = 1, .cleanup = KUR_CLEANUP_COMPACT};
+    bool is_there;
+    kur_status status = kur_admin_ensure_topics(admin, &spec, 1, timeout_ms, NULL, NULL, error);
+    if (status != KUR_ERROR_AUTHORIZATION)
+        return status;
+    /* Who may write to it need not be one who sees its settings. */
+    status = look_for(admin, timeout_ms, &is_there, error);
+    if (status != KUR_OK || is_there)
+        return status;
+    return kur_error_set(error, KUR_ERROR_AUTHORIZATION,
+                         "topic %s: not there, or hidden from this user, who lacks CREATE on it",
+                         KUR_LETTER_AUDIT_TOPIC);
+}
