@@ -229,3 +229,33 @@ if is_real; then
     check "tail from a time" kurier 0 -- events tail "$orders" --from 30m --stop -o jsonl
     check "has the younger ones" holds '{(r["partition"], r["offset"]) for r in it} == {(0, o) for o in range(100, 110)} | {(1, o) for o in range(0, 205)}'
 fi
+
+# ---- top ----
+
+if is_real; then members=(); else members=("$group"); fi # the embedded broker has no list of groups
+check "top without a terminal" kurier 3 "needs a terminal" "kurier lag watch -o jsonl" -- top "${members[@]}"
+# top_on COLUMNS ROWS KEY: what it draws until the key is pressed is in $work/screen, and how the terminal is after it.
+top_on() {
+    rm -f "$work/keys" "$work/screen"
+    mkfifo "$work/keys"
+    start screen bash -c 'TERM=xterm exec script -qec "stty cols $1 rows $2; $3 top --every 200ms ${*:5}; echo ended=\$?; stty -a" /dev/null <"$4"' - \
+        "$1" "$2" "$kurier" "$work/keys" "${members[@]}"
+    exec 8>"$work/keys"
+    # Three pictures, the second of which has a trend.
+    drawn() { [ "$(grep -o 'kurier top' "$work/screen" | wc -l)" -ge 3 ]; }
+    await 40 drawn || { cat "$work/screen" && return 1; }
+    printf "$3" >&8
+    await 20 has screen 'ended=' || return 1
+    exec 8>&-
+    says "$work/screen" ended=0
+}
+check "top, and q" top_on 120 30 q
+check "it shows the group" has screen "$group"
+check "what is unread, waiting and parked" has screen '215 \([0-9]+[mh].*12 \(2h [0-9]+m\).*4 \('
+check "its retries" has screen 'RETRIES OF'
+check "a terminal of its own, given back" bash -c 'grep -qF "$(printf "\033[?1049h")" "$1" && grep -qF "$(printf "\033[?1049l")" "$1" && grep -qF "$(printf "\033[?25h")" "$1"' - "$work/screen"
+check "with its settings" has screen '(^| )echo( |;)'
+check "top, and Ctrl-C" top_on 40 12 '\003'
+# Without orders to the terminal: what is drawn between them.
+check "narrow: no line is wider" bash -c 'sed -E "s/\x1b\[[0-9;?]*[a-zA-Z]//g; s/\r//g" "$1" | sed "/^ended/,\$d" >"$2"; ! LC_ALL=C.UTF-8 grep -nE "^.{41}" "$2"' - "$work/screen" "$work/plain"
+check "and no picture is higher" bash -c 'awk "/kurier top/ {n = 0} {n++} n > 12 {exit 1}" "$1"' - "$work/plain"

@@ -5,6 +5,7 @@
  */
 #include "command.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +16,42 @@
 
 /* ---- Messages ---- */
 
+static struct {
+    pthread_mutex_t mutex; /* guards all of it */
+    bool is_on;
+    char last[400];
+} kept = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+void command_keep_messages(void)
+{
+    pthread_mutex_lock(&kept.mutex);
+    kept.is_on = true;
+    pthread_mutex_unlock(&kept.mutex);
+}
+
+void command_take_message(char *text, size_t size)
+{
+    pthread_mutex_lock(&kept.mutex);
+    snprintf(text, size, "%s", kept.last);
+    kept.last[0] = '\0';
+    pthread_mutex_unlock(&kept.mutex);
+}
+
+/* Whether it was kept. */
+static bool keep(const char *format, va_list arguments)
+{
+    pthread_mutex_lock(&kept.mutex);
+    bool is_on = kept.is_on;
+    if (is_on)
+        vsnprintf(kept.last, sizeof kept.last, format, arguments);
+    pthread_mutex_unlock(&kept.mutex);
+    return is_on;
+}
+
 static void complain(const char *noun, const char *format, va_list arguments)
 {
+    if (keep(format, arguments))
+        return;
     fprintf(stderr, "kurier%s%s: ", noun != NULL ? " " : "", noun != NULL ? noun : "");
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);

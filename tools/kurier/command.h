@@ -121,7 +121,7 @@ struct noun {
 };
 
 extern const struct noun broker_noun, completion_noun, dlq_noun, doctor_noun, events_noun, groups_noun, lag_noun,
-    offsets_noun, redrive_noun, reference_noun, topics_noun;
+    offsets_noun, redrive_noun, reference_noun, top_noun, topics_noun;
 extern const struct noun *const nouns[]; /* all of them, in the order of the help; ends with NULL */
 
 /* -o; --execute; --unmask; how Kafka is found */
@@ -144,6 +144,13 @@ enum {
     COMMAND_WHO_SIZE = 256
 };
 const char *command_who(const char *given, char text[COMMAND_WHO_SIZE]);
+
+/*
+ * From now on messages are kept, the last of them, in place of being printed: the terminal is somebody's. `take` gets
+ * it and forgets it, "" when there is none. Any thread.
+ */
+void command_keep_messages(void);
+void command_take_message(char *text, size_t size);
 
 /* NULL, and said why. */
 kur_client *connect_client(struct invocation *call);

@@ -68,6 +68,9 @@ void lag_sum_up(struct lag_group *group);
 /* The trend, by the same groups as they were before. */
 void lag_find_trend(struct lag_list *list, const struct lag_list *before);
 
+/* Adds some that begin at a time; -1: that is not known. */
+void lag_add(struct lag_amount *amount, int64_t count, int64_t time_us);
+
 /* Everything that is not finished. */
 int64_t lag_backlog(const struct lag_group *group);
 /* In seconds; 0: nothing is to be done, -1: never as it goes, -2: not known. */

@@ -46,7 +46,7 @@ static void judge(struct lag_partition *one, kur_arena *arena)
 
 /* ---- Sums ---- */
 
-static void add(struct lag_amount *amount, int64_t count, int64_t time_us)
+void lag_add(struct lag_amount *amount, int64_t count, int64_t time_us)
 {
     amount->count += count;
     if (count > 0 && time_us < 0)
@@ -62,11 +62,11 @@ void lag_sum_up(struct lag_group *group)
     group->done = 0;
     for (size_t i = 0; i < group->partition_count; i++) {
         const struct lag_partition *one = &group->partitions[i];
-        bool is_main = one->tier == KUR_TIER_MAIN;
+        bool is_main = one->tier == KUR_TIER_MAIN || one->tier == KUR_TIER_DEAD;
         group->done += one->done;
         group->is_foreign |= one->is_foreign;
-        add(is_main ? &group->waiting : &group->parked, one->waiting, one->first_us);
-        add(is_main ? &group->unread : &group->parked, one->unread, one->behind_us);
+        lag_add(is_main ? &group->waiting : &group->parked, one->waiting, one->first_us);
+        lag_add(is_main ? &group->unread : &group->parked, one->unread, one->behind_us);
     }
 }
 

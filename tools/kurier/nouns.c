@@ -14,6 +14,7 @@ const struct noun *const nouns[] = {
     &events_noun,
     &dlq_noun,
     &redrive_noun,
+    &top_noun,
     &broker_noun,
     &doctor_noun,
     &completion_noun,

@@ -73,8 +73,8 @@ static void add_cell(kur_buffer *line, const char *text, size_t width, bool is_r
         pad(line, (is_right ? 0 : width - own) + 2);
 }
 
-/* No wider than the terminal; what is cut is shown by an ellipsis. */
-static void print_line(kur_buffer *line, size_t width, const char *before, const char *behind)
+/* No wider than that; what is cut is shown by an ellipsis. */
+static void draw_line(kur_buffer *to, kur_buffer *line, size_t width, const char *before, const char *behind)
 {
     if (width > 0 && text_width(kur_bytes_of(line->data, line->size)) > width) {
         size_t at = 0;
@@ -84,18 +84,43 @@ static void print_line(kur_buffer *line, size_t width, const char *before, const
         line->size = at;
         text_put(line, "…");
     }
-    printf("%s%s%s\n", before, line->data, behind);
+    text_need(kur_buffer_print(to, "%s%s%s\n", before, line->data != NULL ? line->data : "", behind));
     line->size = 0;
+}
+
+void table_draw_line(kur_buffer *to, kur_buffer *line, size_t width)
+{
+    draw_line(to, line, width, "", "");
+}
+
+static void print_and_release(kur_buffer *lines)
+{
+    fwrite(lines->data, 1, lines->size, stdout);
+    kur_buffer_done(lines);
 }
 
 void table_print_line(kur_buffer *line)
 {
-    print_line(line, table_width(), "", "");
+    kur_buffer lines = {0};
+    draw_line(&lines, line, table_width(), "", "");
+    print_and_release(&lines);
 }
 
-void table_print(struct table *table)
+static void draw_headings(const struct table *table, kur_buffer *to, const size_t *widths, size_t columns, size_t width,
+                          bool is_coloured)
 {
-    size_t columns = 0, widths[TABLE_COLUMNS_MAX] = {0}, terminal = table_width();
+    kur_buffer line = {0};
+    for (size_t i = 0; i < columns; i++) {
+        bool is_right = table->headings[i][0] == '>';
+        add_cell(&line, table->headings[i] + is_right, widths[i], is_right, i + 1 == columns);
+    }
+    draw_line(to, &line, width, is_coloured ? "\x1b[1m" : "", is_coloured ? "\x1b[0m" : "");
+    kur_buffer_done(&line);
+}
+
+void table_draw(struct table *table, kur_buffer *to, size_t width, bool is_coloured)
+{
+    size_t columns = 0, widths[TABLE_COLUMNS_MAX] = {0};
     while (table->headings[columns] != NULL)
         columns++;
     for (size_t i = 0; i < columns; i++)
@@ -104,22 +129,24 @@ void table_print(struct table *table)
     for (size_t i = 0; i < table->cell_count; i++, cell += strlen(cell) + 1)
         if (text_width(kur_bytes_text(cell)) > widths[i % columns])
             widths[i % columns] = text_width(kur_bytes_text(cell));
-    kur_buffer line = {0};
-    bool is_coloured = table_has_colours();
-    for (size_t i = 0; i < columns && table->cell_count > 0; i++) {
-        bool is_right = table->headings[i][0] == '>';
-        add_cell(&line, table->headings[i] + is_right, widths[i], is_right, i + 1 == columns);
-    }
     if (table->cell_count > 0)
-        print_line(&line, terminal, is_coloured ? "\x1b[1m" : "", is_coloured ? "\x1b[0m" : "");
+        draw_headings(table, to, widths, columns, width, is_coloured);
+    kur_buffer line = {0};
     cell = table->cells.data;
     for (size_t i = 0; i < table->cell_count; i++, cell += strlen(cell) + 1) {
         size_t column = i % columns;
         add_cell(&line, cell, widths[column], table->headings[column][0] == '>', column + 1 == columns);
         if (column + 1 == columns)
-            print_line(&line, terminal, "", "");
+            draw_line(to, &line, width, "", "");
     }
     kur_buffer_done(&line);
     kur_buffer_done(&table->cells);
     table->cell_count = 0;
+}
+
+void table_print(struct table *table)
+{
+    kur_buffer lines = {0};
+    table_draw(table, &lines, table_width(), table_has_colours());
+    print_and_release(&lines);
 }

@@ -24,6 +24,10 @@ void table_text(struct table *table, const char *text);
 void table_time(struct table *table, int64_t time_us);
 /* Prints it and releases it; without rows nothing. */
 void table_print(struct table *table);
+/* The same, appended as lines that are no wider than `width` (0: as they are). */
+void table_draw(struct table *table, kur_buffer *to, size_t width, bool is_coloured);
+/* A line; `width` likewise. */
+void table_draw_line(kur_buffer *to, kur_buffer *line, size_t width);
 
 /* Prints a line of its own and empties it; no wider than the terminal. */
 void table_print_line(kur_buffer *line);
