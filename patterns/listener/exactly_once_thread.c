@@ -55,6 +55,8 @@ static void on_result(const kur_result *result, void *user)
 static void on_forward_result(const kur_result *result, void *user)
 {
     struct kur__forward *forward = user;
+    if (result->status == KUR_DELIVERED)
+        kur__forward_arrived(forward);
     if (result->status != KUR_FAILED || !is_refusal(&result->error))
         return;
     kur__forward_judge(forward->listener, forward->work, &result->error);

@@ -24,7 +24,8 @@
 
 enum {
     TRIMMED_BYTES = 4096, /* of headers, when a record is too large */
-    STUB_KEY_BYTES = 4096
+    STUB_KEY_BYTES = 4096,
+    FEWER_US = 300 * 1000 * 1000 /* a partition that was not there is not looked for again */
 };
 
 #define LONGEST_ORDERED_US (3600 * INT64_C(1000000))
@@ -159,9 +160,26 @@ struct kur__forward *kur__forward_prepare(kur_listener *listener, kur__work *wor
     extra->forward.work = work;
     extra->forward.is_acknowledged = false;
     const char *topic = partition->home != NULL ? partition->home->topic : partition->topic;
-    bool is_there = kur__topics_is_there(listener, topic, (kur_tier)work->to, extra->cause);
-    extra->forward.topic = is_there ? kur__topics_name(listener, topic, (kur_tier)work->to, extra->cause) : NULL;
+    struct kur__there *there = kur__topics_there(listener, topic, (kur_tier)work->to, extra->cause);
+    extra->forward.there = there;
+    extra->forward.topic = there != NULL ? kur__topics_name(listener, topic, (kur_tier)work->to, extra->cause) : NULL;
+    if (there != NULL && work->tries == 0)
+        extra->forward.takes_any_partition = partition->number >= atomic_load(&there->fewer) &&
+                                             kur_clock_monotonic_us() < atomic_load(&there->fewer_by_us);
     return &extra->forward;
+}
+
+void kur__forward_arrived(const struct kur__forward *forward)
+{
+    struct kur__there *there = forward->there;
+    int32_t number = forward->work->source->partition->number;
+    int64_t now_us = kur_clock_monotonic_us();
+    if (!forward->has_missed || !forward->takes_any_partition)
+        return;
+    if (now_us < atomic_load(&there->fewer_by_us) && number >= atomic_load(&there->fewer))
+        return;
+    atomic_store(&there->fewer, number);
+    atomic_store(&there->fewer_by_us, now_us + FEWER_US);
 }
 
 kur_status kur__forward_send(kur_listener *listener, kur_producer *producer, const kur__work *work,
@@ -216,8 +234,12 @@ void kur__forward_judge(kur_listener *listener, kur__work *work, const kur_error
     if (forward->topic == NULL)
         return; /* it is being made, and who makes it tells what is in the way */
     bool has_its_place = work->to == KUR_TIER_ORDERED;
-    if ((error->code == KUR_ERROR_UNKNOWN_TOPIC || error->code == KUR_ERROR_INVALID_ARGUMENT) && !has_its_place)
-        forward->takes_any_partition = !forward->takes_any_partition; /* that number may not be there */
+    if ((error->code == KUR_ERROR_UNKNOWN_TOPIC || error->code == KUR_ERROR_INVALID_ARGUMENT) && !has_its_place) {
+        forward->has_missed = !forward->takes_any_partition;
+        forward->takes_any_partition = forward->has_missed;
+        if (forward->has_missed)
+            return; /* that number may not be there, and it goes another way */
+    }
     if (error->code == KUR_ERROR_TOO_LARGE && forward->stage < STUB) {
         forward->stage++;
         if (forward->stage == TRIMMED && work->to != KUR_TIER_DEAD) {
@@ -250,7 +272,9 @@ static void on_result(const kur_result *result, void *user)
     kur_listener *listener = forward->listener;
     forward->is_acknowledged = result->status == KUR_DELIVERED;
     work->landed = result->offset;
-    if (!forward->is_acknowledged)
+    if (forward->is_acknowledged)
+        kur__forward_arrived(forward);
+    else
         kur__forward_judge(listener, work, &result->error);
     KUR__CRASH_POINT("forward-answered");
     kur__mailbox_push(listener, work, true);

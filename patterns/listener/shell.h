@@ -48,8 +48,10 @@ struct kur__forward {
     kur_listener *listener;
     kur__work *work;
     const char *topic; /* NULL: there is none */
-    uint8_t stage;     /* how often it was found too large */
+    struct kur__there *there;
+    uint8_t stage; /* how often it was found too large */
     bool takes_any_partition;
+    bool has_missed; /* its own partition, which is not there */
     bool is_acknowledged;
 };
 
@@ -320,6 +322,8 @@ struct kur__forward *kur__forward_prepare(kur_listener *listener, kur__work *wor
 /* Sends it by a given producer; `callback` gets work->extra's forward as its `user`. */
 kur_status kur__forward_send(kur_listener *listener, kur_producer *producer, const kur__work *work,
                              kur_result_callback *callback, kur_arena *arena, kur_error *error);
+/* It has arrived; any thread. */
+void kur__forward_arrived(const struct kur__forward *forward);
 /* What a failure means for the next time. */
 void kur__forward_judge(kur_listener *listener, kur__work *work, const kur_error *error);
 /* Whether nothing else may be on its way with it. */
@@ -458,9 +462,10 @@ void kur__tiers_free(kur_listener *listener);
  * listened to, or there is no such topic. Valid as long as the listener; the control thread.
  */
 const char *kur__topics_name(const kur_listener *listener, const char *main_topic, kur_tier tier, const char *cause);
-/* Whether that topic has been seen. Before, it must not be written to: a broker may make a topic of its own kind of it.
- */
-bool kur__topics_is_there(const kur_listener *listener, const char *main_topic, kur_tier tier, const char *cause);
+/* What is known of that topic; NULL until it has been seen. Before, it must not be written to: a broker may make a
+ * topic of its own kind of it. Likewise. */
+struct kur__there *kur__topics_there(const kur_listener *listener, const char *main_topic, kur_tier tier,
+                                     const char *cause);
 /* The topic and tier that a topic belongs to, the topic itself to KUR_TIER_MAIN; false: none. Likewise. */
 bool kur__topics_of(const kur_listener *listener, const char *topic, const char **main_topic, kur_tier *tier);
 /* Makes or checks its own topics, and what is missing is waited for; stop waits for the thread. */

@@ -301,8 +301,8 @@ kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const str
     const char **routes = kur_arena_alloc(tiers->arena, (tiers->route_count + 1) * sizeof *routes);
     const char **dead = kur_arena_alloc(tiers->arena, (tiers->route_count + 2) * sizeof *dead);
     const char **retries = kur_arena_alloc(tiers->arena, (KUR__TIERS + 1) * sizeof *retries);
-    atomic_bool *are_there = kur_arena_alloc(tiers->arena, (KUR__TIERS + tiers->route_count) * sizeof *are_there);
-    if (family == NULL || routes == NULL || dead == NULL || retries == NULL || are_there == NULL ||
+    struct kur__there *there = kur_arena_alloc(tiers->arena, (KUR__TIERS + tiers->route_count) * sizeof *there);
+    if (family == NULL || routes == NULL || dead == NULL || retries == NULL || there == NULL ||
         !grow(tiers, KUR__TIERS + tiers->route_count))
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: the names of topics");
     atomic_init(&family->is_ready, false);
@@ -322,7 +322,7 @@ kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const str
     family->retries = retries;
     family->read = tiers->options.written_only ? retries + KUR__TIERS : retries; /* zeroed: the list's end */
     family->dead = dead;
-    family->are_there = are_there;
+    family->there = there;
     family->next = atomic_load(&tiers->first);
     atomic_store(&tiers->first, family);
     *added = family;
@@ -367,10 +367,12 @@ const char *kur__topics_name(const kur_listener *listener, const char *main_topi
     return index < KUR__TIERS ? family->names[index] : family->routes[index - KUR__TIERS];
 }
 
-bool kur__topics_is_there(const kur_listener *listener, const char *main_topic, kur_tier tier, const char *cause)
+struct kur__there *kur__topics_there(const kur_listener *listener, const char *main_topic, kur_tier tier,
+                                     const char *cause)
 {
     const struct kur__family *family = kur__tiers_find(listener->tiers, main_topic);
-    return family != NULL && atomic_load(&family->are_there[index_of(listener->tiers, tier, cause)]);
+    struct kur__there *there = family != NULL ? &family->there[index_of(listener->tiers, tier, cause)] : NULL;
+    return there != NULL && atomic_load(&there->is_there) ? there : NULL;
 }
 
 bool kur__topics_of(const kur_listener *listener, const char *topic, const char **main_topic, kur_tier *tier)

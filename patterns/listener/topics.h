@@ -14,6 +14,13 @@ enum {
     KUR__TIERS = KUR_TIER_DEAD + 1
 };
 
+/* What is known of one of its own topics. Any thread. */
+struct kur__there {
+    atomic_bool is_there;        /* what is not there yet is not to be written to */
+    _Atomic int32_t fewer;       /* partitions from that number on are not there */
+    _Atomic int64_t fewer_by_us; /* until it is tried again, for topics grow; of the monotonic clock */
+};
+
 /* A topic that is listened to, with what belongs to it; there as long as the listener is. */
 struct kur__family {
     struct kur__family *next;
@@ -23,7 +30,7 @@ struct kur__family {
     const char *const *read;       /* those that are read with it; likewise */
     const char *const *dead;       /* topics of dead letters, each once; likewise */
     atomic_bool is_ready;          /* all of them are there, and as they are to be, or that has been told */
-    atomic_bool *are_there;        /* tiers, then routes: what is not there yet is not to be written to */
+    struct kur__there *there;      /* tiers, then routes */
 };
 
 /* A topic that matches a pattern and can have no topics of its own. */

@@ -197,7 +197,7 @@ static void note_there(const struct kur__tiers *tiers, const struct look *look, 
         const char *name = i < KUR__TIERS ? family->names[i] : family->routes[i - KUR__TIERS];
         bool is_made = all && name != NULL && (is_listed(family->retries, name) || is_listed(family->dead, name));
         if (is_made || (name != NULL && find(look, name) != NULL))
-            atomic_store(&family->are_there[i], true);
+            atomic_store(&family->there[i].is_there, true);
     }
 }
 

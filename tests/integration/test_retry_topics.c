@@ -245,6 +245,42 @@ START_TEST(test_retry_topics__a_setting_that_the_broker_refuses)
 }
 END_TEST
 
+/* Each record that has no partition of its number there, but the first, finds that known. */
+static void forward_to_fewer(kur_guarantee guarantee)
+{
+    struct bench bench = open_bench();
+    const char *topic = support_topic(5), *group = support_name("g");
+    kur_listener *listener = start(
+        &bench, &KUR_LISTENER_OPTIONS(.group = group, .topics = (const char *[]){topic, NULL}, .guarantee = guarantee,
+                                      .retry_topics = &KUR_RETRY_TOPICS(.partitions = 1)));
+    ck_assert(wait_for(listener, is_assigned, 5 + 3));
+    for (int i = 0; i < 20; i++)
+        send_text(bench.client, topic, i % 5, NULL, "reject");
+    flush(bench.client);
+    ck_assert(wait_for(listener, has_finished, 20));
+    const kur_retry_health *health = NULL;
+    ck_ok(kur_listener_retries(listener, bench.arena, &health, &bench.error), bench.error);
+    ck_assert_int_eq(health->forward_failures, 0);
+    ck_assert_msg(count_in_log("cannot be forwarded") == 0, "%s", log_text);
+    int refused = count_in_log("is refused");
+    for (int i = 0; i < 5; i++)
+        send_text(bench.client, topic, i, NULL, "reject");
+    flush(bench.client);
+    ck_assert(wait_for(listener, has_finished, 25));
+    ck_assert_int_eq(health_of(listener).rejected, 25);
+    ck_assert_msg(refused <= 1 && count_in_log("is refused") == refused, "%s", log_text);
+    kur_listener_free(listener);
+    close_bench(&bench);
+}
+
+START_TEST(test_retry_topics__with_fewer_partitions_take_all_there_is)
+{
+    skip_unless(support_is_real(), needs_kafka);
+    forward_to_fewer(KUR_AT_LEAST_ONCE);
+    forward_to_fewer(KUR_EXACTLY_ONCE);
+}
+END_TEST
+
 START_TEST(test_retry_topics__nobody_else_makes_them)
 {
     skip_unless(support_is_real(), needs_kafka);
@@ -610,6 +646,7 @@ int main(void)
                                   test_retry_topics__keep_records_for_long_enough,
                                   test_retry_topics__options,
                                   test_retry_topics__a_setting_that_the_broker_refuses,
+                                  test_retry_topics__with_fewer_partitions_take_all_there_is,
                                   test_retry_topics__nobody_else_makes_them,
                                   test_retry_topics__what_differs_is_told_once_with_what_mends_it,
                                   test_retry_topics__checked_only,
