@@ -78,7 +78,7 @@ int32_t kur_record_leader_epoch(const kur_record *record)
 
 /* ---- Headers ---- */
 
-/* Those of a record, whichever kind it is; of a copy they are an array. */
+/* Those of a record, whichever kind it is; of a copy they are in it. */
 struct headers {
     const struct kur__record_copy *copy;
     const rd_kafka_headers_t *list; /* NULL: none */
@@ -99,7 +99,7 @@ static bool header_at(const struct headers *headers, size_t index, kur_header *h
     if (headers->copy != NULL) {
         if (index >= headers->copy->header_count)
             return false;
-        *header = headers->copy->headers[index];
+        *header = kur__record_copy_header(headers->copy, index);
         return true;
     }
     return headers->list != NULL && rd_kafka_header_get_all(headers->list, index, &header->name, &header->value.data,

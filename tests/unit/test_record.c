@@ -232,7 +232,12 @@ START_TEST(test_record__built)
 {
     kur_error error = {0};
     char topic[] = "orders", name[] = "x-raw", raw[] = "a\0b", value[] = "{}";
-    const kur_header headers[] = {{"x-none", {NULL, 0}}, {name, {raw, 3}}, {"", {"", 0}}, {"x-none", {"", 0}}};
+    const kur_header headers[] = {{"x-none", {NULL, 0}},
+                                  {name, {raw, 3}},
+                                  {"", {"", 0}},
+                                  {"x-none", {"", 0}},
+                                  {"kurier-retry-due", {"7", 1}},
+                                  {"kurier-retry-duo", {NULL, 0}}};
     kur_record_parts parts = {.topic = topic,
                               .partition = 7,
                               .leader_epoch = KUR_LEADER_EPOCH(4),
@@ -241,7 +246,7 @@ START_TEST(test_record__built)
                               .key = {"", 0},
                               .value = {value, 2},
                               .headers = headers,
-                              .header_count = 4};
+                              .header_count = 6};
     kur_record *record = kur_record_build(&parts, &error);
     ck_assert_msg(record != NULL, "%s", error.message);
     memset(topic, 'x', sizeof topic - 1);
@@ -257,7 +262,7 @@ START_TEST(test_record__built)
     ck_assert(kur_bytes_equal(kur_record_key(record), kur_bytes_text("")));
     ck_assert_str_eq(kur_record_value(record).data, "{}");
     ck_assert_uint_eq(kur_record_value(record).size, 2);
-    ck_assert_uint_eq(kur_record_header_count(record), 4);
+    ck_assert_uint_eq(kur_record_header_count(record), 6);
     kur_header header;
     kur_bytes last;
     ck_assert(kur_record_header(record, 1, &header));
@@ -265,7 +270,11 @@ START_TEST(test_record__built)
     ck_assert(kur_bytes_equal(header.value, kur_bytes_of("a\0b", 3)));
     ck_assert(kur_record_header(record, 0, &header) && header.value.data == NULL);
     ck_assert(kur_record_header_last(record, "x-none", &last) && last.data != NULL && last.size == 0);
-    ck_assert(!kur_record_header(record, 4, &header));
+    ck_assert(kur_record_header(record, 4, &header) && strcmp(header.name, "kurier-retry-due") == 0);
+    ck_assert(kur_bytes_equal(header.value, kur_bytes_text("7")));
+    ck_assert(kur_record_header(record, 5, &header) && strcmp(header.name, "kurier-retry-duo") == 0);
+    ck_assert(header.value.data == NULL && header.value.size == 0);
+    ck_assert(!kur_record_header(record, 6, &header));
 
     kur_record *copy = kur_record_copy(record, &error);
     ck_assert_ptr_ne(copy, record);
@@ -303,8 +312,14 @@ START_TEST(test_record__memory)
     parts.header_count = 2;
     kur_record *full = kur_record_build(&parts, NULL);
     ck_assert_uint_eq(kur_record_memory(full) - kur_record_memory(bare),
-                      4 + 4 + 1 + 2 * sizeof(kur_header) + 5 + 6 + 2);
+                      4 + 4 + 1 + 2 * 3 * sizeof(uint32_t) + 5 + 6 + 2);
     ck_assert_uint_eq(kur_record_memory(NULL), 0);
+    /* A name that most records have is not copied. */
+    size_t before = kur_record_memory(full);
+    kur_record_free(full);
+    parts.headers = (const kur_header[]){{"kurier-retry-attempt", {"value", 5}}, {"n", {NULL, 0}}};
+    full = kur_record_build(&parts, NULL);
+    ck_assert_uint_eq(before - kur_record_memory(full), 5);
     kur_record_free(bare);
     kur_record_free(full);
 }
