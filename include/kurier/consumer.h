@@ -148,12 +148,17 @@ typedef struct kur_gap {
  */
 typedef void kur_gap_callback(kur_consumer *consumer, const kur_gap *gap, void *user);
 
+/** What a kur_room_callback says when it has no room, and will have none for some seconds. */
+#define KUR_ROOM_NOT_SOON SIZE_MAX
+
 /**
  * How many records of a partition a poll may give now; with 0 what was fetched of it stays where it is, and all others
  * go on. So what a program holds of each partition can be bounded at no cost, where a pause throws away what was
- * fetched ahead. With such a callback each partition has a queue of its own, of which a poll takes in turn, and a pause
- * too leaves alone what is in it. Called in polls, on their thread, for partitions of which something waits; must
- * return soon and call nothing of the consumer. Who has made room polls again: kur_consumer_fd does not know of it.
+ * fetched ahead. KUR_ROOM_NOT_SOON is like 0, and gives that memory back: none is fetched of it, and what was is
+ * fetched once more when it says anything else. With such a callback each partition has a queue of its own, of which a
+ * poll takes in turn, and a pause too leaves alone what is in it. Called in polls, on their thread, for partitions of
+ * which something waits; must return soon and call nothing of the consumer. Who has made room polls again:
+ * kur_consumer_fd does not know of it.
  */
 typedef size_t kur_room_callback(kur_consumer *consumer, const char *topic, int32_t partition, void *user);
 

@@ -223,9 +223,12 @@ static void set_pause(kur_listener *listener)
 
 size_t kur__room(kur_consumer *consumer, const char *topic, int32_t partition, void *user)
 {
-    kur_listener *listener = user;
+    kur__machine *machine = &((kur_listener *)user)->machine;
+    kur__source *source = kur__machine_source(machine, topic, partition);
+    size_t room = kur__machine_room(machine, source);
+    bool is_long = room == 0 && kur__machine_is_full_for_long(machine, source, kur_clock_monotonic_us());
     (void)consumer;
-    return kur__machine_room(&listener->machine, kur__machine_source(&listener->machine, topic, partition));
+    return is_long ? KUR_ROOM_NOT_SOON : room;
 }
 
 /* The record's log has begun anew below what was read of it, without a word of the broker. */
@@ -349,10 +352,8 @@ void kur__control_wait(kur_listener *listener, int timeout_ms)
     int count = epoll_wait(listener->epoll_fd, events, 4, listener->is_apart ? 0 : timeout_ms);
     atomic_store(&listener->control_sleeps, false);
     for (int i = 0; i < count; i++)
-        if (events[i].data.fd == listener->wake_fd) {
-            ssize_t got = read(listener->wake_fd, &value, sizeof value);
-            (void)got;
-        }
+        if (events[i].data.fd == listener->wake_fd && read(listener->wake_fd, &value, sizeof value) < 0)
+            continue; /* it is empty already */
 }
 
 static int sleep_ms(const kur_listener *listener, int64_t now_us)

@@ -147,11 +147,10 @@ typedef struct kur__source {
     int64_t generation;   /* of the group; -1: not known */
     int64_t checked_runs; /* when the text's size was last looked at */
     bool text_is_full;
-    bool is_dirty;  /* there is something to commit */
-    bool to_commit; /* in the round of commits at hand */
-    int in_commit;  /* answers awaited */
-    bool has_turn;
-    bool is_full; /* nothing more of it is taken in */
+    bool is_dirty;          /* there is something to commit */
+    bool to_commit;         /* in the round of commits at hand */
+    int in_commit;          /* answers awaited */
+    bool has_turn, is_full; /* the latter: nothing more of it is taken in */
     kur_tier tier;
     bool is_wanted;                   /* of a retry topic: it is full, and more waits unread */
     int64_t pass_us;                  /* window.c: since when what waits is looked through; 0: it is not */
@@ -399,8 +398,9 @@ bool kur__machine_begin_transaction(kur__machine *machine, int64_t now_us);
 void kur__machine_end_transaction(kur__machine *machine, bool is_committed, int64_t now_us);
 
 /* How many records may be admitted now of a source, or, NULL, of one that is not there yet. Of a retry topic, whoever
- * asks and is told none says that more of it waits. */
+ * asks and is told none says that more of it waits. And whether there will be none for some seconds either. */
 size_t kur__machine_room(kur__machine *machine, kur__source *source);
+bool kur__machine_is_full_for_long(const kur__machine *machine, const kur__source *source, int64_t now_us);
 
 /* Whether all together hold as much as they may: then there is room for nobody. */
 bool kur__machine_is_full(const kur__machine *machine);

@@ -26,6 +26,7 @@ enum {
     AGAIN_US = 10 * 1000,
     LOOK_AGAIN_US = 1000 * 1000, /* where nothing may be moved */
     REST_SHARE = 8,
+    SOON_US = 5 * 1000 * 1000,
     NEAR_PASSES = 8
 };
 
@@ -147,6 +148,17 @@ static void look_at(kur__machine *machine, kur__source *source, int64_t now_us)
         move_oldest(machine, source, now_us);
     else if (now_us >= source->look_us && (source->pass_us != 0 || now_us >= source->next_pass_us))
         move_latest(machine, source, now_us);
+}
+
+/* An ordered topic is read up to its end before anything else is, so that is not kept from it. */
+bool kur__machine_is_full_for_long(const kur__machine *machine, const kur__source *source, int64_t now_us)
+{
+    if (source == NULL || source->tier == KUR_TIER_MAIN || source->tier == KUR_TIER_ORDERED || !source->is_full)
+        return false;
+    int64_t soon_us = now_us + SOON_US;
+    bool is_due = source->held > source->early || (machine->parked_count > 0 && machine->parked[0]->due_us <= soon_us);
+    bool is_looked_at = now_us >= source->look_us && (source->pass_us != 0 || soon_us >= source->next_pass_us);
+    return !is_due && !is_looked_at && source->moving == 0 && !source->text_is_full;
 }
 
 void kur__window_turn(kur__machine *machine, int64_t now_us)

@@ -98,6 +98,8 @@ typedef struct kur__partition {
     int64_t gap_offset, gap_low, gap_high;
     char *gap_reason;        /* librdkafka's words; may be NULL */
     rd_kafka_queue_t *queue; /* of its own, with .room; else NULL */
+    bool has_no_room_soon;   /* in it: nothing of it is to be fetched */
+    bool is_thrown_away;     /* what was fetched of it: it goes on at `next`, by a seek */
     int64_t taken_bytes;     /* from it, since librdkafka was last made to look at it */
     size_t taken;
     int32_t partition;
@@ -245,7 +247,9 @@ void kur__flow_forget(kur_consumer *consumer);
 
 /* Before librdkafka is given the partition. */
 void kur__queue_open(const kur_consumer *consumer, kur__partition *partition);
-/* Throws away what is in it. */
+/* Throws away what is in it, which librdkafka does not think of when it is told of a pause. */
+void kur__queue_drain(kur__partition *partition);
+/* The same, and its end. */
 void kur__queue_close(kur__partition *partition);
 /* Makes the consumer's descriptor readable when something comes. */
 void kur__queue_watch(const kur_consumer *consumer, const kur__partition *partition);

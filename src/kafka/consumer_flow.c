@@ -14,7 +14,7 @@
  * With the range and round-robin assignors librdkafka takes whole assignments only, in which every partition starts
  * again at the position that is given: what was fetched ahead of it is fetched twice, and nothing else happens.
  *
- * With .room a pause is nothing of librdkafka's, see consumer_queues.c.
+ * With .room a pause is nothing of librdkafka's, but where there will be no room for long: see consumer_queues.c.
  */
 #include <inttypes.h>
 
@@ -188,14 +188,20 @@ static void sync_pauses(kur_consumer *consumer)
     rd_kafka_topic_partition_list_t *pause = rd_kafka_topic_partition_list_new(0);
     rd_kafka_topic_partition_list_t *resume = rd_kafka_topic_partition_list_new(0);
     for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next) {
-        bool wanted = is_paused(at) || at->is_stopped;
+        bool wanted = is_paused(at) || at->is_stopped || at->has_no_room_soon;
         if (!at->is_fetching || at->needs_restart || wanted == at->is_pause_set)
             continue;
         kur__partition_add(at, wanted ? pause : resume);
         at->is_pause_set = wanted;
+        at->is_seek_due |= !wanted && at->is_thrown_away;
     }
     set_pauses(consumer, pause, true);
     set_pauses(consumer, resume, false);
+    for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
+        if (at->is_pause_set && at->has_no_room_soon && !at->is_thrown_away) {
+            kur__queue_drain(at);
+            at->is_thrown_away = true;
+        }
     rd_kafka_topic_partition_list_destroy(pause);
     rd_kafka_topic_partition_list_destroy(resume);
 }
@@ -255,18 +261,23 @@ static void assign_some(kur_consumer *consumer)
 {
     rd_kafka_topic_partition_list_t *out = rd_kafka_topic_partition_list_new(0);
     rd_kafka_topic_partition_list_t *in = rd_kafka_topic_partition_list_new(0);
+    rd_kafka_topic_partition_list_t *paused = rd_kafka_topic_partition_list_new(0);
     for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next) {
         if (!is_wanted(at) || (at->is_fetching && !at->needs_restart))
             continue;
         if (at->is_fetching)
             kur__partition_add(at, out);
+        if (at->is_pause_set)
+            kur__partition_add(at, paused);
         add_with_start(consumer, at, in);
     }
+    set_pauses(consumer, paused, false);
     if (out->cnt > 0)
         report_error(consumer, rd_kafka_incremental_unassign(consumer->rk, out), "unassign");
     report_error(consumer, rd_kafka_incremental_assign(consumer->rk, in), "assign");
     rd_kafka_topic_partition_list_destroy(out);
     rd_kafka_topic_partition_list_destroy(in);
+    rd_kafka_topic_partition_list_destroy(paused);
 }
 
 static void sync_assignment(kur_consumer *consumer)
@@ -299,8 +310,10 @@ static void sync_seeks(kur_consumer *consumer)
             const rd_kafka_topic_partition_t *one = &list->elems[i];
             kur__partition *at = kur__table_find(consumer, one->topic, one->partition);
             if (one->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-                at->is_seek_due = false;
+                at->is_seek_due = at->is_thrown_away = false;
                 kur__partition_set_next(consumer, at, one->offset);
+            } else if (at->is_thrown_away && one->err == RD_KAFKA_RESP_ERR__STATE) {
+                at->needs_restart = true; /* what librdkafka had to say of it was thrown away */
             }
             consumer->is_busy |= at->is_seek_due;
         }

@@ -11,6 +11,10 @@
  *
  * Queues are opened and closed by the polling thread, under the consumer's lock where others look for them.
  *
+ * Where there will be no room for long, what was fetched is thrown away all the same: a partition's queue is bounded by
+ * the values in it, and headers and librdkafka's own may be ten times as much. It goes on by a seek: that answers, too,
+ * whether librdkafka has given up on the partition meanwhile, by an error that was thrown away.
+ *
  * A thread of librdkafka that finds all its partitions full looks again in a second; from 2.2 on sooner, by a property.
  * Before, it is woken by a request that goes to the same broker and whose answer nobody waits for, each time that a
  * share of what may be queued was taken out.
@@ -45,17 +49,21 @@ void kur__queue_open(const kur_consumer *consumer, kur__partition *partition)
     kur__queue_watch(consumer, partition);
 }
 
-void kur__queue_close(kur__partition *partition)
+void kur__queue_drain(kur__partition *partition)
 {
     rd_kafka_message_t *messages[DRAIN];
     ssize_t got;
-    if (partition->queue == NULL)
-        return;
-    rd_kafka_queue_io_event_enable(partition->queue, -1, NULL, 0);
-    /* librdkafka keeps it for as long as it knows the partition. */
     while ((got = rd_kafka_consume_batch_queue(partition->queue, 0, messages, DRAIN)) > 0)
         for (ssize_t i = 0; i < got; i++)
             rd_kafka_message_destroy(messages[i]);
+}
+
+void kur__queue_close(kur__partition *partition)
+{
+    if (partition->queue == NULL)
+        return;
+    rd_kafka_queue_io_event_enable(partition->queue, -1, NULL, 0);
+    kur__queue_drain(partition); /* librdkafka keeps it for as long as it knows the partition */
     rd_kafka_queue_destroy(partition->queue);
     partition->queue = NULL;
 }
@@ -78,15 +86,25 @@ static void wake_fetcher(const kur_consumer *consumer, kur__partition *partition
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* What it says that there will be no room for, or again, is told to librdkafka in the next poll. */
+static size_t room_of(kur_consumer *consumer, kur__partition *partition)
+{
+    size_t room = consumer->room(consumer, kur__partition_topic(partition), partition->partition, consumer->user);
+    bool had_none = partition->has_no_room_soon;
+    partition->has_no_room_soon = room == KUR_ROOM_NOT_SOON;
+    consumer->is_busy |= partition->has_no_room_soon != had_none;
+    return had_none || partition->has_no_room_soon ? 0 : room;
+}
+
 /* How many records may be taken and are there. */
-static size_t open_records(kur_consumer *consumer, const kur__partition *partition)
+static size_t open_records(kur_consumer *consumer, kur__partition *partition)
 {
     if (partition->queue == NULL || atomic_load_explicit(&partition->is_paused, memory_order_relaxed))
         return 0;
     size_t there = rd_kafka_queue_length(partition->queue);
-    if (there == 0)
+    if (there == 0 && !partition->has_no_room_soon)
         return 0;
-    size_t room = consumer->room(consumer, kur__partition_topic(partition), partition->partition, consumer->user);
+    size_t room = room_of(consumer, partition);
     return room < there ? room : there;
 }
 
@@ -120,7 +138,7 @@ size_t kur__queues_take(kur_consumer *consumer, rd_kafka_message_t **messages, s
 
 bool kur__queues_have(kur_consumer *consumer)
 {
-    for (const kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
+    for (kur__partition *at = consumer->table; at != NULL; at = at->hh.next)
         if (open_records(consumer, at) > 0)
             return true;
     return false;

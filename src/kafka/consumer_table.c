@@ -88,6 +88,7 @@ void kur__partition_forget(kur__partition *partition)
     partition->is_fetching = false;
     partition->needs_restart = false;
     partition->is_pause_set = false;
+    partition->has_no_room_soon = partition->is_thrown_away = false;
 }
 
 void kur__table_leave(kur_consumer *consumer, kur__partition *entry)

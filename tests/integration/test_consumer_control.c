@@ -3,6 +3,7 @@
  *
  * Steering a consumer: assignment by hand, seek, pause and resume, the descriptor, asynchronous commits.
  */
+#include <kurier/librdkafka.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -75,6 +76,14 @@ static kur_consumer *by_hand(const char *group, struct told *told)
     }                                                                                                                  \
     END_TEST                                                                                                           \
     static void name(void)
+
+static size_t room_now; /* what the next one says */
+
+static size_t changing_room(kur_consumer *consumer, const char *topic, int32_t partition, void *user)
+{
+    (void)consumer, (void)topic, (void)partition, (void)user;
+    return room_now;
+}
 
 static void assign_one(kur_consumer *consumer, const char *topic, int64_t offset)
 {
@@ -509,6 +518,41 @@ START_TEST(test_consumer_control__commits_much_metadata)
 }
 END_TEST
 
+START_TEST(test_consumer_control__gives_back_what_will_have_no_room_soon)
+{
+    kur_error error = {0};
+    const char *topic = support_topic(2);
+    produce(topic, 0, 0, 2000);
+    produce(topic, 1, 5000, 10);
+    kur_consumer *consumer =
+        consumer_of(NULL, &KUR_CONSUMER_OPTIONS(.group = support_name("g"), .room = changing_room));
+    kur_position both[] = {KUR_POSITION(.topic = topic), KUR_POSITION(.topic = topic, .partition = 1)};
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(kur_consumer_librdkafka(consumer), topic, 0);
+    room_now = 10;
+    ck_ok(kur_consumer_assign(consumer, both, 1, &error), error);
+    int come = 0;
+    for (int turn = 0; turn < 4; turn++) {
+        for (int i = 0; i < 100; i++)
+            expect(consumer, come++);
+        room_now = 0;
+        poll_until(consumer, rd_kafka_queue_length(queue) > 100);
+        room_now = KUR_ROOM_NOT_SOON;
+        poll_until(consumer, rd_kafka_queue_length(queue) == 0);
+        /* A seek counts, and so does a new assignment. */
+        if (turn == 1)
+            ck_ok(kur_consumer_seek(consumer, topic, 0, come = 1000, &error), error);
+        if (turn == 2)
+            ck_ok(kur_consumer_assign(consumer, both, 1, &error), error);
+        come = turn == 2 ? 0 : come;
+        room_now = 1000;
+    }
+    while (come < 2000)
+        expect(consumer, come++);
+    rd_kafka_queue_destroy(queue);
+    kur_consumer_free(consumer);
+}
+END_TEST
+
 START_TEST(test_consumer_control__refuses_with_a_name)
 {
     kur_error error = {0};
@@ -566,6 +610,7 @@ int main(void)
                                   test_consumer_control__wakes_by_its_descriptor_with_queues,
                                   test_consumer_control__commits_without_waiting,
                                   test_consumer_control__commits_much_metadata,
+                                  test_consumer_control__gives_back_what_will_have_no_room_soon,
                                   test_consumer_control__refuses_with_a_name,
                                   NULL};
     const TTest *const toggles[] = {test_consumer_control__no_gap_while_another_thread_toggles, NULL};

@@ -430,6 +430,32 @@ static size_t move_all(kur__source *source, int64_t *earliest_us)
     return count;
 }
 
+START_TEST(test_machine_retry__a_window_is_full_for_long_when_nothing_changes_soon)
+{
+    kur__source *source = begin_window(100, 4096);
+    int64_t offset = 0, earliest_us, start_us = now_us;
+    for (; kur__machine_room(&machine, source) > 0; offset++)
+        admit_written(source, offset, now_us + 50 * SECOND + offset, now_us - SECOND);
+    ck_assert(!kur__machine_is_full_for_long(&machine, source, now_us)); /* some are to be moved */
+    kur__work *work = kur__machine_next_effect(&machine, now_us);
+    ck_assert_ptr_nonnull(work);
+    ck_assert(!kur__machine_is_full_for_long(&machine, source, now_us)); /* and are on their way */
+    kur__machine_effect(&machine, work, true, now_us);
+    move_all(source, &earliest_us);
+    for (; kur__machine_room(&machine, source) > 0; offset++)
+        admit_written(source, offset, now_us + 50 * SECOND, start_us + 1);
+    /* The pass is over, and the next one is ten seconds away. */
+    ck_assert(kur__machine_is_full_for_long(&machine, source, now_us));
+    ck_assert(!kur__machine_is_full_for_long(&machine, NULL, now_us));
+    ck_assert(!kur__machine_is_full_for_long(&machine, source, start_us + 5 * SECOND));
+    /* Nor is it when another one is due soon, which makes room for all. */
+    kur__source *other = assign_retry(0, KUR_TIER_MEDIUM);
+    admit_written(other, 0, now_us + 4 * SECOND, now_us);
+    ck_assert(!kur__machine_is_full_for_long(&machine, source, now_us));
+    end();
+}
+END_TEST
+
 START_TEST(test_machine_retry__a_full_window_moves_the_latest_to_the_end)
 {
     kur__source *source = begin_window(100, 4096);
@@ -701,6 +727,7 @@ int main(void)
         test_machine_retry__what_is_not_due_gets_nobody_a_turn,
         test_machine_retry__the_window_is_shared_by_who_needs_it,
         test_machine_retry__the_window_has_a_bound_in_bytes_too,
+        test_machine_retry__a_window_is_full_for_long_when_nothing_changes_soon,
         test_machine_retry__a_full_window_moves_the_latest_to_the_end,
         test_machine_retry__a_full_window_is_looked_through_while_others_are_forwarded,
         test_machine_retry__moves_no_more_than_some_thousand_a_second,
