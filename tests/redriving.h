@@ -24,7 +24,9 @@ struct service {
     char letters[200], retries[200];
     kur_listener *listener;
     atomic_bool is_broken;
-    atomic_int broken_from; /* numbers from here on fail although it is not broken; 0: none */
+    atomic_int broken_from;  /* numbers from here on fail although it is not broken; 0: none */
+    atomic_int retried_from; /* numbers from here on fail at their first attempt; 0: none */
+    const char *large;       /* a header of letters sent by hand; NULL: none */
     atomic_int handled, rejected, redriven;
     atomic_int times[REDRIVING_MAX]; /* done */
 };
@@ -40,6 +42,11 @@ KUR__UNUSED static kur_outcome serve_number(kur_delivery *delivery, void *user)
     if (atomic_load(&service->is_broken) || (from > 0 && number >= from)) {
         ++service->rejected;
         return kur_reject(delivery, "mail.down", "the mail server said no to %d", number);
+    }
+    from = atomic_load(&service->retried_from);
+    if (from > 0 && number >= from && kur_delivery_attempt(delivery) == 1) {
+        ++service->rejected;
+        return kur_retry(delivery, "mail.busy", "the mail server is busy");
     }
     if (number >= 0 && number < REDRIVING_MAX)
         ++service->times[number];
@@ -91,7 +98,9 @@ KUR__UNUSED static void send_letter(kur_client *client, const struct service *se
     kur_error error = {0};
     kur_arena *arena = kur_arena_new();
     char value[16];
-    const kur_header own[] = {{"trace", kur_bytes_text("t-1")}, {"secret", kur_bytes_text("s")}};
+    const kur_header own[] = {{"trace", kur_bytes_text("t-1")},
+                              {"secret", kur_bytes_text("s")},
+                              {"large", kur_bytes_text(service->large != NULL ? service->large : "")}};
     int size = snprintf(value, sizeof value, "%d", number);
     kur_record *record = kur_record_build(&(kur_record_parts){.topic = service->topic,
                                                               .partition = partition,
@@ -100,7 +109,7 @@ KUR__UNUSED static void send_letter(kur_client *client, const struct service *se
                                                               .key = kur_bytes_text("k"),
                                                               .value = kur_bytes_of(value, (size_t)size),
                                                               .headers = own,
-                                                              .header_count = 2},
+                                                              .header_count = service->large != NULL ? 3 : 2},
                                           &error);
     kur_retry_view view = given != NULL ? *given : KUR_RETRY_VIEW(.cause = "mail.down");
     const kur_header *headers;

@@ -398,6 +398,120 @@ START_TEST(test_redrive__compacted_origin)
 }
 END_TEST
 
+/* ---- Takers of every kind ---- */
+
+static void redrive_to(kur_listener_options *options, int partitions, int topics, const char *tier)
+{
+    struct service *service = new_service(partitions);
+    char target[200];
+    snprintf(target, sizeof target, "%s.%s.%s", service->topic, service->group, tier);
+    if (options->retry != NULL && options->retry->keep_order && !support_is_real())
+        support_create(target, partitions);
+    service->is_broken = true;
+    start_service(client, service, options);
+    ck_assert(wait_for(service->listener, is_assigned, partitions)); /* nobody waits for its own topics */
+    send_numbers(client, service->topic, partitions, 0, 40);
+    for (int64_t until_ms = now_ms() + WAIT_MS; count_records(client, service->letters) < 40; nap(20))
+        ck_assert_msg(now_ms() < until_ms, "not all are dead");
+    ck_assert(wait_for(service->listener, is_assigned, topics * partitions));
+    service->is_broken = false;
+    send_numbers(client, service->topic, partitions, 100, 20); /* of the same keys */
+    ck_assert(wait_until(&service->handled, 20));
+    service->broken_from = 35;
+    const kur_redrive_view *plan = plan_of(service, NULL);
+    ck_assert_str_eq(plan->routes[0]->target, target);
+    ck_assert_int_eq(plan->count, 40);
+    ck_assert_int_eq(
+        run_plan(plan->id, &KUR_REDRIVE_RUN_OPTIONS(.canary = 5, .canary_refail = 1.0), KUR_OK).acknowledged, 40);
+    kur_redrive_outcomes outcomes = outcomes_of(client, plan->id);
+    ck_assert_int_eq(outcomes.failed, 5);
+    ck_assert_int_eq(outcomes.succeeded, 35);
+    for (int i = 0; i < 35; i++)
+        ck_assert_int_eq(service->times[i], 1);
+    drop_service(service);
+}
+
+START_TEST(test_redrive__to_keep_order)
+{
+    const kur_retry_policy policy = KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .keep_order = true, .attempts = 1);
+    redrive_to(&KUR_LISTENER_OPTIONS(.concurrency = 4, .order = KUR_ORDER_BY_KEY, .retry = &policy), 2, 2,
+               "retry-ordered");
+}
+END_TEST
+
+START_TEST(test_redrive__to_exactly_once)
+{
+    skip_unless(support_is_real(), "the embedded broker has no transactions");
+    redrive_to(&KUR_LISTENER_OPTIONS(.concurrency = 2, .guarantee = KUR_EXACTLY_ONCE), 2, 4, "retry-short");
+}
+END_TEST
+
+/* Failed attempts that will come again are pending: here the second one, which is far away. */
+START_TEST(test_redrive__pending)
+{
+    struct service *service = new_service(1);
+    kur_error error = {0};
+    const kur_retry_policy policy =
+        KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .delay_ms = 2000, .jitter = KUR_NONE, .attempts = 2);
+    start_service(client, service, &KUR_LISTENER_OPTIONS(.concurrency = 1, .retry = &policy));
+    send_numbers(client, service->topic, 1, 90000, 1);
+    ck_assert(wait_until(&service->handled, 1));
+    ck_assert(wait_for(service->listener, is_assigned, 4));
+    for (int i = 0; i < 4; i++)
+        send_letter(client, service, 0, i, NULL);
+    flush(client);
+    atomic_store(&service->retried_from, 2); /* fails at its first attempt */
+    const kur_redrive_view *plan = plan_of(service, NULL);
+    run_plan(plan->id, NULL, KUR_OK);
+    ck_assert(wait_until(&service->rejected, 2));
+    kur_redrive_watch *watch = kur_redrive_watch_new(client, plan->id, &error);
+    kur_redrive_outcomes outcomes = KUR_REDRIVE_OUTCOMES();
+    ck_ok(kur_redrive_watch_look(watch, WAIT_MS, &outcomes, &error), error);
+    ck_assert_int_eq(outcomes.succeeded + outcomes.pending, 4);
+    ck_assert_int_ge(outcomes.pending, 2);
+    kur_redrive_watch_free(watch);
+    ck_assert_int_eq(outcomes_of(client, plan->id).succeeded, 4);
+    ck_assert_int_eq(service->handled, 5);
+    drop_service(service);
+}
+END_TEST
+
+/* What the target never takes is passed, counted and told; what was in a batch with it is sent all the same. */
+START_TEST(test_redrive__too_large)
+{
+    skip_unless(support_is_real(), "the embedded broker takes records of any size");
+    struct service *service = quiet_service(1);
+    kur_error error = {0};
+    kur_admin *admin = kur_admin_new(client, &error);
+    kur_topic_differences differences;
+    const kur_topic_spec spec = KUR_TOPIC_SPEC(.name = service->retries, .max_message_bytes = 4000);
+    ck_ok(kur_admin_apply_topics(admin, &spec, 1, WAIT_MS, arena, &differences, &error), error);
+    kur_admin_free(admin);
+    char huge[5000];
+    memset(huge, 'x', sizeof huge);
+    huge[sizeof huge - 1] = '\0';
+    for (int i = 0; i < 30; i++)
+        send_letter(client, service, 0, i, &KUR_RETRY_VIEW(.cause = "c"));
+    flush(client);
+    /* A header makes it too large: that of letter 30 alone. */
+    service->large = huge;
+    send_letter(client, service, 0, 30, NULL);
+    service->large = NULL;
+    for (int i = 31; i < 40; i++)
+        send_letter(client, service, 0, i, NULL);
+    flush(client);
+    const kur_redrive_view *plan = plan_of(service, NULL);
+    kur_redrive_progress progress = run_plan(plan->id, NULL, KUR_OK);
+    ck_assert_int_eq(progress.state, KUR_REDRIVE_DONE);
+    ck_assert_int_eq(progress.acknowledged, 39);
+    ck_assert_int_eq(progress.refused, 1);
+    ck_assert_int_eq(outcomes_of(client, plan->id).succeeded, 39);
+    for (int i = 0; i < 40; i++)
+        ck_assert_int_eq(service->times[i] > 0, i != 30);
+    drop_service(service);
+}
+END_TEST
+
 /* ---- Slower, and said no to ---- */
 
 struct helper {
@@ -579,7 +693,9 @@ int main(void)
                                   test_redrive__canary,           test_redrive__left_out,
                                   test_redrive__is_frozen,        test_redrive__headers,
                                   test_redrive__targets,          test_redrive__origin,
-                                  test_redrive__compacted_origin, test_redrive__paused_resumed_cancelled,
+                                  test_redrive__compacted_origin, test_redrive__to_keep_order,
+                                  test_redrive__to_exactly_once,  test_redrive__pending,
+                                  test_redrive__too_large,        test_redrive__paused_resumed_cancelled,
                                   test_redrive__one_runner,       test_redrive__rate,
                                   test_redrive__errors,           NULL};
     arena = kur_arena_new();
