@@ -15,7 +15,8 @@
  *   failure that was told
  * - memory: what is held stays within the bounds
  * - backwards: the commits of an epoch only go up
- * - liveness: when faults stop, everything is finished and committed; nothing is moved for ever
+ * - liveness: when faults stop, everything is finished and committed; nothing is moved for ever,
+ *   and what has been moved rests before it is moved again
  * - attempts: no record is tried more often than the policy says, and each is counted, through whatever topics
  * - release: each record that was taken in is given back once, and not while it is in use
  * - exactly: exactly-once, the outcome of a record is in one committed transaction
