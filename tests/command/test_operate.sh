@@ -213,10 +213,12 @@ tail_follows() {
     start tail "$kurier" events tail "$events" -o json
     local tail=$last
     await 30 bash -c '"$1" events publish "$2" --data now --partition 0 --execute >/dev/null; grep -q now "$3"' - "$kurier" "$events" "$work/tail" || return 1
-    kill -INT $tail
-    await 20 not kill -0 $tail && wait $tail && python3 -c 'import json, sys; assert all(r["value"] == "now" for r in json.load(open(sys.argv[1])))' "$work/tail"
+    kill -TERM $tail # a background job ignores Ctrl-C
+    await 20 not kill -0 $tail || { echo "it goes on after SIGTERM" && return 1; }
+    wait $tail || { echo "exit status $?" && cat "$work/tail" && return 1; }
+    python3 -c 'import json, sys; assert all(r["value"] == "now" for r in json.load(open(sys.argv[1])))' "$work/tail"
 }
-check "tail follows, and ends in order at Ctrl-C" tail_follows
+check "tail follows, and ends in order when it is told to" tail_follows
 if is_real; then
     check "tail of a topic that is not there" kurier 1 "$unique.none" -- events tail "$unique.none" --timeout 5
 fi
