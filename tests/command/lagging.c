@@ -5,6 +5,7 @@
  *
  *     lagging publish TOPIC PARTITION COUNT AGE_S     records that are so old
  *     lagging commit GROUP TOPIC PARTITION OFFSET [FROM-TO…]   a listener's commit, with what is finished above
+ *     lagging beside GROUP TOPIC PARTITION OFFSET TEXT         a commit with a text of anybody's beside it
  *     lagging join GROUP TOPIC                        a member that commits nothing, until standard input ends
  */
 #include <kurier/kurier.h>
@@ -58,17 +59,22 @@ static void write_ledger(char *text, int64_t offset, char **ranges, int count)
     kur__ledger_done(&ledger);
 }
 
-static int commit(kur_client *client, char **arguments, int count)
+static int commit(kur_client *client, char **arguments, const char *text)
 {
-    char text[KUR__LEDGER_TEXT_MAX + 1];
     kur_error error = {0};
     kur_admin *admin = kur_admin_new(client, &error);
-    write_ledger(text, atoll(arguments[3]), arguments + 4, count - 4);
     kur_position position = KUR_POSITION(.topic = arguments[1], .partition = atoi(arguments[2]),
                                          .offset = atoll(arguments[3]), .metadata = text);
     kur_status status = kur_admin_set_group_offsets(admin, arguments[0], &position, 1, TIMEOUT_MS, &error);
     kur_admin_free(admin);
     return status == KUR_OK ? 0 : fail(&error);
+}
+
+static int commit_ledger(kur_client *client, char **arguments, int count)
+{
+    char text[KUR__LEDGER_TEXT_MAX + 1];
+    write_ledger(text, atoll(arguments[3]), arguments + 4, count - 4);
+    return commit(client, arguments, text);
 }
 
 static void tell(kur_consumer *consumer, kur_rebalance what, const kur_position *positions, size_t count, void *user)
@@ -106,7 +112,9 @@ int main(int argc, char **argv)
     if (argc == 6 && strcmp(argv[1], "publish") == 0)
         status = publish(client, argv + 2);
     else if (argc >= 6 && strcmp(argv[1], "commit") == 0)
-        status = commit(client, argv + 2, argc - 2);
+        status = commit_ledger(client, argv + 2, argc - 2);
+    else if (argc == 7 && strcmp(argv[1], "beside") == 0)
+        status = commit(client, argv + 2, argv[6]);
     else if (argc == 4 && strcmp(argv[1], "join") == 0)
         status = join(client, argv + 2);
     kur_client_unref(client);

@@ -261,3 +261,17 @@ check "top, and Ctrl-C" top_on 40 12 '\003'
 # Without orders to the terminal: what is drawn between them.
 check "narrow: no line is wider" bash -c 'sed -E "s/\x1b\[[0-9;?]*[a-zA-Z]//g; s/\r//g" "$1" | sed "/^ended/,\$d" >"$2"; ! LC_ALL=C.UTF-8 grep -nE "^.{41}" "$2"' - "$work/screen" "$work/plain"
 check "and no picture is higher" bash -c 'awk "/kurier top/ {n = 0} {n++} n > 12 {exit 1}" "$1"' - "$work/plain"
+
+# ---- doctor ----
+
+check "doctor finds what is done above" kurier 0 "ok    ledger" "$group: 80 offsets are finished above" "All is well" -- doctor --topic "$orders" --group "$group"
+check "a group of nobody" kurier 0 "note  group" "$unique-none: has committed nothing" -- doctor --group "$unique-none"
+check "a text of another program" "$lagging" beside "$unique-odd" "$orders" 0 5 "of mine"
+check "is told" kurier 0 "note  ledger" "$orders [0]: the commit's metadata are not ours" "does another program commit" -- doctor --group "$unique-odd"
+check "a broken ledger" "$lagging" beside "$unique-odd" "$orders" 0 5 "kur1:AAAA"
+check "is told" kurier 0 "the committed ledger is broken: what was finished above 5 is done again" -- doctor --group "$unique-odd"
+check "an offset behind the end" "$lagging" commit "$unique-far" "$orders" 2 5000
+check "is told" kurier 0 "5000 is committed, and the log ends at 0" -- doctor --group "$unique-far"
+check "a record of the future" "$lagging" publish "$events" 0 1 -3600
+check "is told" kurier 0 "note  clock" "its last record is 3" "in the future" -- doctor --topic "$events"
+check "no note without reason" bash -c '! "$1" doctor --topic "$2" --group "$3" | grep "^note  [clg]"' - "$kurier" "$orders" "$group"

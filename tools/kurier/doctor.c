@@ -11,37 +11,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "command.h"
+#include "doctor.h"
 #include "reach.h"
 
 enum {
-    TOPICS_MAX = 64,
-    READ_MS = 3000,
     TIMEOUT_DEFAULT_S = 10
-};
-
-/* How it ends, beside those of all nouns. */
-enum {
-    EXIT_CONFIGURATION = 4,
-    EXIT_NETWORK = 5,
-    EXIT_LOG_IN = 6,
-    EXIT_TOPIC = 7
-};
-
-struct examination {
-    struct invocation call;
-    const char *group;
-    const char *topics[TOPICS_MAX];
-    size_t topic_count;
-    int timeout_ms;
-    bool shows_all;
-    int status; /* of the first step that failed */
 };
 
 /* ---- Findings ---- */
 
-static void well(const char *step, const char *format, ...) KUR_PRINTF(2, 3);
-static void well(const char *step, const char *format, ...)
+void doctor_well(const char *step, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -52,10 +31,7 @@ static void well(const char *step, const char *format, ...)
     fflush(stdout);
 }
 
-/* `advice` NULL: the text says it. */
-static void ill(struct examination *e, int status, const char *step, const char *advice, const char *format, ...)
-    KUR_PRINTF(5, 6);
-static void ill(struct examination *e, int status, const char *step, const char *advice, const char *format, ...)
+void doctor_ill(struct examination *e, int status, const char *step, const char *advice, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -70,8 +46,7 @@ static void ill(struct examination *e, int status, const char *step, const char 
         e->status = status;
 }
 
-static void doubtful(const char *step, const char *format, ...) KUR_PRINTF(2, 3);
-static void doubtful(const char *step, const char *format, ...)
+void doctor_doubtful(const char *step, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -119,13 +94,14 @@ static kur_client *configure(struct examination *e)
             : strstr(error.message, "allow_clear_text") != NULL
                 ? "set security.protocol=SASL_SSL; --allow-clear-text tries it all the same"
                 : "correct it in the file or in --set; docs/guide/configuring.md explains the properties";
-        ill(e, EXIT_CONFIGURATION, "configuration", advice, "%s", error.message);
+        doctor_ill(e, EXIT_CONFIGURATION, "configuration", advice, "%s", error.message);
         return NULL;
     }
-    well("configuration", "%s", e->shows_all ? "all that is in force, and where it comes from:" : "what was set:");
+    doctor_well("configuration", "%s",
+                e->shows_all ? "all that is in force, and where it comes from:" : "what was set:");
     show_settings(e, client);
-    well("versions", "Kurier %s, librdkafka %s (compiled with %d.%d.%d)", kur_version(), rd_kafka_version_str(),
-         RD_KAFKA_VERSION >> 24 & 0xff, RD_KAFKA_VERSION >> 16 & 0xff, RD_KAFKA_VERSION >> 8 & 0xff);
+    doctor_well("versions", "Kurier %s, librdkafka %s (compiled with %d.%d.%d)", kur_version(), rd_kafka_version_str(),
+                RD_KAFKA_VERSION >> 24 & 0xff, RD_KAFKA_VERSION >> 16 & 0xff, RD_KAFKA_VERSION >> 8 & 0xff);
     return client;
 }
 
@@ -149,7 +125,7 @@ static void judge_versions(const kur_client *client)
     char mechanism[64];
     get_setting(client, "sasl.mechanisms", mechanism, sizeof mechanism);
     if (strncasecmp(mechanism, "SCRAM", 5) == 0 && rd_kafka_version() < 0x020601ff)
-        doubtful("versions", "this librdkafka cannot log in by SCRAM to Kafka 4: that takes 2.6.1 or later");
+        doctor_doubtful("versions", "this librdkafka cannot log in by SCRAM to Kafka 4: that takes 2.6.1 or later");
 }
 
 /* ---- Network ---- */
@@ -160,14 +136,14 @@ static bool examine_address(struct examination *e, const char *step, const char 
     const char *advice;
     int64_t start = kur_clock_monotonic_us();
     if (reach(host, port, why, &advice)) {
-        well(step, "%s:%s accepts connections (%.1f ms)", host, port,
-             (double)(kur_clock_monotonic_us() - start) / 1000.0);
+        doctor_well(step, "%s:%s accepts connections (%.1f ms)", host, port,
+                    (double)(kur_clock_monotonic_us() - start) / 1000.0);
         return true;
     }
     if (counts)
-        ill(e, EXIT_NETWORK, step, advice, "%s:%s: %s", host, port, why);
+        doctor_ill(e, EXIT_NETWORK, step, advice, "%s:%s: %s", host, port, why);
     else
-        doubtful(step, "%s:%s: %s; %s", host, port, why, advice);
+        doctor_doubtful(step, "%s:%s: %s; %s", host, port, why, advice);
     return false;
 }
 
@@ -184,14 +160,14 @@ static bool examine_network(struct examination *e, const kur_client *client)
             size--;
         }
         if (size > 0 && !reach_split(at, size, host, port))
-            doubtful("network", "%.*s is no host and port", (int)size, at);
+            doctor_doubtful("network", "%.*s is no host and port", (int)size, at);
         else if (size > 0)
             reached += examine_address(e, "network", host, port, false);
         at += size + (at[size] == ',');
     }
     if (reached == 0)
-        ill(e, EXIT_NETWORK, "network", "see the notes above, and bootstrap.servers",
-            "none of the bootstrap servers can be reached");
+        doctor_ill(e, EXIT_NETWORK, "network", "see the notes above, and bootstrap.servers",
+                   "none of the bootstrap servers can be reached");
     return reached > 0;
 }
 
@@ -207,19 +183,20 @@ static bool examine_log_in(struct examination *e, kur_client *client)
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "asking for %d s at most…\n", e->timeout_ms / 1000);
     if (kur_client_check(client, e->timeout_ms, &error) == KUR_OK) {
-        well("log-in", "by %s%s%s", protocol, uses_sasl ? " with " : "", uses_sasl ? mechanism : "");
+        doctor_well("log-in", "by %s%s%s", protocol, uses_sasl ? " with " : "", uses_sasl ? mechanism : "");
         return true;
     }
     if (error.code == KUR_ERROR_AUTHENTICATION)
-        ill(e, EXIT_LOG_IN, "log-in",
+        doctor_ill(
+            e, EXIT_LOG_IN, "log-in",
             "the guide's page on troubleshooting (docs/guide/troubleshooting.md) has this message, and what helps",
             "%s", error.message);
     else if (error.code == KUR_ERROR_CONFIG)
-        ill(e, EXIT_CONFIGURATION, "log-in", "correct the file or property that it names", "%s", error.message);
+        doctor_ill(e, EXIT_CONFIGURATION, "log-in", "correct the file or property that it names", "%s", error.message);
     else
-        ill(e, EXIT_NETWORK, "log-in",
-            "does security.protocol fit the port? The broker's log tells what it thought of the connection", "%s",
-            error.message);
+        doctor_ill(e, EXIT_NETWORK, "log-in",
+                   "does security.protocol fit the port? The broker's log tells what it thought of the connection",
+                   "%s", error.message);
     return false;
 }
 
@@ -246,117 +223,18 @@ static bool examine_cluster(struct examination *e, kur_client *client)
     rd_kafka_t *rk = kur_producer_librdkafka(kur_client_producer(client, &error));
     rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, &metadata, e->timeout_ms);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        ill(e, EXIT_NETWORK, "metadata", "try again: the cluster may just be electing", "%s", rd_kafka_err2str(code));
+        doctor_ill(e, EXIT_NETWORK, "metadata", "try again: the cluster may just be electing", "%s",
+                   rd_kafka_err2str(code));
         return false;
     }
     char *id = rd_kafka_clusterid(rk, 0);
-    well("metadata", "cluster %s, %d brokers, controller %d, %d topics that this user sees", id != NULL ? id : "?",
-         metadata->broker_cnt, rd_kafka_controllerid(rk, 0), metadata->topic_cnt);
+    doctor_well("metadata", "cluster %s, %d brokers, controller %d, %d topics that this user sees",
+                id != NULL ? id : "?", metadata->broker_cnt, rd_kafka_controllerid(rk, 0), metadata->topic_cnt);
     if (id != NULL)
         rd_kafka_mem_free(rk, id);
     examine_brokers(e, metadata);
     rd_kafka_metadata_destroy(metadata);
     return true;
-}
-
-/* What one fetch says: a topic may be seen without being readable. Returns NO_ERROR when nothing came as well. */
-static rd_kafka_resp_err_t fetch_one(rd_kafka_t *rk, const char *topic, int32_t partition)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = RD_KAFKA_OFFSET_TAIL(1);
-    rd_kafka_resp_err_t code = rd_kafka_assign(rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    rd_kafka_message_t *message = code == RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_consumer_poll(rk, READ_MS) : NULL;
-    if (message != NULL) {
-        code = message->err;
-        rd_kafka_message_destroy(message);
-    }
-    rd_kafka_assign(rk, NULL);
-    return code;
-}
-
-static void examine_topic(struct examination *e, rd_kafka_t *rk, const char *name)
-{
-    const struct rd_kafka_metadata *metadata;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, name, NULL);
-    rd_kafka_resp_err_t code =
-        topic != NULL ? rd_kafka_metadata(rk, 0, topic, &metadata, e->timeout_ms) : RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
-    int partitions = 0, leaderless = 0;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        const rd_kafka_metadata_topic_t *found = &metadata->topics[0];
-        code = found->err;
-        partitions = found->partition_cnt;
-        for (int i = 0; i < partitions; i++)
-            leaderless += found->partitions[i].leader < 0;
-        rd_kafka_metadata_destroy(metadata);
-    }
-    if (topic != NULL)
-        rd_kafka_topic_destroy(topic);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && partitions > 0)
-        code = fetch_one(rk, name, 0);
-    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-        ill(e, EXIT_TOPIC, "topic",
-            "let this user have READ (consuming) or WRITE (producing) on it: kafka-acls.sh --add",
-            "%s: it may not be read", name);
-    else if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
-             (code == RD_KAFKA_RESP_ERR_NO_ERROR && partitions == 0))
-        ill(e, EXIT_TOPIC, "topic", "create it, or correct the name; it may also be hidden from this user",
-            "%s: not there", name);
-    else if (leaderless > 0)
-        ill(e, EXIT_TOPIC, "topic", "bring the brokers of its replicas back", "%s: %d of %d partitions have no leader",
-            name, leaderless, partitions);
-    else if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-        ill(e, EXIT_TOPIC, "topic", NULL, "%s: %s", name, rd_kafka_err2str(code));
-    else
-        well("topic", "%s: %d partitions, readable", name, partitions);
-}
-
-/* librdkafka goes on looking for the coordinator of a group that it may not see, and tells it beside. */
-static bool is_forbidden_group(kur_consumer *consumer)
-{
-    kur_error error = {0};
-    kur_record *record = NULL;
-    kur_status status = kur_consumer_poll(consumer, 500, &record, &error);
-    if (record != NULL)
-        kur_consumer_free_records(consumer, &record, 1);
-    return status == KUR_ERROR_AUTHORIZATION && error.kafka_code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
-}
-
-static void examine_group(struct examination *e, kur_consumer *consumer, const char *topic)
-{
-    rd_kafka_t *rk = kur_consumer_librdkafka(consumer);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, topic, 0);
-    rd_kafka_resp_err_t code = rd_kafka_committed(rk, list, e->timeout_ms);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = one->err;
-    rd_kafka_topic_partition_list_destroy(list);
-    if (code == RD_KAFKA_RESP_ERR__TIMED_OUT && is_forbidden_group(consumer))
-        code = RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
-    if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
-        ill(e, EXIT_TOPIC, "group", "let this user have READ on the group: kafka-acls.sh --add --group …",
-            "%s: this user may not use it", e->group);
-    else if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        ill(e, EXIT_TOPIC, "group", NULL, "%s: %s", e->group, rd_kafka_err2str(code));
-    else
-        well("group", "%s: its offsets may be read", e->group);
-}
-
-static void examine_reading(struct examination *e, kur_client *client)
-{
-    kur_error error = {0};
-    kur_consumer *consumer =
-        kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = e->group != NULL ? e->group : "kurier-doctor"), &error);
-    if (consumer == NULL) {
-        ill(e, EXIT_FAILED, "topic", NULL, "%s", error.message);
-        return;
-    }
-    rd_kafka_t *rk = kur_consumer_librdkafka(consumer);
-    for (size_t i = 0; i < e->topic_count; i++)
-        examine_topic(e, rk, e->topics[i]);
-    if (e->group != NULL)
-        examine_group(e, consumer, e->topic_count > 0 ? e->topics[0] : "kurier-doctor");
-    kur_consumer_free(consumer);
 }
 
 /* ---- The command ---- */
@@ -365,8 +243,8 @@ static struct examination state;
 
 static int read_topic(struct invocation *call, const char *value)
 {
-    if (state.topic_count == TOPICS_MAX)
-        return command_refuse(call->noun, "more than %d times --topic", TOPICS_MAX);
+    if (state.topic_count == DOCTOR_TOPICS_MAX)
+        return command_refuse(call->noun, "more than %d times --topic", DOCTOR_TOPICS_MAX);
     state.topics[state.topic_count++] = value;
     return EXIT_DONE;
 }
@@ -381,7 +259,7 @@ static int run(struct invocation *call)
     judge_versions(client);
     if (examine_network(e, client) && examine_log_in(e, client) && examine_cluster(e, client) &&
         (e->topic_count > 0 || e->group != NULL))
-        examine_reading(e, client);
+        doctor_read(e, client);
     kur_client_unref(client);
     printf("%s\n", e->status == EXIT_DONE ? "All is well." : "Something is wrong: see FAIL above.");
     return e->status;
@@ -389,7 +267,8 @@ static int run(struct invocation *call)
 
 static const struct option list[] = {
     {"--topic", "NAME", "is it there, and may it be read? May be repeated", .kind = OPTION_CALL, .read = read_topic},
-    {"--group", "NAME", "may the group's offsets be seen?", OPTION_IN(TEXT, struct examination, group)},
+    {"--group", "NAME", "may the group's offsets be seen, and are they, and what stands beside them, right?",
+     OPTION_IN(TEXT, struct examination, group)},
     {"--all", NULL, "all settings that are in force, not only those that were set",
      OPTION_IN(FLAG, struct examination, shows_all)},
     {"--timeout", "SECONDS", "how long a broker is waited for; default 10",
