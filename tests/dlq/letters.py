@@ -2,9 +2,10 @@
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
 """Writes dead letters as `kurier dlq import` takes them: what a listener leaves, and what a hostile one would.
 
-usage: letters.py usual | hostile | again
+usage: letters.py usual | hostile | again | liars TOPIC
 
-"again" reads lines and writes them anew, as whoever stands in a pipe between export and import would.
+"again" reads lines and writes them anew, as whoever stands in a pipe between export and import would. "liars" say that
+they belong elsewhere: to TOPIC, to the audit, to partitions that there are not.
 """
 import json
 import sys
@@ -53,5 +54,13 @@ def again():
         yield json.loads(line)
 
 
-for line in {"usual": usual, "hostile": hostile, "again": again}[sys.argv[1]]():
+def liars():
+    for i, topic in enumerate([sys.argv[2], "kurier.redrive", sys.argv[2] + ".made-by-a-liar"]):
+        line = letter(i, "lie", '{"action":"discard"}', 2147483646, f"discard {sys.argv[2]} 0 {i}")
+        line["headers"] += [["kurier-retry-topic", topic], ["topic", topic], ["kurier-redrive-id", "x"]]
+        line["letter"] = {"topic": topic, "origin": {"topic": topic}, "execute": True}
+        yield dict(line, topic=topic, offset=0)
+
+
+for line in {"liars": liars, "usual": usual, "hostile": hostile, "again": again}[sys.argv[1]]():
     print(json.dumps(line))

@@ -175,6 +175,26 @@ check "and nothing else" is_tame "$work/terminal.plain"
 check "no line is wider" bash -c '! LC_ALL=C.UTF-8 grep -E "^.{61}" "$1"' - "$work/terminal.plain"
 check "not without colours" bash -c 'TERM=xterm NO_COLOR=1 script -qec "$1 dlq browse $2" /dev/null </dev/null | { ! grep -F "$(printf "\033[")"; }' - "$kurier" "$copy"
 
+# ---- Lines that say that they belong elsewhere ----
+
+# Every topic with how many records it holds.
+world() {
+    kcat -L -b "$bootstrap" | sed -nE 's/^ *topic "([^"]*)".*/\1/p' | sort | while read -r topic; do
+        echo "$topic $(kcat -q -b "$bootstrap" -t "$topic" -C -e -f . | wc -c)"
+    done | grep -e "$unique" -e kurier.redrive
+}
+world >"$work/before"
+held=$(sed -n "s/^$copy //p" "$work/before")
+"$SOURCE/tests/dlq/letters.py" liars "$dead" >"$work/liars"
+check "lines that name other topics" dlq 0 "3 letters written to $copy" -- import "$copy" "$work/liars" --execute
+check "are written to the one that was asked for, and nothing else is" bash -c 'diff <(sed "s/^$2 .*/$2 $3/" "$1") "$4"' - \
+    "$work/before" "$copy" $((held + 3)) <(world)
+check "the audit is no topic of dead letters" dlq 3 "no topic of dead letters" -- import kurier.redrive "$work/liars" --execute
+check "a line that asks for more than a letter has" dlq 1 "there is no such member" -- import "$copy" <(
+    echo '{"key":null,"value":null,"headers":[],"execute":["kurier","topics"]}') --execute
+check "nor has that done anything" bash -c 'diff <(sed "s/^$2 .*/$2 $3/" "$1") "$4"' - \
+    "$work/before" "$copy" $((held + 3)) <(world)
+
 # ---- A broker that goes away ----
 
 if [ -z "${KURIER_BOOTSTRAP:-}" ]; then
