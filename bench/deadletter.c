@@ -117,7 +117,7 @@ static bench_sample group(kur_client *client, const char *topic, int count)
 
 /* ---- Export and import ---- */
 
-static double export_letters(kur_client *client, const char *topic, kur_buffer *lines, int most, int *count)
+static bench_sample export_letters(kur_client *client, const char *topic, kur_buffer *lines, int most, int *count)
 {
     kur_error error = {0};
     const char *const topics[] = {topic, NULL};
@@ -129,12 +129,12 @@ static double export_letters(kur_client *client, const char *topic, kur_buffer *
         if (kur_letter_export(letter, lines, &error) != KUR_OK ||
             kur_letter_reader_next(reader, &letter, &error) != KUR_OK)
             bench_fail("export: %s", error.message);
-    double seconds = bench_since(start).seconds;
+    bench_sample took = bench_since(start);
     kur_letter_reader_free(reader);
-    return *count / seconds;
+    return took;
 }
 
-static double import_letters(kur_client *client, const char *topic, const kur_buffer *lines, int count)
+static bench_sample import_letters(kur_client *client, const char *topic, const kur_buffer *lines, int count)
 {
     kur_error error = {0};
     kur_arena *arena = kur_arena_new();
@@ -152,10 +152,10 @@ static double import_letters(kur_client *client, const char *topic, const kur_bu
     }
     if (kur_letter_writer_finish(writer, 120000, NULL, &error) != KUR_OK)
         bench_fail("import: %s", error.message);
-    double seconds = bench_since(start).seconds;
+    bench_sample took = bench_since(start);
     kur_letter_writer_free(writer);
     kur_arena_free(arena);
-    return count / seconds;
+    return took;
 }
 
 /* ---- All of it ---- */
@@ -175,8 +175,11 @@ void bench_deadletter(const bench_options *options)
         case_of(options->real ? "10⁶ letters grouped" : "20,000 grouped", "s", BENCH_VALUE_AT_MOST, 15, runs);
     bench_case cpu = case_of("grouped, CPU", "ns/letter", BENCH_REPORT_ONLY, 0, runs);
     bench_case memory = case_of("grouped, all memory", "MiB", BENCH_REPORT_ONLY, 0, 1);
-    bench_case exported = case_of("exported", "letters/s", BENCH_REPORT_ONLY, 0, 1);
-    bench_case imported = case_of("imported", "letters/s", BENCH_REPORT_ONLY, 0, 1);
+    bench_bound bound = options->real ? BENCH_VALUE_AT_MOST : BENCH_REPORT_ONLY;
+    bench_case exported = case_of("exported", "µs/letter", bound, 10, runs);
+    bench_case exported_cpu = case_of("exported, CPU", "ns/letter", BENCH_REPORT_ONLY, 0, runs);
+    bench_case imported = case_of("imported", "µs/letter", bound, 10, runs);
+    bench_case imported_cpu = case_of("imported, CPU", "ns/letter", BENCH_REPORT_ONLY, 0, runs);
     kur_buffer lines = {0};
     bench_topic_new(options, topic, "letters", BENCH_PARTITIONS);
     bench_topic_new(options, copy, "copy", BENCH_PARTITIONS);
@@ -190,13 +193,22 @@ void bench_deadletter(const bench_options *options)
         cpu.values[i] = took.cpu_seconds / count * 1e9;
     }
     memory.values[0] = bench_memory_mib("VmHWM");
-    exported.values[0] = export_letters(client, topic, &lines, count / 5, &lines_count);
-    imported.values[0] = import_letters(client, copy, &lines, lines_count);
+    for (int i = 0; i < runs; i++) {
+        lines.size = 0;
+        bench_sample took = export_letters(client, topic, &lines, count / 5, &lines_count);
+        exported.values[i] = took.seconds / lines_count * 1e6;
+        exported_cpu.values[i] = took.cpu_seconds / lines_count * 1e9;
+        took = import_letters(client, copy, &lines, lines_count);
+        imported.values[i] = took.seconds / lines_count * 1e6;
+        imported_cpu.values[i] = took.cpu_seconds / lines_count * 1e9;
+    }
     bench_report(options, &time);
     bench_report(options, &cpu);
     bench_report(options, &memory);
     bench_report(options, &exported);
+    bench_report(options, &exported_cpu);
     bench_report(options, &imported);
+    bench_report(options, &imported_cpu);
     kur_buffer_done(&lines);
     kur_client_unref(client);
     bench_topic_delete(options, topic);

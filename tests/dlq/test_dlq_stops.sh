@@ -42,14 +42,14 @@ tells_how_far() {
     kill -STOP "$broker"
     "$kurier" dlq groups "$dead" --by cause >"$work/plain.out" 2>"$work/plain" & plain=$!
     TERM=dumb "$on_terminal" -- "$kurier" dlq groups "$dead" --by cause >"$work/dumb" & dumb=$!
-    "$on_terminal" --columns 25 --when "0 offsets read" : --when "0 offsets read" "kill -CONT $broker" -- \
+    "$on_terminal" --columns 15 --when "0 offsets read" : --when "0 offsets read" "kill -CONT $broker" -- \
         "$kurier" dlq groups "$dead" --by cause --max 7 >"$work/narrow" || status=$?
     kill -CONT "$broker"
     gone "$plain" 0 && gone "$dumb" 0 && [ $status = 0 ]
 }
 check "on a terminal it is told how far it is" tells_how_far
 drawn() { sed -e 's/\r/\n/g' "$work/narrow" | sed -n 's/^\x1b\[K//p'; }
-check "no wider than that" bash -c '[ -n "$1" ] && ! grep -nE "^.{25}" <<<"$1"' - "$(drawn)"
+check "no wider than that" bash -c '[ -n "$1" ] && ! grep -nE "^.{15}" <<<"$1"' - "$(drawn)"
 check "and it is taken away" bash -c '[ "$(tail -c 4 "$1")" = "$(printf "\r\x1b[K")" ]' - "$work/narrow"
 check "nowhere else" test ! -s "$work/plain"
 check "the result is the same" says "$work/plain.out" smtp.timeout
