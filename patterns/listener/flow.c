@@ -107,6 +107,26 @@ void kur__flow_update_all(kur__machine *machine)
             kur__flow_update(machine, source);
 }
 
+/* As many keys' records are under retry as may be; what copies wait for is read all the same. */
+static bool has_too_many_origins(const kur__machine *machine, const kur__source *source)
+{
+    if (!machine->options.keep_order || machine->origins.count < machine->options.origins_most)
+        return false;
+    return source == NULL || source->is_through || source->ledger.last >= source->partition->highest;
+}
+
+/*
+ * No more of a main partition is read for now. A copy whose record is not in the log any more may have been passed by
+ * others, and all that are held may wait for it.
+ */
+static void look_at_copies(kur__machine *machine, kur__source *source)
+{
+    if (!machine->options.keep_order || source->is_through || source->looked_to == source->ledger.last)
+        return;
+    source->looked_to = source->ledger.last;
+    kur__ordered_turn(machine, source, INT64_MIN);
+}
+
 static size_t room_of(kur__machine *machine, kur__source *source)
 {
     int64_t share_bytes, free_bytes;
@@ -115,7 +135,7 @@ static size_t room_of(kur__machine *machine, kur__source *source)
         kur__flow_update(machine, source); /* what others let go is there for it */
     size_t share = share_of(machine, tier, &share_bytes), held = source != NULL ? source->held : 0;
     size_t room = free_of(machine, tier, &free_bytes);
-    if (tier == KUR_TIER_MAIN && kur__ordered_is_full(machine, source))
+    if (tier == KUR_TIER_MAIN && has_too_many_origins(machine, source))
         return 0;
     if (tier != KUR_TIER_MAIN && held == 0 && room == 0)
         return 1; /* what others hold may be due in days */
@@ -136,5 +156,7 @@ size_t kur__machine_room(kur__machine *machine, kur__source *source)
     size_t room = room_of(machine, source);
     if (room == 0 && source != NULL && source->tier != KUR_TIER_MAIN)
         machine->window_is_wanted = source->is_wanted = true;
+    else if (room == 0 && source != NULL)
+        look_at_copies(machine, source);
     return room;
 }

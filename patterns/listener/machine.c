@@ -134,11 +134,6 @@ static void link_work(kur__machine *machine, kur__source *source, kur__work *wor
 
 static const int64_t longest_us = 3600 * INT64_C(1000000); /* through an ordered topic */
 
-static kur_tier tier_for(const kur__machine *machine, int64_t delay_us)
-{
-    return machine->options.keep_order ? KUR_TIER_ORDERED : kur_retry_tier_for(delay_us);
-}
-
 /* Where a record begins that was just admitted. */
 static void begin(kur__machine *machine, kur__work *work, const kur__polled *polled, int64_t now_us)
 {
@@ -162,7 +157,7 @@ static void begin(kur__machine *machine, kur__work *work, const kur__polled *pol
     }
     work->is_unrun = true;
     work->then_us = work->due_us;
-    work->to = (uint8_t)tier_for(machine, work->due_us - now_us);
+    work->to = (uint8_t)kur__ordered_tier(machine, work, work->due_us - now_us);
     kur__settle(machine, work, machine->options.exactly_once ? KUR__EFFECT_TRANSACTION : KUR__EFFECT_FORWARD, now_us);
 }
 
@@ -361,7 +356,7 @@ kur__consequence kur__conclude(kur__machine *machine, kur__work *work, int64_t n
         work->due_us = due_us;
         if (goes_by_topic(machine, work)) {
             work->then_us = due_us;
-            work->to = (uint8_t)tier_for(machine, due_us - now_us);
+            work->to = (uint8_t)kur__ordered_tier(machine, work, due_us - now_us);
             settle_as(machine, work, KUR__EFFECT_FORWARD, now_us);
             return KUR__FORWARDS;
         }

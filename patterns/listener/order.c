@@ -193,7 +193,7 @@ static void wait_in_front(kur__work *work)
 /* Whether it is there, may run, and has something that is ready. */
 static bool has_turn(const kur__machine *machine, const kur__source *source)
 {
-    return source->state == KUR__ACTIVE && source->ready.first != NULL && kur__ordered_is_open(machine, source);
+    return source->state == KUR__ACTIVE && source->ready.first != NULL && kur__ordered_has_turn(machine, source);
 }
 
 /* The source whose turn it is: with a ready record; or NULL. */
@@ -393,7 +393,7 @@ static void conclude_taken(kur__machine *machine, kur__lane *lane, int64_t now_u
             put_back(machine, work, now_us);
             return;
         }
-        if (work->consequence == KUR__FORWARDS && machine->options.keep_order && left > 1) {
+        if (work->consequence == KUR__FORWARDS && work->to == KUR_TIER_ORDERED && left > 1) {
             put_rest_back(machine, lane, now_us);
             return;
         }

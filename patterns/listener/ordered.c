@@ -28,7 +28,8 @@
  * So nothing of the two partitions of one number runs before the retry partition has been read up to that end: only
  * then all smaller origins and higher attempts are known. Nor while one of them is not ours. (Main records are taken in
  * meanwhile, for what becomes of one is decided when it is taken to be run.) An origin that the main partition does not
- * have (any more, or which somebody has made up) is not waited for longer than until that is read up to its own end.
+ * have (any more, or which somebody has made up) is not waited for longer than until that is read up to its own end, or
+ * not at all, when it lies behind that.
  *
  * A window that is full must not keep a smaller origin behind it from being seen, or all would wait for ever: window.c
  * moves those that wait for it to the end, where their order is still that of their origins. A copy that is never seen,
@@ -69,11 +70,17 @@ bool kur__ordered_is_open(const kur__machine *machine, const kur__source *source
            retry->is_through;
 }
 
-/* Whether nothing smaller can be unfinished in the main partition and not have been seen. */
+/*
+ * Whether nothing smaller can be unfinished in the main partition and not have been seen. One that lies behind its end
+ * is of another log.
+ */
 static bool is_read(const kur__origin *origin)
 {
     const kur__source *main = origin->lane->partition->source;
-    return origin->offset < 0 || (main != NULL && (main->is_through || origin->offset <= main->ledger.last));
+    if (origin->offset < 0)
+        return true;
+    return main != NULL &&
+           (main->is_through || origin->offset <= main->ledger.last || (main->end >= 0 && origin->offset >= main->end));
 }
 
 /* A copy that waits for an acknowledgement to tell whether it is the one. */
@@ -356,13 +363,6 @@ bool kur__ordered_may_move(kur__machine *machine, const kur__work *work)
            !is_read(work->origin);
 }
 
-bool kur__ordered_is_full(const kur__machine *machine, const kur__source *source)
-{
-    if (!machine->options.keep_order || machine->origins.count < machine->options.origins_most)
-        return false;
-    return source == NULL || source->is_through || source->ledger.last >= source->partition->highest;
-}
-
 /* ---- Sources ---- */
 
 void kur__ordered_turn(kur__machine *machine, kur__source *source, int64_t now_us)
@@ -391,6 +391,7 @@ void kur__ordered_read(kur__machine *machine, kur__source *source, int64_t now_u
 void kur__machine_set_end(kur__machine *machine, kur__source *source, int64_t end, int64_t now_us)
 {
     source->end = end;
+    kur__ordered_turn(machine, source, now_us); /* for those that lie behind it */
     kur__ordered_read(machine, source, now_us);
 }
 
@@ -408,6 +409,7 @@ void kur__ordered_begin(kur__machine *machine, kur__source *source, const kur__a
     if (source->tier == KUR_TIER_ORDERED)
         source->partition->home->ordered = source;
     source->end = assignment->end;
+    source->looked_to = -1;
     kur__ordered_turn(machine, source, INT64_MIN);
     kur__ordered_read(machine, source, INT64_MIN);
 }

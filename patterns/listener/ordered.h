@@ -64,6 +64,13 @@ bool kur__ordered_may_move(kur__machine *machine, const kur__work *work);
 /* Whether records of a source may run, as far as the order is concerned. */
 bool kur__ordered_is_open(const kur__machine *machine, const kur__source *source);
 
+/* Whether the next ready one of a source may: what keeps no order does not wait for it, and makes room for what does.
+ */
+bool kur__ordered_has_turn(const kur__machine *machine, const kur__source *source);
+
+/* The retry topic for a record that is to be tried again after this delay. */
+kur_tier kur__ordered_tier(const kur__machine *machine, const kur__work *work, int64_t delay_us);
+
 /* Why nothing of a source runs: static, for a person; NULL: nothing is in the way. */
 const char *kur__ordered_why(const kur__machine *machine, const kur__source *source);
 
@@ -76,9 +83,6 @@ bool kur__ordered_has_landed(const kur__work *work);
 void kur__ordered_begin(kur__machine *machine, kur__source *source, const kur__assignment *assignment);
 void kur__ordered_turn(kur__machine *machine, kur__source *source, int64_t now_us);
 void kur__ordered_drop(kur__machine *machine, kur__source *source);
-
-/* Whether as many keys' records are under retry as may be. */
-bool kur__ordered_is_full(const kur__machine *machine, const kur__source *source);
 
 /* machine.c: nothing is to be done for it. */
 void kur__finish_unread(kur__machine *machine, kur__work *work, int64_t now_us);

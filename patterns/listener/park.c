@@ -78,9 +78,19 @@ void kur__unpark(kur__machine *machine, kur__work *work)
         sift_down(machine, at, last);
 }
 
+/* Copies that wait for an acknowledgement are not among the parked. */
+static void tell_candidates(kur__machine *machine, int64_t ahead_us)
+{
+    kur__origin_walk walk = {0};
+    for (const kur__origin *origin; (origin = kur__origin_next(&machine->origins, &walk)) != NULL;)
+        for (kur__work *work = origin->candidates; work != NULL; work = work->next)
+            work->due_us -= ahead_us;
+}
+
 void kur__machine_clock_jumped(kur__machine *machine, int64_t ahead_us)
 {
     size_t count = machine->parked_count;
+    tell_candidates(machine, ahead_us);
     for (size_t i = 0; i < count; i++)
         if (machine->parked[i]->is_early)
             machine->parked[i]->due_us -= ahead_us;

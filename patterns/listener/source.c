@@ -21,7 +21,7 @@ kur__source *kur__machine_find(const kur__machine *machine, const char *topic, i
 void kur__turn_push(kur__machine *machine, kur__source *source)
 {
     if (source->has_turn || source->state != KUR__ACTIVE || source->ready.first == NULL ||
-        !kur__ordered_is_open(machine, source))
+        !kur__ordered_has_turn(machine, source))
         return;
     source->has_turn = true;
     source->next_turn = NULL;
@@ -230,6 +230,24 @@ const char *kur__ordered_why(const kur__machine *machine, const kur__source *sou
     if (home->ordered == NULL || home->ordered->state != KUR__ACTIVE)
         return "its partition of the ordered retry topic is not assigned here";
     return "the ordered retry topic is being read up to its end";
+}
+
+bool kur__ordered_has_turn(const kur__machine *machine, const kur__source *source)
+{
+    if (kur__ordered_is_open(machine, source))
+        return true;
+    return source->tier == KUR_TIER_ORDERED && source->ready.first->origin == NULL;
+}
+
+/*
+ * With keep_order, what waits in the other retry topics is from before, and has left the order: it goes round in its
+ * own one until it is through.
+ */
+kur_tier kur__ordered_tier(const kur__machine *machine, const kur__work *work, int64_t delay_us)
+{
+    if (!machine->options.keep_order)
+        return kur_retry_tier_for(delay_us);
+    return work->source->tier == KUR_TIER_MAIN ? KUR_TIER_ORDERED : work->source->tier;
 }
 
 bool kur__ordered_may_send(const kur__machine *machine, const kur__source *source)

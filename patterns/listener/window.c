@@ -42,7 +42,8 @@ static bool may_move(kur__machine *machine, const kur__work *work, int64_t now_u
 {
     if (kur__ordered_may_move(machine, work))
         return true;
-    return work->state == KUR__PARKED && work->is_early && work->due_us > now_us + AHEAD_US;
+    /* Not one that waits for an acknowledgement to tell whether it is to be run: it has no place among the parked. */
+    return work->state == KUR__PARKED && work->is_early && work->place > 0 && work->due_us > now_us + AHEAD_US;
 }
 
 static void move(kur__machine *machine, kur__work *work, int64_t now_us)
@@ -57,9 +58,10 @@ static void move(kur__machine *machine, kur__work *work, int64_t now_us)
     machine->moves_left--;
 }
 
-static bool has_rested(const kur__source *source, const kur__work *work, int64_t now_us)
+/* What waits for its turn does not rest: all of its partition may wait for one that is behind it. */
+static bool has_rested(kur__machine *machine, const kur__source *source, const kur__work *work, int64_t now_us)
 {
-    return now_us >= work->rests_us || now_us < source->near_until_us;
+    return now_us >= work->rests_us || now_us < source->near_until_us || kur__ordered_may_move(machine, work);
 }
 
 /* The mean time until they are due: about half of them are later, and no memory is needed to know which. */
@@ -70,7 +72,7 @@ static bool find_middle(kur__machine *machine, kur__source *source, int64_t now_
     for (const kur__work *work = source->oldest; work != NULL; work = work->newer) {
         if (!may_move(machine, work, now_us))
             continue;
-        if (has_rested(source, work, now_us)) {
+        if (has_rested(machine, source, work, now_us)) {
             sum += (double)(work->due_us - now_us);
             count++;
         } else if (work->rests_us < look_us) {
@@ -92,7 +94,8 @@ static void move_latest(kur__machine *machine, kur__source *source, int64_t now_
         source->pass_us = now_us;
     for (kur__work *work = source->newest, *older; work != NULL && machine->moves_left > 0; work = older) {
         older = work->older;
-        if (may_move(machine, work, now_us) && has_rested(source, work, now_us) && work->due_us >= source->middle_us)
+        if (may_move(machine, work, now_us) && has_rested(machine, source, work, now_us) &&
+            work->due_us >= source->middle_us)
             move(machine, work, now_us);
     }
 }

@@ -53,7 +53,7 @@ static void check_order(struct checker *checker, const struct log *log, int part
                         const char *what)
 {
     const struct entry *entry = &log->entries[offset];
-    if (log->is_retry) /* those come when they are due */
+    if (log->is_retry || checker->keeps_order) /* those come when they are due, or elsewhere */
         return;
     for (int64_t before = log->start; before < offset && checker->order != 2; before++) {
         const struct entry *other = &log->entries[before];
@@ -137,21 +137,50 @@ static void check_range(struct checker *checker, const struct log *log, int part
     }
 }
 
+/* To where the head begins; the number of bits. */
+static size_t read_text(struct reader *reader, const char *text)
+{
+    size_t size = strlen(text), bits = 0;
+    *reader = (struct reader){.at = 128};
+    for (size_t i = 5; i < size && text[i] != '='; i++)
+        for (int bit = 5; bit >= 0; bit--, bits++)
+            reader->bytes[bits / 8] |= (uint8_t)((value_of(text[i]) >> bit & 1) << (7 - bits % 8));
+    return bits;
+}
+
+bool checker_is_told(const char *text, int64_t committed, int64_t offset)
+{
+    struct reader reader;
+    if (text == NULL || text[0] == '\0')
+        return false;
+    read_text(&reader, text);
+    if ((int64_t)read_bits(&reader, 64) != committed)
+        return false;
+    int unfinished_k = (int)read_bits(&reader, 8), finished_k = (int)read_bits(&reader, 8);
+    int pairs = (int)read_bits(&reader, 16);
+    int64_t at = committed;
+    for (int i = 0; i < pairs && at <= offset; i++) {
+        at += read_run(&reader, unfinished_k) - (i == 0);
+        int64_t to = at + read_run(&reader, finished_k);
+        if (offset >= at && offset < to)
+            return true;
+        at = to;
+    }
+    return false;
+}
+
 static void check_text(struct checker *checker, const struct log *log, int partition, int64_t offset, int64_t known_to,
                        const char *text)
 {
-    struct reader reader = {.at = 0};
-    size_t size = strlen(text), bits = 0;
+    struct reader reader;
+    size_t size = strlen(text);
     if (size == 0)
         return;
     if (strncmp(text, "kur1:", 5) != 0 || size > 4096) {
         checker_fail(checker, RULE_COMMIT, "%d: the text is not ours: %.20s", partition, text);
         return;
     }
-    for (size_t i = 5; i < size && text[i] != '='; i++)
-        for (int bit = 5; bit >= 0; bit--, bits++)
-            reader.bytes[bits / 8] |= (uint8_t)((value_of(text[i]) >> bit & 1) << (7 - bits % 8));
-    reader.at = 128;
+    size_t bits = read_text(&reader, text);
     if ((int64_t)read_bits(&reader, 64) != offset)
         checker_fail(checker, RULE_COMMIT, "%d: the text is for another offset", partition);
     int unfinished_k = (int)read_bits(&reader, 8), finished_k = (int)read_bits(&reader, 8);
@@ -197,7 +226,7 @@ void checker_end(struct checker *checker, const struct log *log, int partition, 
         const struct story *story = &checker->stories[entry->story];
         if (!entry->durable)
             checker_fail(checker, RULE_LOST, "%d@%ld has had no effect", partition, (long)offset);
-        if (!entry->is_foreign && story->done + story->dead == 0 && !story->is_elsewhere)
+        if (!entry->is_foreign && !entry->was_dropped && story->done + story->dead == 0 && !story->is_elsewhere)
             checker_fail(checker, RULE_LOST, "%d@%ld: no copy of it has come to an end", partition, (long)offset);
     }
     int64_t last = log->end;

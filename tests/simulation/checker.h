@@ -7,7 +7,8 @@
  * - lost: at the end each record that a log holds has had its effect, and what was copied from it has too
  * - commit: what lies below a committed offset, or is called finished by its text, has had its effect
  * - order: a record does not start before those in front of it in its lane have returned for good, or were started in
- *   the same batch; and what is said of it does not count before
+ *   the same batch; and what is said of it does not count before. Where keys keep their order through a retry topic,
+ * not before all earlier ones of its key have come to their ends, whatever copies there are of them (ordering.c)
  * - twice: of a lane one record runs at a time in a process, whichever topic it comes from
  * - zombie: a record starts, and a commit is made, only where the partition is owned
  * - early: no record starts before it is due, by the clock that its time was given in
@@ -52,8 +53,12 @@ struct story {
     int failures; /* that its handler has for it */
     enum ending ending;
     int done, dead;
-    int excused;       /* how many more ends than one are explained, exactly-once */
-    bool is_elsewhere; /* somebody who is not watched has handled it */
+    int excused;             /* how many more ends than one are explained, exactly-once */
+    bool is_elsewhere;       /* somebody who is not watched has handled it */
+    int64_t offset, version; /* its place in the main topic; version 0: it has none */
+    int ended;               /* how often it was said how it ends */
+    int copies;              /* that have arrived in the ordered retry topic */
+    int running, batch;      /* handlers that have it now; the batch in which it was started last */
 };
 
 /* One offset of a log. */
@@ -73,12 +78,18 @@ struct entry {
     int64_t moved_from_us;
     int moved_from_epochs;
     int starts;
-    bool returned;   /* done or rejected, at least once */
-    bool durable;    /* its effect is */
-    int effects;     /* committed transactions that hold its outcome */
-    int excused;     /* how many more than one of them are explained: a seek, a log that was cut */
-    int batch;       /* in which it was started last */
-    int64_t version; /* no two records have the same, also at one offset after each other */
+    bool returned;         /* done or rejected, at least once */
+    bool durable;          /* its effect is */
+    int effects;           /* committed transactions that hold its outcome */
+    int excused;           /* how many more than one of them are explained: a seek, a log that was cut */
+    int batch;             /* in which it was started last */
+    int64_t version;       /* no two records have the same, also at one offset after each other */
+    int64_t origin, stamp; /* its place in the main topic, and its version there; origin < 0: it came from outside */
+    bool is_outside;       /* no listener has written it */
+    int dropped_in;        /* which source of the partition has finished it unread */
+    bool was_dropped;      /* finished without anything being done for it, since another copy counts */
+    int from_slot;         /* what it is a copy of; version 0: of nothing */
+    int64_t from_offset, from_version;
 };
 
 /* What is in a partition now. A log that is made anew starts from nothing. */
@@ -114,7 +125,8 @@ enum rule {
 extern const char *const rule_names[RULE_COUNT];
 
 struct checker {
-    int order; /* 0: by key, 1: by partition, 2: none */
+    int order;        /* 0: by key, 1: by partition, 2: none */
+    bool keeps_order; /* through the retry topic: ordering.c checks it */
     struct story *stories;
     int stories_count, stories_capacity;
     bool failed;
@@ -152,6 +164,9 @@ void checker_return(struct checker *checker, struct log *log, int partition, int
  */
 void checker_commit(struct checker *checker, const struct log *log, int partition, int64_t offset, const char *text,
                     int64_t known_to, int64_t before);
+
+/* Whether what stands beside a committed offset calls another one finished. */
+bool checker_is_told(const char *text, int64_t committed, int64_t offset);
 
 /* A transaction that holds the outcome of a record is committed. */
 void checker_effect(struct checker *checker, struct entry *entry, int partition, int64_t offset);

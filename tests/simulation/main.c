@@ -135,8 +135,8 @@ static void print_shares(const char *what, const int *counts, const char *const 
 
 static void print_tally(struct tally *tally, int seeds)
 {
-    static const char *const commands[] = {"run",     "effect", "commit", "no room", "release",
-                                           "forward", "unseen", "move",   "dead"};
+    static const char *const commands[] = {"run",    "effect", "commit", "no room", "release", "forward",
+                                           "unseen", "move",   "dead",   "follow",  "drop"};
     printf("the median seed holds %d records, %d partitions, %d rebalances, %d crashes\n",
            median(tally->records, seeds), median(tally->partitions, seeds), median(tally->rebalances, seeds),
            median(tally->crashes, seeds));

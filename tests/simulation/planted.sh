@@ -41,7 +41,7 @@ sanitize=(-fsanitize=address,undefined -fno-sanitize-recover=undefined)
 compile() { # file, object, further flags…
     gcc "${flags[@]}" "${sanitize[@]}" "${@:3}" -c "$1" -o "$2"
 }
-for file in "$root"/patterns/listener/{machine,order,ordered,origins,source,partition,transaction,flow,window,commit,park,lane,ledger,ledger_text}.c "$root"/patterns/retry/names.c "$here"/{checker,world,topics,transactions,main}.c "$root"/src/base/{error,memory,bytes,base64,utf8}.c; do
+for file in "$root"/patterns/listener/{machine,order,ordered,origins,source,partition,transaction,flow,window,commit,park,lane,ledger,ledger_text}.c "$root"/patterns/retry/names.c "$here"/{checker,world,topics,ordering,transactions,main}.c "$root"/src/base/{error,memory,bytes,base64,utf8}.c; do
     compile "$file" "$work/$(basename "$file" .c).o" "-I$root/patterns" &
     [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
 done

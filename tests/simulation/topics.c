@@ -60,7 +60,7 @@ void topics_set_up(struct world *world)
 {
     kur__machine_options *options = &world->options;
     bool is_tight = chance(world, 50);
-    world->tiers = chance(world, 70)
+    world->tiers = chance(world, 70) || world->keeps_order
                        ? 1 << KUR_TIER_MAIN | 1 << KUR_TIER_SHORT | 1 << KUR_TIER_MEDIUM | 1 << KUR_TIER_LONG
                        : 1 << KUR_TIER_MAIN;
     if (has_topics(world) && world->checker.order == 1 &&
@@ -83,13 +83,14 @@ void topics_draw_policy(struct world *world, kur__machine_options *policy)
 {
     *policy = world->options;
     policy->seed = world_draw(world, UINT64_MAX);
-    if (!has_topics(world) || !world_strikes(world, FAULT_POLICY, 25))
-        return;
-    policy->mode = draw_mode(world);
-    policy->attempts = (int32_t)world_draw(world, 6);
-    draw_delays(world, policy);
-    if (policy->attempts != world->attempts)
-        world->attempts = -1;
+    if (has_topics(world) && world_strikes(world, FAULT_POLICY, 25)) {
+        policy->mode = draw_mode(world);
+        policy->attempts = (int32_t)world_draw(world, 6);
+        draw_delays(world, policy);
+        if (policy->attempts != world->attempts)
+            world->attempts = -1;
+    }
+    ordered_draw_policy(world, policy);
 }
 
 /* Mostly soon; or, where a record does not hold others up, whenever. */
@@ -97,7 +98,7 @@ static int64_t draw_delay(struct world *world)
 {
     if (!has_topics(world) || !world_strikes(world, FAULT_FAR, 30))
         return (int64_t)world_draw(world, 3 * SECOND);
-    int drawn = (int)world_draw(world, 100);
+    int drawn = (int)world_draw(world, world->keeps_order ? 92 : 100);
     return (int64_t)world_draw(world, (uint64_t)(drawn < 70   ? 100 * (int64_t)SECOND
                                                  : drawn < 92 ? hour_us
                                                               : 3 * hour_us));
@@ -152,7 +153,7 @@ void topics_produce(struct world *world, struct entry *entry, int number)
 {
     entry->story = new_story(world, number, entry->key);
     entry->attempt = 1;
-    if (has_topics(world) && world_strikes(world, FAULT_DELAYED, 5))
+    if (has_topics(world) && !world->keeps_order && world_strikes(world, FAULT_DELAYED, 5))
         entry->due_us = world_wall_us(world) + draw_delay(world) - (chance(world, 10) ? 2 * SECOND : 0);
 }
 
@@ -170,12 +171,13 @@ static struct entry *write_entry(struct world *world, int slot)
     return entry;
 }
 
-/* One that is among the dead letters is sent again, as it was; or NULL. */
-static int find_dead(struct world *world)
+/* One that is among the dead letters is sent again, as it was; in order also one that is done. */
+static int find_dead(struct world *world, int tier)
 {
+    bool takes_all = tier == KUR_TIER_ORDERED && chance(world, 50);
     int count = world->checker.stories_count, at = count > 0 ? (int)world_draw(world, (uint64_t)count) : 0;
     for (int i = 0; i < count; i++, at = (at + 1) % count)
-        if (world->checker.stories[at].dead > 0)
+        if (world->checker.stories[at].dead > 0 || (takes_all && world->checker.stories[at].ended > 0))
             return at;
     return -1;
 }
@@ -184,7 +186,7 @@ static void write_from_outside(struct world *world, int slot, bool is_parked)
 {
     int key = chance(world, 15) ? -1 : chance(world, 30) ? 0 : (int)world_draw(world, (uint64_t)world->keys);
     bool is_alien = world_strikes(world, FAULT_ALIEN, 15);
-    int story = !is_alien && !is_parked && chance(world, 40) ? find_dead(world) : -1;
+    int story = !is_alien && !is_parked && chance(world, 40) ? find_dead(world, slot_tier(slot)) : -1;
     if (story >= 0) {
         slot = slot_tier(slot) * PARTITIONS_MAX + world->checker.stories[story].number;
         world->checker.stories[story].excused++;
@@ -195,11 +197,14 @@ static void write_from_outside(struct world *world, int slot, bool is_parked)
     struct entry *entry = write_entry(world, slot);
     entry->story = story;
     entry->key = what->key;
+    entry->is_outside = true;
+    entry->origin = what->version > 0 ? what->offset : -2 - story; /* or before all others */
+    entry->stamp = what->version;
     entry->is_foreign = entry->durable = is_alien;
     what->is_elsewhere |= is_alien;
     if (!is_parked && !chance(world, 15))
         return;
-    static const int64_t longest_us[] = {0, MINUTE, 3600 * (int64_t)SECOND, 3 * 3600 * (int64_t)SECOND};
+    static const int64_t longest_us[] = {0, MINUTE, 3600 * (int64_t)SECOND, 3 * 3600 * (int64_t)SECOND, MINUTE};
     entry->due_us = world_wall_us(world) + (int64_t)world_draw(world, (uint64_t)longest_us[slot_tier(slot)]) - SECOND;
     if (what->failures > 0) { /* one that has failed already */
         entry->attempt = 1 + (int)world_draw(world, (uint64_t)what->failures);
@@ -209,8 +214,8 @@ static void write_from_outside(struct world *world, int slot, bool is_parked)
 
 void topics_outside(struct world *world)
 {
-    int slot = (1 + (int)world_draw(world, 3)) * PARTITIONS_MAX +
-               (int)world_draw(world, chance(world, 50) ? 1 : (uint64_t)world->partitions);
+    int tier = world->keeps_order && chance(world, 60) ? KUR_TIER_ORDERED : 1 + (int)world_draw(world, 3);
+    int slot = tier * PARTITIONS_MAX + (int)world_draw(world, chance(world, 50) ? 1 : (uint64_t)world->partitions);
     if (!world_has(world, slot) || !world_strikes(world, FAULT_OUTSIDE, 70))
         return;
     bool is_parked = chance(world, 30);
@@ -245,7 +250,10 @@ void topics_read(struct world *world, const struct member *member, const struct 
     item->waits_us = entry->waits_us;
     item->written_us = entry->written_us;
     item->written_jumps = entry->written_jumps;
-    if (entry->due_us > wall_us)
+    item->origin = polled->origin = entry->origin;
+    item->stamp = polled->stamp_us = entry->stamp;
+    polled->is_outside = entry->is_outside;
+    if (entry->due_us > wall_us || (entry->due_us > 0 && slot_tier(item->partition) != KUR_TIER_MAIN))
         polled->due_us = machine_us(member, entry->due_us);
     if (entry->written_us > 0)
         polled->written_us = machine_us(member, entry->written_us);
@@ -300,6 +308,20 @@ static int64_t back_off_us(const kur__machine_options *policy, int failures)
     return delay < (double)policy->delay_max_us ? (int64_t)delay : policy->delay_max_us;
 }
 
+int64_t topics_delay(const kur__machine_options *policy, int64_t delay_us)
+{
+    return policy->keep_order && delay_us > hour_us ? hour_us : delay_us;
+}
+
+/* What waits in the other topics from before the order was kept stays there until it is through. */
+static int forward_tier(const kur__machine_options *policy, const struct item *item, int64_t delay_us)
+{
+    int tier = slot_tier(item->partition);
+    if (!policy->keep_order)
+        return tier_for(delay_us);
+    return tier == KUR_TIER_MAIN ? KUR_TIER_ORDERED : tier;
+}
+
 static void judge_another_attempt(struct world *world, const struct member *member, struct item *item,
                                   const kur__work *work, kur__consequence what, int64_t latest_us)
 {
@@ -325,7 +347,7 @@ static void judge_another_attempt(struct world *world, const struct member *memb
     }
     item->fate = FATE_FORWARD;
     item->fate_due_us = work->due_us;
-    item->fate_tier = tier_for(work->due_us - world->now_us);
+    item->fate_tier = forward_tier(policy, item, work->due_us - world->now_us);
 }
 
 void topics_judge(struct world *world, const struct member *member, struct item *item, const kur__work *work,
@@ -344,7 +366,8 @@ void topics_judge(struct world *world, const struct member *member, struct item 
     }
     bool is_last = policy->attempts > 0 && item->starts >= policy->attempts;
     bool must_end = verdict->outcome == KUR_REJECT || verdict->is_hopeless || is_last;
-    int64_t latest_us = world->now_us + (verdict->has_delay ? verdict->delay_us : back_off_us(policy, item->starts));
+    int64_t latest_us = world->now_us + (verdict->has_delay ? topics_delay(policy, verdict->delay_us)
+                                                            : back_off_us(policy, item->starts));
     if (item->first_us == 0)
         item->first_us = world->now_us;
     bool may_end = must_end || (policy->timeout_us > 0 && latest_us - item->first_us > policy->timeout_us);
@@ -359,6 +382,25 @@ void topics_judge(struct world *world, const struct member *member, struct item 
 
 /* ---- On to another topic ---- */
 
+/* Something of its key must be under retry. */
+static void judge_follower(struct world *world, const struct member *member, const struct item *item)
+{
+    const struct story *stories = world->checker.stories;
+    const struct log *retry = &world->logs[KUR_TIER_ORDERED * PARTITIONS_MAX + slot_number(item->partition)];
+    int key = stories[item->story].key;
+    bool is_found = false;
+    for (int64_t offset = retry->start; offset < retry->end && !is_found; offset++)
+        is_found = retry->entries[offset].exists && retry->entries[offset].key == key;
+    for (int i = 0; i < member->held_count && !is_found; i++)
+        is_found = slot_number(member->held[i]->partition) == slot_number(item->partition) &&
+                   stories[member->held[i]->story].key == key && member->held[i]->fate == FATE_FORWARD;
+    if (!is_found || key < 0)
+        checker_fail(&world->checker, RULE_FATE, "%d@%ld follows, and nothing of its key is under retry",
+                     item->partition, (long)item->offset);
+    if (world_is_there(&world->logs[item->partition], item))
+        world->logs[item->partition].entries[item->offset].returned = true;
+}
+
 static void judge_forward(struct world *world, const struct member *member, struct item *item, const kur__work *work)
 {
     struct checker *checker = &world->checker;
@@ -366,6 +408,10 @@ static void judge_forward(struct world *world, const struct member *member, stru
     if (item->fate == FATE_OPEN && work->is_unrun && slot_tier(item->partition) != KUR_TIER_MAIN) {
         item->fate = FATE_MOVED;
         item->fate_tier = slot_tier(item->partition);
+    } else if (item->fate == FATE_OPEN && work->is_unrun && member->policy.keep_order) {
+        item->fate = FATE_FOLLOWS;
+        item->fate_tier = KUR_TIER_ORDERED;
+        judge_follower(world, member, item);
     }
     bool is_wrong = item->fate == FATE_OPEN || item->fate == FATE_DONE || item->fate == FATE_REJECTED ||
                     item->fate == FATE_NOTHING || work->is_unrun == is_seen || item->is_running;
@@ -374,8 +420,12 @@ static void judge_forward(struct world *world, const struct member *member, stru
         checker_fail(checker, RULE_FATE, "%d@%ld goes to another topic, and nobody has said so", item->partition,
                      (long)item->offset);
     checker->looked[RULE_DUE]++;
-    int64_t due_us = item->fate == FATE_FORWARD ? item->fate_due_us : item->due_us - world->skew_us;
-    bool is_known = item->fate == FATE_FORWARD || item->jumps == world->jumps;
+    int64_t due_us = item->fate == FATE_FORWARD   ? item->fate_due_us
+                     : item->fate == FATE_FOLLOWS ? work->then_us
+                     : item->due_us != 0          ? item->due_us - world->skew_us
+                                                  : 0;
+    /* One that is moved has its own time, whatever it has waited for since. */
+    bool is_known = item->fate == FATE_FORWARD || (item->jumps == world->jumps && item->starts == item->came);
     if (work->to != tier || (item->fate != FATE_DEAD && is_known && work->then_us != due_us))
         checker_fail(checker, RULE_DUE, "%d@%ld goes to topic %d, due at %ld, and not to %d, %ld", item->partition,
                      (long)item->offset, work->to, (long)work->then_us, tier, (long)due_us);
@@ -397,7 +447,8 @@ static void check_rest(struct world *world, const struct item *item)
                     world->options.text_limit == KUR__LEDGER_TEXT_MAX;
     /* It was decided some time ago, when its transaction is a late one. */
     int64_t near_until_us = world->near_us[item->partition] + 8 * pause_us(slot_tier(item->partition)) + MINUTE;
-    if (!is_known || world->now_us <= near_until_us)
+    /* What waits for its turn does not rest. */
+    if (!is_known || world->now_us <= near_until_us || slot_tier(item->partition) == KUR_TIER_ORDERED)
         return;
     world->checker.looked[RULE_LIVENESS]++;
     if (now_us < item->written_us + rest_us)
@@ -421,11 +472,22 @@ static void count_move(struct world *world, const struct item *item, struct entr
                      (long)item->offset, entry->moves);
 }
 
+/* The retry partition's source must be here; by which, for those without a key, nothing is decided. */
+static int retry_epoch(struct world *world, const struct member *member, const struct item *item)
+{
+    int retry = KUR_TIER_ORDERED * PARTITIONS_MAX + slot_number(item->partition);
+    if (!member->owns[retry])
+        checker_fail(&world->checker, RULE_ZOMBIE, "%d@%ld goes to %d, which is not owned", item->partition,
+                     (long)item->offset, retry);
+    return world->checker.stories[item->story].key >= 0 ? member->source_epochs[retry] : 0;
+}
+
 struct forward topics_forward(struct world *world, const struct member *member, const kur__work *work)
 {
     static const enum command commands[] = {[FATE_FORWARD] = COMMAND_FORWARD,
                                             [FATE_DELAYED] = COMMAND_DELAY,
                                             [FATE_MOVED] = COMMAND_MOVE,
+                                            [FATE_FOLLOWS] = COMMAND_FOLLOW,
                                             [FATE_DEAD] = COMMAND_DEAD};
     struct item *item = work->item;
     int64_t wall_us = world_wall_us(world);
@@ -438,9 +500,16 @@ struct forward topics_forward(struct world *world, const struct member *member, 
     if (world_is_there(&world->logs[item->partition], item))
         world->logs[item->partition].entries[item->offset].was_sent = true;
     forward.entry = (struct entry){.story = item->story, .key = story->key, .attempt = work->attempts + 1};
+    forward.entry.origin = item->origin;
+    forward.entry.stamp = item->stamp;
+    forward.entry.from_slot = item->partition;
+    forward.entry.from_offset = item->offset;
+    forward.entry.from_version = item->version;
+    if (member->policy.keep_order && work->to == KUR_TIER_ORDERED && slot_tier(item->partition) == KUR_TIER_MAIN)
+        forward.retry_epoch = retry_epoch(world, member, item);
     if (item->fate == FATE_MOVED || item->fate == FATE_DELAYED)
         forward.entry.due_us = item->due_us;
-    else if (item->fate == FATE_FORWARD)
+    else if (item->fate == FATE_FORWARD || item->fate == FATE_FOLLOWS)
         forward.entry.due_us = wall_us + (work->then_us - world->now_us);
     if (item->first_us != 0)
         forward.entry.first_us = item->first_us + member->skew_us;
@@ -450,22 +519,25 @@ struct forward topics_forward(struct world *world, const struct member *member, 
     return forward;
 }
 
-void topics_arrive(struct world *world, const struct forward *forward)
+int64_t topics_arrive(struct world *world, const struct forward *forward)
 {
     struct story *story = &world->checker.stories[forward->entry.story];
     if (forward->tier == KUR_TIER_DEAD) {
         story->dead++;
-        return;
+        return -1;
     }
     int slot = forward->tier * PARTITIONS_MAX + slot_number(forward->slot);
     struct entry *entry = write_entry(world, slot), written = *entry;
     *entry = forward->entry;
+    story->copies += forward->tier == KUR_TIER_ORDERED;
     entry->exists = true;
     entry->version = written.version;
     entry->written_us = written.written_us;
     entry->written_jumps = written.written_jumps;
-    world_say(world, "  it is %d@%ld, attempt %d, due in %ld", slot, (long)(world->logs[slot].end - 1), entry->attempt,
+    world_say(world, "  %d@%ld is %d@%ld, which was %ld, attempt %d, due in %ld", forward->slot,
+              (long)entry->from_offset, slot, (long)(world->logs[slot].end - 1), (long)entry->origin, entry->attempt,
               (long)(entry->due_us - world_wall_us(world)));
+    return world->logs[slot].end - 1;
 }
 
 /* ---- What a process leaves lying ---- */
@@ -528,7 +600,7 @@ void topics_check_idle(struct world *world, struct member *member)
         const struct item *item = member->held[i];
         int64_t run_us = may_run_us(member, item);
         if (!is_waiting(member, item) || !is_active(member, item) || (run_us > world->now_us && wake_us <= run_us) ||
-            is_held_up(world, member, item))
+            is_held_up(world, member, item) || ordered_is_held_up(world, member, item))
             continue;
         if (run_us > world->now_us)
             checker_fail(&world->checker, RULE_IDLE, "%d@%ld is due at %ld, and all sleep until %ld", item->partition,
@@ -542,6 +614,9 @@ void topics_check_idle(struct world *world, struct member *member)
 
 void topics_check_shut_out(struct world *world, const struct member *member, int slot)
 {
+    if (slot < PARTITIONS_MAX && member->policy.keep_order &&
+        member->machine.origins.count >= member->policy.origins_most)
+        return; /* which go through the retry topic first */
     for (int i = 0; i < member->held_count; i++) {
         int other = member->held[i]->partition;
         if (slot == other || (slot < PARTITIONS_MAX && other < PARTITIONS_MAX))

@@ -12,7 +12,8 @@ const char *const fault_names[FAULT_COUNT] = {"crash",        "rebalance",      
                                               "recreate",     "truncate",       "retention",    "seek",
                                               "grow",         "clock",          "abort",        "outcome-unknown",
                                               "refused",      "skew",           "late",         "far",
-                                              "delayed",      "outside",        "alien",        "policy"};
+                                              "delayed",      "outside",        "alien",        "policy",
+                                              "apart"};
 
 enum {
     PAUSE_US = 5000,
@@ -84,7 +85,8 @@ static struct event *schedule(struct world *world, enum event_kind kind, int64_t
     if (world->events_count == EVENTS_MAX)
         abort(); /* the world's own limit: concurrency is far below it */
     struct event *event = &world->events[world->events_count++];
-    *event = (struct event){.kind = kind, .at_us = world->now_us + after_us, .sequence = world->next_event++};
+    *event = (struct event){
+        .kind = kind, .at_us = world->now_us + after_us, .sequence = world->next_event++, .awaits = -1, .landed = -1};
     return event;
 }
 
@@ -160,6 +162,7 @@ static void release_all(struct world *world, struct member *member)
         if (item->is_running)
             checker_fail(&world->checker, RULE_RELEASE, "%d@%ld is released while it runs", item->partition,
                          (long)item->offset);
+        ordered_drop(world, member, item);
         let_go(member, item);
     }
 }
@@ -211,6 +214,7 @@ static void start_handler(struct world *world, int index, kur__work *work, int b
     if (item->fate != FATE_OPEN)
         checker_fail(&world->checker, RULE_FATE, "%d@%ld starts, and something else is to be done with it",
                      item->partition, (long)item->offset);
+    ordered_start(world, member, item, batch);
     if (is_there(log, item))
         checker_start(&world->checker, log, item->partition, item->offset, batch, member->owns[item->partition],
                       item->starts == item->came + 1, early_us(world, item));
@@ -226,8 +230,10 @@ static void start_handler(struct world *world, int index, kur__work *work, int b
 /* Now and then, since it takes long. */
 static void look_for_idle(struct world *world, struct member *member)
 {
-    if (chance(world, 10))
-        topics_check_idle(world, member);
+    if (!chance(world, 10))
+        return;
+    release_all(world, member);
+    topics_check_idle(world, member);
 }
 
 static int64_t draw_time(struct world *world)
@@ -285,6 +291,19 @@ static void start_handlers(struct world *world, int index)
         look_for_idle(world, member);
 }
 
+/* A forward that arrives at one time; what is known of it, at another, `takes_us`. */
+static int64_t send_apart(struct world *world, int index, struct item *item, const struct forward *forward,
+                          int64_t *takes_us, bool is_answered)
+{
+    struct event *event = schedule(world, EVENT_ARRIVE, *takes_us);
+    event->member = index;
+    event->serial = world->members[index].serial;
+    event->item = item;
+    event->forward = *forward;
+    *takes_us = (is_answered ? *takes_us : 0) + (int64_t)draw(world, 50000);
+    return event->sequence;
+}
+
 static void start_effects(struct world *world, int index)
 {
     struct member *member = &world->members[index];
@@ -302,9 +321,13 @@ static void start_effects(struct world *world, int index)
         say(world, "%c begins the effect of %d@%ld%s%s", 'A' + index, item->partition, (long)item->offset,
             work->effect == KUR__EFFECT_FORWARD ? ", a forward" : "", work->is_unrun ? ", unseen" : "");
         struct forward forward = {.tier = 0};
+        int64_t takes_us = (int64_t)draw(world, is_late ? 4000000 : 50000), awaits = -1;
         if (work->effect == KUR__EFFECT_FORWARD)
             forward = topics_forward(world, member, work);
-        struct event *event = schedule(world, EVENT_EFFECT, (int64_t)draw(world, is_late ? 4000000 : 50000));
+        if (world->keeps_order && forward.tier != KUR_TIER_MAIN && !fails)
+            awaits = send_apart(world, index, item, &forward, &takes_us, !unknown);
+        struct event *event = schedule(world, EVENT_EFFECT, takes_us);
+        event->awaits = awaits;
         item->is_sent = true;
         event->member = index;
         event->serial = member->serial;
@@ -364,6 +387,7 @@ static void commit(struct world *world, int index, kur__source *only, bool waits
 {
     struct member *member = &world->members[index];
     kur__commit made;
+    release_all(world, member); /* what was finished unread is known by that */
     kur__machine_begin_commits(&member->machine, only, world->now_us);
     while (kur__machine_next_commit(&member->machine, &made)) {
         int p = slot_of(made.source);
@@ -434,12 +458,19 @@ static void take_consequence(struct world *world, struct member *member, struct 
     item->again_us = 0;
     say(world, "%d@%ld: outcome %d, consequence %d", item->partition, (long)item->offset, (int)verdict->outcome,
         (int)what);
+    world->checker.stories[item->story].running--;
     if (what == KUR__AGAIN)
         item->starts--; /* that was no attempt */
     if (what != KUR__AGAIN && what != KUR__STALE)
         topics_judge(world, member, item, work, what);
     if (verdict->outcome == KUR_DONE && !verdict->has_emits && !world->exactly_once && what != KUR__AGAIN)
         world->checker.stories[item->story].done++;
+    bool is_said = verdict->outcome == KUR_DONE || verdict->outcome == KUR_REJECT;
+    if ((is_said && what != KUR__AGAIN) || what == KUR__REJECTS) {
+        if (what != KUR__STALE)
+            ordered_check(world, item, 0, "counts");
+        ordered_end(world, item);
+    }
     if (!is_there(log, item))
         return;
     if (what == KUR__AGAIN) {
@@ -450,7 +481,7 @@ static void take_consequence(struct world *world, struct member *member, struct 
         checker_fail(&world->checker, RULE_ORDER, "%d@%ld was not run, and that counts", item->partition,
                      (long)item->offset);
     /* Also of an epoch that has ended: the handler has done it. */
-    bool is_late = what == KUR__STALE, is_said = verdict->outcome == KUR_DONE || verdict->outcome == KUR_REJECT;
+    bool is_late = what == KUR__STALE;
     if (is_late && is_said)
         log->entries[item->offset].returned = true;
     else if (is_said || what == KUR__REJECTS || what == KUR__FORWARDS)
@@ -459,7 +490,8 @@ static void take_consequence(struct world *world, struct member *member, struct 
         log->entries[item->offset].durable = true;
         member->finished_since_commit++;
     }
-    if (what == KUR__RETRIED && verdict->has_delay && work->due_us < world->now_us + verdict->delay_us)
+    int64_t delay_us = topics_delay(&member->policy, verdict->delay_us);
+    if (what == KUR__RETRIED && verdict->has_delay && work->due_us < world->now_us + delay_us)
         checker_fail(&world->checker, RULE_EARLY, "%d@%ld is due too early", item->partition, (long)item->offset);
 }
 
@@ -486,6 +518,7 @@ static void take_return(struct world *world, const struct event *event)
     struct item *item = event->item;
     if (!member->alive || member->serial != event->serial) {
         item->is_running = false;
+        world->checker.stories[item->story].running--;
         return;
     }
     kur__verdict verdict = topics_verdict(world, item);
@@ -495,27 +528,46 @@ static void take_return(struct world *world, const struct event *event)
     take_consequences(world, member);
 }
 
-static void take_effect(struct world *world, const struct event *event)
+/* What a record was to have done is done. */
+static int64_t apply_effect(struct world *world, const struct event *event)
 {
     struct item *item = event->item;
     struct log *log = &world->logs[item->partition];
     struct member *member = &world->members[event->member];
     struct story *story = &world->checker.stories[item->story];
-    bool is_heard = member->alive && member->serial == event->serial;
-    if (event->applied && !world->exactly_once) {
-        if (event->forward.tier != KUR_TIER_MAIN)
-            topics_arrive(world, &event->forward);
-        else
-            *(item->fate == FATE_DONE ? &story->done : &story->dead) += 1;
-    }
-    if (event->applied && is_there(log, item) && !world->exactly_once) {
+    int64_t landed = -1;
+    if (event->forward.tier != KUR_TIER_MAIN)
+        landed = topics_arrive(world, &event->forward);
+    else
+        *(item->fate == FATE_DONE ? &story->done : &story->dead) += 1;
+    if (is_there(log, item) && !(world->keeps_order && ordered_is_late(member, event))) {
         log->entries[item->offset].durable = true;
         member->finished_since_commit += member->serial == event->serial;
     }
+    return landed;
+}
+
+static void take_arrival(struct world *world, const struct event *event)
+{
+    int64_t landed = apply_effect(world, event);
+    for (int i = 0; i < world->events_count; i++)
+        if (world->events[i].kind == EVENT_EFFECT && world->events[i].awaits == event->sequence &&
+            !chance(world, 3)) /* and then it is not told where */
+            world->events[i].landed = landed;
+}
+
+static void take_effect(struct world *world, const struct event *event)
+{
+    struct item *item = event->item;
+    struct member *member = &world->members[event->member];
+    bool is_heard = member->alive && member->serial == event->serial;
+    if (event->applied && !world->exactly_once && event->awaits < 0)
+        apply_effect(world, event);
     if (!is_heard)
         return;
     item->is_sent = false;
-    item->is_settled = event->good;
+    item->is_settled = event->good && ordered_counts(member, item, &event->forward);
+    event->work->landed = event->good ? event->landed : -1;
     kur__machine_effect(&member->machine, event->work, event->good, world->now_us);
 }
 
@@ -555,6 +607,13 @@ static void take_event(struct world *world, int index)
         break;
     case EVENT_TRANSACTION:
         transaction_take_event(world, &event);
+        break;
+    case EVENT_ARRIVE:
+        take_arrival(world, &event);
+        break;
+    case EVENT_END:
+    case EVENT_END_TOLD:
+        ordered_take_event(world, &event);
         break;
     }
     free(event.text);
@@ -613,7 +672,7 @@ static void forget(struct member *member, int p)
     member->sources[p] = NULL;
     member->owns[p] = false;
     member->is_full[p] = false;
-    member->last_commits[p] = -1;
+    member->last_commits[p] = member->ends[p] = -1;
 }
 
 /* Where the group begins in a partition: at its commit, as far as the log still has that. */
@@ -628,7 +687,8 @@ static void begin(struct world *world, int index, int p, bool from_commit, int64
         .home = p < PARTITIONS_MAX ? NULL : topics_name(KUR_TIER_MAIN),
         .start = start,
         .log = {.cluster = 7, .topic = (uint32_t)log->incarnation + 1, .epoch = log->epoch + 1},
-        .generation = member->generation};
+        .generation = member->generation,
+        .end = world->keeps_order && chance(world, 50) ? log->end : -1};
     if (from_commit)
         transactions_settle(world, p);
     if (from_commit && world->committed[p] >= 0) {
@@ -663,12 +723,16 @@ static void begin(struct world *world, int index, int p, bool from_commit, int64
         member->source_epochs[p]++;
         world->begun[p]++;
         explain_duplicates(world, p);
+        ordered_explain(world, p, assignment.start, !from_commit);
+        member->ends[p] = assignment.end;
+        member->given[p] = position;
     }
     member->sources[p] = source;
     member->positions[p] = position;
     member->incarnations[p] = log->incarnation;
     member->epochs[p] = log->epoch;
     member->owns[p] = true;
+    ordered_begin(world, index, p);
 }
 
 /* An end of an epoch and the beginning of the next in the same process. */
@@ -711,12 +775,14 @@ static void poll(struct world *world, int index)
         else if (member->epochs[p] != log->epoch) {
             kur__machine_new_epoch(&member->machine, source, log->epoch + 1);
             explain_duplicates(world, p);
+            ordered_explain(world, p, member->positions[p], true);
             transactions_excuse(world, p, member->positions[p]);
         }
         member->epochs[p] = log->epoch;
         source = member->sources[p];
         size_t room = room_of(world, member, p), left = (size_t)draw(world, (uint64_t)world->batch + 1);
         left = left < room ? left : room;
+        int64_t before = member->positions[p];
         for (int64_t *at = &member->positions[p]; *at < log->end && left > 0; (*at)++) {
             const struct entry *entry = &log->entries[*at];
             if (!entry->exists || world->items_count == ITEMS_MAX)
@@ -743,6 +809,9 @@ static void poll(struct world *world, int index)
             item->work = source->newest != NULL && source->newest->item == item ? source->newest : NULL;
             topics_admitted(world, item);
         }
+        ordered_read(world, member, p);
+        if (member->positions[p] != before)
+            say(world, "%c has read %d up to %ld", 'A' + index, p, (long)member->positions[p]);
     }
 }
 
@@ -867,6 +936,17 @@ static void foreign_owner(struct world *world, int p)
     world->texts[p] = strdup("");
 }
 
+/* What it does not get back. */
+static void drop_what_goes(struct world *world, int index, const int *owners)
+{
+    struct member *member = &world->members[index];
+    for (int p = 0; p < SLOTS_MAX; p++)
+        if (world_has(world, p) && owners[p] != index && member->sources[p] != NULL) {
+            kur__machine_drop(&member->machine, member->sources[p]);
+            forget(member, p);
+        }
+}
+
 static void rebalance(struct world *world)
 {
     int owners[SLOTS_MAX], alive[INSTANCES_MAX], count = 0;
@@ -878,7 +958,8 @@ static void rebalance(struct world *world)
         return;
     world->rebalances++;
     int first = (int)draw(world, (uint64_t)count);
-    bool together = chance(world, 50); /* partitions of the same number of all topics */
+    /* Partitions of the same number of all topics. */
+    bool together = world->keeps_order ? !strikes(world, FAULT_APART, 15) : chance(world, 50);
     for (int p = 0; p < SLOTS_MAX; p++) {
         int turn = slot_number(p) + (together ? 0 : slot_tier(p)) + first;
         owners[p] = bounce && world->owners[p] >= 0 ? world->owners[p] : alive[turn % count];
@@ -900,6 +981,8 @@ static void rebalance(struct world *world)
             if (world_has(world, p) && chance(world, p < PARTITIONS_MAX ? 50 : 20))
                 foreign_owner(world, p);
     }
+    for (int i = 0; i < count && world->keeps_order; i++)
+        drop_what_goes(world, alive[i], owners);
     for (int i = 0; i < count; i++) {
         struct member *member = &world->members[alive[i]];
         member->generation = world->generation;
@@ -908,6 +991,8 @@ static void rebalance(struct world *world)
                 continue;
             if (owners[p] == alive[i] && !member->owns[p]) {
                 begin(world, alive[i], p, true, 0);
+                if (world->keeps_order && chance(world, 4)) /* they need not come all at once */
+                    pump(world, alive[i]);
             } else if (owners[p] != alive[i] && member->sources[p] != NULL) {
                 kur__machine_drop(&member->machine, member->sources[p]);
                 forget(member, p);
@@ -918,6 +1003,32 @@ static void rebalance(struct world *world)
     }
     for (int p = 0; p < SLOTS_MAX; p++)
         world->owners[p] = world_has(world, p) ? owners[p] : -1;
+}
+
+/* One partition goes to somebody else, or comes back, and all others stay where they are. */
+static void move_one(struct world *world)
+{
+    int tier = chance(world, 50) ? KUR_TIER_MAIN : KUR_TIER_ORDERED;
+    int p = tier * PARTITIONS_MAX + (int)draw(world, (uint64_t)world->partitions), from = world->owners[p];
+    int to = (int)draw(world, (uint64_t)world->members_count);
+    if (from < 0 || !world->members[to].alive || !strikes(world, FAULT_APART, 60))
+        return;
+    say(world, "%d goes from %c to %c", p, 'A' + from, 'A' + to);
+    give_back(world, from, p, chance(world, 50));
+    if (world->members[from].sources[p] != NULL) {
+        kur__machine_drop(&world->members[from].machine, world->members[from].sources[p]);
+        forget(&world->members[from], p);
+    }
+    world->generation++;
+    for (int i = 0; i < world->members_count; i++) {
+        struct member *member = &world->members[i];
+        member->generation = world->generation;
+        for (int slot = 0; slot < SLOTS_MAX && member->alive; slot++)
+            if (member->owns[slot])
+                member->sources[slot]->generation = world->generation;
+    }
+    world->owners[p] = to;
+    begin(world, to, p, true, 0);
 }
 
 /* ---- The log ---- */
@@ -935,6 +1046,8 @@ static void produce(struct world *world)
         struct entry *entry = log_append(log);
         *entry = (struct entry){.exists = true, .key = key, .version = ++world->next_version};
         topics_produce(world, entry, p);
+        world->checker.stories[entry->story].offset = entry->origin = log->end - 1;
+        world->checker.stories[entry->story].version = entry->stamp = entry->version;
         world->records++;
     }
 }
@@ -1027,7 +1140,9 @@ static void set_up(struct world *world)
         world->committed[p] = world->owners[p] = -1;
         world->logs[p].is_retry = p >= PARTITIONS_MAX;
     }
+    world->keeps_order = world->settings.seed % 4 == 2;
     topics_set_up(world);
+    ordered_set_up(world);
     for (int i = 0; i < world->members_count; i++)
         boot(world, i);
     world->rebalances--;
@@ -1056,6 +1171,8 @@ static void step(struct world *world)
         boot(world, index);
     else if (what == 76 && !world->calm)
         topics_outside(world);
+    else if (what == 77 && world->keeps_order)
+        move_one(world);
     else if ((what == 74 || what == 75) && strikes(world, FAULT_REBALANCE, 45))
         rebalance(world);
     /* Time stands still, goes, or jumps. */
@@ -1102,6 +1219,17 @@ static int progress(const struct world *world)
     return commands[COMMAND_RUN] + commands[COMMAND_EFFECT] - commands[COMMAND_MOVE];
 }
 
+/* How much has been read where keys keep their order; of what lies below goals. With a small window that takes long. */
+static int64_t read_of(const struct world *world, const int64_t *goals)
+{
+    int64_t read = 0;
+    for (int p = 0; p < SLOTS_MAX && world->keeps_order; p++) {
+        int64_t position = world->owners[p] >= 0 ? world->members[world->owners[p]].positions[p] : 0;
+        read += goals == NULL || position < goals[p] ? position : goals[p];
+    }
+    return read;
+}
+
 /* No faults any more: everybody who is there goes on until nothing is left to do. */
 static void settle(struct world *world)
 {
@@ -1112,24 +1240,30 @@ static void settle(struct world *world)
             boot(world, i);
     bool all_owned = true;
     for (int p = 0; p < SLOTS_MAX; p++)
-        all_owned = all_owned && (!world_has(world, p) || world->owners[p] >= 0);
+        all_owned = all_owned && (!world_has(world, p) || world->owners[p] >= 0) &&
+                    (!world->keeps_order || world->owners[p] == world->owners[slot_number(p)]);
     if (!all_owned || chance(world, 50))
         rebalance(world);
-    int64_t pause_us = PAUSE_US, moved_us = world->now_us, ended_us = 0;
+    int64_t pause_us = PAUSE_US, moved_us = world->now_us, ended_us = 0, goals[SLOTS_MAX] = {0};
     /* `moved_us`: when something was done last; `ended_us`: how long there has been nothing left but to commit it. */
     for (int i = 0; i < 2000000 && world->now_us - moved_us < patience_us && ended_us < COMMITTED_US &&
                     !world->checker.failed && !is_over(world);
          i++) {
         int before = progress(world);
+        int64_t read = read_of(world, goals), read_at_all = read_of(world, NULL);
         for (int j = 0; j < world->members_count; j++) {
             poll(world, j);
             pump(world, j);
         }
         /* Where nothing is to be done for now, that may be so for hours. */
-        bool is_quiet = progress(world) == before, is_ended = has_ended(world);
+        bool has_progressed = progress(world) != before, is_ended = has_ended(world);
+        bool is_quiet = !has_progressed && read_of(world, goals) == read;
+        for (int p = 0; p < SLOTS_MAX && has_progressed; p++)
+            goals[p] = world->logs[p].end;
         moved_us = is_quiet ? moved_us : world->now_us;
         ended_us = is_ended ? ended_us + PAUSE_US : 0;
-        pause_us = !is_quiet || is_ended ? PAUSE_US : pause_us < PAUSE_MAX_US ? pause_us * 2 : pause_us;
+        bool is_idle = is_quiet && read_of(world, NULL) == read_at_all;
+        pause_us = !is_idle || is_ended ? PAUSE_US : pause_us < PAUSE_MAX_US ? pause_us * 2 : pause_us;
         int next = find_event(world, true);
         int64_t next_us = world->now_us + pause_us;
         if (next >= 0 && world->events[next].at_us < next_us && pause_us > PAUSE_US)
@@ -1137,6 +1271,8 @@ static void settle(struct world *world)
         world->now_us = next_us;
         take_due_events(world);
     }
+    if (world->now_us - moved_us >= patience_us)
+        checker_fail(&world->checker, RULE_LIVENESS, "nothing goes on");
     for (int p = 0; p < SLOTS_MAX; p++)
         checker_end(&world->checker, &world->logs[p], p,
                     world->committed[p] >= 0 ? world->committed[p] : world->logs[p].start);

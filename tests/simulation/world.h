@@ -8,7 +8,7 @@
 #define KURIER_TESTS_SIMULATION_WORLD_H
 
 #include "checker.h"
-#include "listener/machine.h"
+#include "listener/ordered.h"
 
 enum {
     INSTANCES_MAX = 3,
@@ -48,6 +48,7 @@ enum fault {
     FAULT_OUTSIDE, /* records come into a retry topic from outside, as when dead letters are sent again */
     FAULT_ALIEN,   /* records of another group in a retry topic */
     FAULT_POLICY,  /* a process that begins has another policy */
+    FAULT_APART,   /* where keys keep their order: partitions of one number go to several members */
     FAULT_COUNT
 };
 
@@ -64,6 +65,8 @@ enum command {
     COMMAND_DELAY, /* unseen */
     COMMAND_MOVE,
     COMMAND_DEAD,
+    COMMAND_FOLLOW, /* unseen, behind one of its key that is under retry */
+    COMMAND_DROP,   /* another copy counts */
     COMMANDS_MAX
 };
 
@@ -83,6 +86,7 @@ enum fate {
     FATE_DEAD,     /* goes to the dead letters */
     FATE_DELAYED,  /* goes to a retry topic unseen */
     FATE_MOVED,    /* goes to the end of its own one */
+    FATE_FOLLOWS,  /* goes to the ordered retry topic unseen */
     FATE_NOTHING   /* is another group's */
 };
 
@@ -102,6 +106,7 @@ struct item {
     int jumps;                    /* of the world's clock, when it was read */
     int64_t written_us, waits_us; /* as its entry */
     int written_jumps;
+    int64_t origin, stamp;
     enum fate fate;
     int fate_tier;
     int64_t fate_due_us;      /* by the machine's clock */
@@ -117,6 +122,7 @@ struct forward {
     int tier;           /* 0: none */
     int slot;           /* from */
     struct entry entry; /* as it will stand there */
+    int retry_epoch;    /* where keys keep their order: the epoch of the retry source that it is for; 0: of none */
 };
 
 struct member {
@@ -130,6 +136,8 @@ struct member {
     int64_t positions[SLOTS_MAX];
     int incarnations[SLOTS_MAX], epochs[SLOTS_MAX];
     int64_t last_commits[SLOTS_MAX]; /* of the epoch */
+    int64_t given[SLOTS_MAX];        /* where its epoch began */
+    int64_t ends[SLOTS_MAX];         /* that were told of the epoch, where keys keep their order; -1: not yet */
     bool is_full[SLOTS_MAX];
     bool owns[SLOTS_MAX];
     int64_t generation;
@@ -144,7 +152,10 @@ enum event_kind {
     EVENT_EFFECT,
     EVENT_COMMIT, /* the broker takes it */
     EVENT_ANSWER,
-    EVENT_TRANSACTION /* its next step */
+    EVENT_TRANSACTION, /* its next step */
+    EVENT_ARRIVE,      /* of a forward, whose answer comes later */
+    EVENT_END,         /* the broker is asked how far a partition goes */
+    EVENT_END_TOLD
 };
 
 struct event {
@@ -161,6 +172,8 @@ struct event {
     char *text;
     struct transaction *transaction;
     struct forward forward;
+    int64_t awaits; /* the sequence of what it is the answer to */
+    int64_t landed; /* where it has arrived; -1: nobody knows */
 };
 
 struct world {
@@ -196,6 +209,8 @@ struct world {
     bool calm;         /* no faults any more, but for */
     int late_failures; /* commits that may fail */
     bool exactly_once;
+    bool keeps_order;                 /* with an ordered retry topic */
+    bool is_mixed;                    /* some processes do without it */
     struct transaction *transactions; /* all of the run */
     /* What the run held. */
     int records, rebalances, crashes, step;
@@ -266,13 +281,16 @@ void topics_read(struct world *world, const struct member *member, const struct 
 void topics_admitted(struct world *world, struct item *item);
 /* What its handler says, by its attempt. */
 kur__verdict topics_verdict(struct world *world, const struct item *item);
+/* How much of a delay that was asked for counts. */
+int64_t topics_delay(const kur__machine_options *policy, int64_t delay_us);
 /* Whether what becomes of it is right. */
 void topics_judge(struct world *world, const struct member *member, struct item *item, const kur__work *work,
                   kur__consequence what);
 
 /* A record is sent to another topic (or, exactly-once, goes there with a transaction), and is there. */
 struct forward topics_forward(struct world *world, const struct member *member, const kur__work *work);
-void topics_arrive(struct world *world, const struct forward *forward);
+/* The offset there; -1: it has none. */
+int64_t topics_arrive(struct world *world, const struct forward *forward);
 
 /* A process has taken all that it may run: nothing else may be left that could. */
 void topics_check_idle(struct world *world, struct member *member);
@@ -280,7 +298,37 @@ void topics_check_idle(struct world *world, struct member *member);
 void topics_check_shut_out(struct world *world, const struct member *member, int slot);
 void topics_check_bounds(struct world *world, const struct member *member);
 
-/* ---- What transactions.c has of world.c ---- */
+/* ---- ordering.c: keys that keep their order through a retry topic ---- */
+
+/* Whether keys do in this run. */
+void ordered_set_up(struct world *world);
+/* That of a process that begins. */
+void ordered_draw_policy(struct world *world, kur__machine_options *policy);
+
+/* A source begins, whose end is not known: asks for it. */
+void ordered_begin(struct world *world, int index, int slot);
+void ordered_take_event(struct world *world, const struct event *event);
+/* Of a source what there was has been read. */
+void ordered_read(struct world *world, struct member *member, int slot);
+
+/* A record starts. */
+void ordered_start(struct world *world, const struct member *member, const struct item *item, int batch);
+/* Or what was said of it counts: those before it of its key must have come to their ends. */
+void ordered_check(struct world *world, const struct item *item, int batch, const char *what);
+/* It was said how a record ends. */
+void ordered_end(struct world *world, const struct item *item);
+/* What is there from this offset on may be handled again, for a source begins with it. */
+void ordered_explain(struct world *world, int slot, int64_t from, bool is_reset);
+/* A record that nobody has said anything of is given back and finished. */
+void ordered_drop(struct world *world, const struct member *member, struct item *item);
+/* Whether its forward finishes a record, now that it is acknowledged. */
+bool ordered_counts(const struct member *member, const struct item *item, const struct forward *forward);
+/* Whether a forward arrives when its source has ended: then it has finished nothing. */
+bool ordered_is_late(const struct member *member, const struct event *event);
+/* Whether a record waits for its order, perhaps. */
+bool ordered_is_held_up(const struct world *world, const struct member *member, const struct item *item);
+
+/* ---- What transactions.c and ordering.c have of world.c ---- */
 
 uint64_t world_draw(struct world *world, uint64_t below);
 bool world_strikes(struct world *world, enum fault fault, int percent);

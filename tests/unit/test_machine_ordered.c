@@ -654,6 +654,187 @@ START_TEST(test_machine_ordered__no_delay_is_longer_than_an_hour)
 }
 END_TEST
 
+START_TEST(test_machine_ordered__what_was_parked_before_stays_in_its_topic)
+{
+    const kur__machine_options options = ordered_options();
+    begin_ordered(&options, 0);
+    kur__source *before = assign_retry(0, KUR_TIER_SHORT);
+    admit(main_one, 0, "a");
+    kur__work *work = take_offset(0);
+    ck_assert_int_eq(admit_due(before, 5, "a", 0), KUR__ADMITTED);
+    take_nothing(); /* the key is the same */
+    say(work, &retry);
+    work = take_offset(5); /* but its order is not */
+    ck_assert_ptr_eq(work->source, before);
+    ck_assert_int_eq(say(work, &retry), KUR__FORWARDS);
+    land(forward_of(0), 0);
+    work = kur__machine_next_effect(&machine, now_us);
+    ck_assert_int_eq(work->to, KUR_TIER_SHORT);
+    kur__machine_effect(&machine, work, true, now_us);
+    copy(0, "a", 0, 1);
+    say(take_copy(0), &done);
+    end_with_nothing();
+}
+END_TEST
+
+START_TEST(test_machine_ordered__a_batch_of_what_was_parked_before_has_no_followers)
+{
+    const kur__machine_options options = ordered_options();
+    begin_ordered(&options, 0);
+    kur__source *before = assign_retry(0, KUR_TIER_SHORT);
+    for (int64_t i = 0; i < 2; i++)
+        ck_assert_int_eq(admit_due(before, i, "a", 0), KUR__ADMITTED);
+    kur__work *first = kur__machine_take_batch(&machine, now_us, 2), *second = first->mate;
+    ck_assert_int_eq(say(first, &retry), KUR__HELD);
+    ck_assert_int_eq(say(second, &done), KUR__FINISHED);
+    ck_assert_int_eq(first->consequence, KUR__FORWARDS);
+    kur__machine_effect(&machine, kur__machine_next_effect(&machine, now_us), true, now_us);
+    end_with_nothing();
+}
+END_TEST
+
+START_TEST(test_machine_ordered__what_has_no_key_does_not_keep_the_retry_topic_from_being_read)
+{
+    kur__machine_options options = ordered_options();
+    options.window_records = 8;
+    begin_ordered(&options, 30);
+    int64_t offset = 0;
+    kur__work *work;
+    admit(main_one, 0, "a");
+    copy(offset++, "a", 0, 1);
+    for (int i = 0; i < 100 && !retry_one->is_through; i++) {
+        while (kur__machine_room(&machine, retry_one) > 0 && offset < 30)
+            copy(offset, NULL, offset, 1), offset++;
+        while (!retry_one->is_through && (work = take_one()) != NULL) {
+            ck_assert_ptr_null(work->origin);
+            say(work, &done);
+        }
+        release();
+    }
+    ck_assert(retry_one->is_through);
+    while ((work = take_one()) != NULL)
+        say(work, &done);
+    end_with_nothing();
+}
+END_TEST
+
+START_TEST(test_machine_ordered__those_that_wait_beside_their_lane_are_counted)
+{
+    const kur__machine_options options = ordered_options();
+    begin_ordered(&options, 2);
+    copy_as(retry_one, 0, "a", 1, 1, now_us + SECOND, false);
+    copy(1, "a", 2, 1);
+    ck_assert_uint_eq(retry_one->early, 2);
+    now_us += SECOND;
+    kur__work *work = take_copy(0);
+    ck_assert_uint_eq(retry_one->early, 1);
+    say(work, &done);
+    ck_assert_uint_eq(retry_one->early, 0); /* its turn has come */
+    copy_as(retry_one, 2, "a", 0, 1, 0, true);
+    work = take_copy(2); /* before the other one, which has stepped aside */
+    ck_assert_uint_eq(retry_one->early, 1);
+    say(work, &done);
+    say(take_copy(1), &done);
+    ck_assert_uint_eq(retry_one->early, 0);
+    end_with_nothing();
+}
+END_TEST
+
+/* A copy that is due later, read before it is said that it is there. */
+static kur__work *make_candidate(int64_t due_us)
+{
+    admit(main_one, 0, "a");
+    say(take_offset(0), &retry);
+    kur__work *work = forward_of(0);
+    copy_as(retry_one, 0, "a", 0, 1, due_us, false);
+    return work;
+}
+
+START_TEST(test_machine_ordered__what_waits_for_its_acknowledgement_is_not_moved)
+{
+    kur__machine_options options = ordered_options();
+    options.window_records = 1;
+    begin_ordered(&options, 0);
+    kur__work *work = make_candidate(now_us + 60 * (int64_t)SECOND);
+    ck_assert_uint_eq(kur__machine_room(&machine, retry_one), 0);
+    ck_assert_ptr_null(kur__machine_next_effect(&machine, now_us));
+    land(work, 0);
+    ck_assert_uint_eq(kur__machine_room(&machine, retry_one), 0);
+    now_us += SECOND;
+    work = kur__machine_next_effect(&machine, now_us); /* now it may be */
+    ck_assert_ptr_eq(work->source, retry_one);
+    land(work, 1);
+    copy(1, "a", 0, 1);
+    say(take_copy(1), &done);
+    end_with_nothing();
+}
+END_TEST
+
+START_TEST(test_machine_ordered__what_waits_for_its_acknowledgement_hears_of_the_clock)
+{
+    const kur__machine_options options = ordered_options();
+    begin_ordered(&options, 0);
+    kur__work *work = make_candidate(now_us + 60 * (int64_t)SECOND);
+    kur__machine_clock_jumped(&machine, 59 * (int64_t)SECOND);
+    land(work, 0);
+    take_nothing();
+    now_us += SECOND;
+    say(take_copy(0), &done);
+    end_with_nothing();
+}
+END_TEST
+
+/* Main and retry partition, with what was there when they were given: -1: not known yet. */
+static void begin_at_ends(const kur__machine_options *options, int64_t main_end, int64_t retry_end)
+{
+    kur__assignment assignment = {.topic = "t", .generation = 1, .end = main_end};
+    kur_error warning = {0}, error = {0};
+    int64_t position;
+    begin(options);
+    ck_ok(kur__machine_assign(&machine, &assignment, &main_one, &position, now_us, &warning, &error), error);
+    retry_one = assign_ordered(1, 0, retry_end);
+}
+
+START_TEST(test_machine_ordered__one_that_lies_behind_the_end_is_of_another_log)
+{
+    kur__machine_options options = ordered_options();
+    options.origins_most = 1; /* so that no more of the main partition is read */
+    begin_at_ends(&options, -1, 1);
+    copy(0, "a", 7, 1);
+    take_nothing(); /* it may be there */
+    kur__machine_set_end(&machine, main_one, 3, now_us);
+    say(take_copy(0), &done);
+    copy_as(retry_one, 1, "a", 9, 1, 0, true);
+    say(take_copy(1), &done);
+    end_with_nothing();
+}
+END_TEST
+
+START_TEST(test_machine_ordered__a_record_that_is_gone_is_not_waited_for)
+{
+    kur__machine_options options = ordered_options();
+    options.hold_records = 1;
+    begin_at_ends(&options, 100, 1);
+    copy(0, "a", 1, 1);
+    take_nothing();
+    admit(main_one, 2, "a"); /* waits for the copy; and the one at 1 was compacted away */
+    ck_assert_uint_eq(kur__machine_room(&machine, main_one), 0);
+    say(take_copy(0), &done);
+    finish(2);
+    /* Likewise where it is another key that has come in its place. */
+    options.origins_most = 1;
+    end_with_nothing();
+    begin_at_ends(&options, 100, 1);
+    copy(0, "a", 1, 1);
+    admit(main_one, 2, "b");
+    kur__work *work = take_offset(2);
+    ck_assert_uint_eq(kur__machine_room(&machine, main_one), 0);
+    say(take_copy(0), &done);
+    say(work, &done);
+    end_with_nothing();
+}
+END_TEST
+
 START_TEST(test_machine_ordered__exactly_once_forwards_in_the_transaction)
 {
     kur__machine_options options = ordered_options();
@@ -721,6 +902,14 @@ int main(void)
         test_machine_ordered__at_the_bound_no_more_main_records_are_taken_in,
         test_machine_ordered__what_has_no_key_keeps_no_order,
         test_machine_ordered__no_delay_is_longer_than_an_hour,
+        test_machine_ordered__what_was_parked_before_stays_in_its_topic,
+        test_machine_ordered__a_batch_of_what_was_parked_before_has_no_followers,
+        test_machine_ordered__what_has_no_key_does_not_keep_the_retry_topic_from_being_read,
+        test_machine_ordered__those_that_wait_beside_their_lane_are_counted,
+        test_machine_ordered__what_waits_for_its_acknowledgement_is_not_moved,
+        test_machine_ordered__what_waits_for_its_acknowledgement_hears_of_the_clock,
+        test_machine_ordered__one_that_lies_behind_the_end_is_of_another_log,
+        test_machine_ordered__a_record_that_is_gone_is_not_waited_for,
         test_machine_ordered__exactly_once_forwards_in_the_transaction,
         NULL,
     };
