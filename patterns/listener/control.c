@@ -427,8 +427,8 @@ static void run(kur_listener *listener)
         if (!is_fed || now_us - listener->polled_us >= FED_US) {
             listener->polled_us = now_us;
             had = poll_records(listener, now_us);
-            if (listener->sought != NULL)
-                kur__seek_begin_found(listener, now_us);
+            kur__seek_begin_found(listener, now_us);
+            kur__topics_serve(listener);
             kur__drop_absent(listener);
             kur__ends_serve(listener, now_us);
             is_fed = kur__hand_over(listener, now_us);

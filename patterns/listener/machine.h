@@ -156,9 +156,9 @@ typedef struct kur__source {
     int64_t pass_us;                  /* window.c: since when what waits is looked through; 0: it is not */
     int64_t next_pass_us, look_us;    /* not before; and before this nothing of it may be moved */
     int64_t middle_us, near_until_us; /* of the due times moved last; what has not rested may be moved, too */
-    int64_t end, reached, looked_to; /* with keep_order: where it ended when given, -1: not known; read to; flow.c */
-    bool is_through;                 /* that end is reached */
-    uint64_t serial;      /* which one it is, of all that there have been */
+    int64_t end, reached, looked_to;  /* with keep_order: where it ended when given, -1: not known; read to; flow.c */
+    bool is_through;                  /* that end is reached */
+    uint64_t serial;                  /* which one it is, of all that there have been */
     /* The shell's, for the health that it tells. */
     int64_t seen_finished, moved_us; /* how much was finished at the last look, and when that had changed last */
     _Atomic kur__source_state state;

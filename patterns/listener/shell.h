@@ -474,6 +474,8 @@ void kur__tiers_stop(kur_listener *listener);
 /* The consumer's kur_companions_callback. */
 kur_status kur__companions(kur_consumer *consumer, const char *topic, const char *const **companions, void *user,
                            kur_error *error);
+/* Reads retry topics that have been found; the control thread. */
+void kur__topics_serve(kur_listener *listener);
 /* Whether a cause is one of a list's: the same, or all that begin like it when it ends with `*`. */
 bool kur__cause_fits(const char *pattern, const char *cause);
 

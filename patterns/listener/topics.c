@@ -6,6 +6,9 @@
  * it. They only get more: in front of a list, which the thread that makes the topics walks without a lock, and in a
  * table of names, which is the control thread's.
  *
+ * Of the retry topics those are made that the policy needs. Another one is read where it is there: the records that
+ * wait in it are from before `.keep_order` was asked for, or was not any more.
+ *
  * Kafka takes `.` and `_` for the same where names of topics collide; so does this.
  */
 #include "listener/topics.h"
@@ -302,7 +305,8 @@ kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const str
     const char **dead = kur_arena_alloc(tiers->arena, (tiers->route_count + 2) * sizeof *dead);
     const char **retries = kur_arena_alloc(tiers->arena, (KUR__TIERS + 1) * sizeof *retries);
     struct kur__there *there = kur_arena_alloc(tiers->arena, (KUR__TIERS + tiers->route_count) * sizeof *there);
-    if (family == NULL || routes == NULL || dead == NULL || retries == NULL || there == NULL ||
+    const char **companions = kur_arena_alloc(tiers->arena, (KUR__TIERS + 1) * sizeof *companions);
+    if (family == NULL || routes == NULL || dead == NULL || retries == NULL || there == NULL || companions == NULL ||
         !grow(tiers, KUR__TIERS + tiers->route_count))
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: the names of topics");
     atomic_init(&family->is_ready, false);
@@ -321,6 +325,7 @@ kur_status kur__tiers_add(struct kur__tiers *tiers, const char *topic, const str
         append(dead, routes[i]);
     family->retries = retries;
     family->read = tiers->options.written_only ? retries + KUR__TIERS : retries; /* zeroed: the list's end */
+    family->companions = companions;
     family->dead = dead;
     family->there = there;
     family->next = atomic_load(&tiers->first);
@@ -426,6 +431,7 @@ kur_status kur__tiers_new(kur_listener *listener, const kur_listener_options *op
     tiers->has_dead_letters = has_dead_letters;
     tiers->keeps_order = keeps_order;
     atomic_init(&tiers->ends, false);
+    atomic_init(&tiers->has_others, false);
     pthread_mutex_init(&tiers->lock, NULL);
     kur_condition_init(&tiers->changed);
     tiers->arena = kur_arena_new();

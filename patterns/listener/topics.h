@@ -26,8 +26,9 @@ struct kur__family {
     struct kur__family *next;
     const char *names[KUR__TIERS]; /* the topic itself first; NULL: there are no dead letters in a topic */
     const char *const *routes;     /* dead letters by route, in the order of the options */
-    const char *const *retries;    /* retry topics, each once; ends with NULL */
-    const char *const *read;       /* those that are read with it; likewise */
+    const char *const *retries;    /* retry topics that are made, each once; ends with NULL */
+    const char *const *read;       /* those of them that are read with it; likewise */
+    const char **companions;       /* these, and others that are there; the control thread's, once that runs */
     const char *const *dead;       /* topics of dead letters, each once; likewise */
     atomic_bool is_ready;          /* all of them are there, and as they are to be, or that has been told */
     struct kur__there *there;      /* tiers, then routes */
@@ -58,6 +59,7 @@ struct kur__tiers {
     struct kur__tier_name **buckets; /* as many as a power of two; the control thread's */
     size_t bucket_count, name_count;
     const struct kur__family *seen; /* the one that was found last; likewise */
+    atomic_bool has_others;         /* that are to be read, and are not yet */
     struct kur__refused *refused;   /* the control thread's */
     /* New ones come in front, made by one thread; any thread walks them. */
     _Atomic(struct kur__family *) first;

@@ -201,6 +201,21 @@ static void note_there(const struct kur__tiers *tiers, const struct look *look, 
     }
 }
 
+/* Whether there is a retry topic that is none of those that are made, and yet is read. */
+static bool is_other(const struct kur__tiers *tiers, const struct kur__family *family, int tier)
+{
+    return !tiers->options.written_only && atomic_load(&family->there[tier].is_there) &&
+           !is_listed(family->retries, family->names[tier]);
+}
+
+static bool has_others(const struct kur__tiers *tiers, const struct kur__family *family)
+{
+    bool has = false;
+    for (int tier = KUR_TIER_SHORT; tier < KUR_TIER_DEAD; tier++)
+        has = has || is_other(tiers, family, tier);
+    return has;
+}
+
 static void look_at(struct kur__tiers *tiers, struct look *look, struct kur__family *family)
 {
     kur_error error = {0};
@@ -221,6 +236,8 @@ static void look_at(struct kur__tiers *tiers, struct look *look, struct kur__fam
         note_there(tiers, look, family, tiers->options.topics == KUR_TOPICS_CREATE);
         atomic_store(&family->is_ready, true);
         look->has_news = true;
+        if (has_others(tiers, family))
+            atomic_store(&tiers->has_others, true);
         return;
     }
     look->waits_ms = AGAIN_MS;
@@ -431,6 +448,22 @@ kur_status kur__companions(kur_consumer *consumer, const char *topic, const char
         }
         wake(tiers);
     }
-    *companions = family->read;
+    const char **at = family->companions;
+    for (const char *const *name = family->read; *name != NULL; name++)
+        *at++ = *name;
+    for (tier = KUR_TIER_SHORT; tier < KUR_TIER_DEAD; tier++)
+        if (is_other(tiers, family, tier))
+            *at++ = family->names[tier];
+    *at = NULL;
+    *companions = family->companions;
     return KUR_OK;
+}
+
+void kur__topics_serve(kur_listener *listener)
+{
+    kur_error error = {0};
+    if (listener->tiers == NULL || !atomic_exchange(&listener->tiers->has_others, false) || listener->pattern != NULL)
+        return; /* with a pattern they are asked for at each look */
+    if (kur_consumer_subscribe(listener->consumer, (const char *const *)listener->topics, &error) != KUR_OK)
+        kur__listener_fail(listener, &error);
 }

@@ -246,7 +246,9 @@ static void resolve(kur_consumer *consumer, kur__pattern *pattern, const struct 
     }
     kur_status status = kur__companions_ask(consumer, topics, true, &companions, &error);
     rd_kafka_topic_partition_list_sort(topics, NULL, NULL);
-    if (status == KUR_OK && is_same(topics, pattern->topics) && (topics->cnt == 0 || consumer->subscribed != NULL)) {
+    bool same = is_same(topics, pattern->topics) &&
+                (companions == NULL || consumer->companions == NULL || is_same(companions, consumer->companions));
+    if (status == KUR_OK && same && (topics->cnt == 0 || consumer->subscribed != NULL)) {
         rd_kafka_topic_partition_list_destroy(topics);
         if (companions != NULL)
             rd_kafka_topic_partition_list_destroy(companions);

@@ -140,6 +140,55 @@ START_TEST(test_retry_ordered__members_come_and_go)
 }
 END_TEST
 
+/* ---- The policy changes ---- */
+
+/* Each record fails once; then it waits in a retry topic. */
+static kur_outcome fail_once(kur_delivery *delivery, void *user)
+{
+    (void)user;
+    int number = atoi(kur_record_value(kur_delivery_record(delivery)).data);
+    book.handled++;
+    if (++book.attempts[number] == 1)
+        return kur_retry(delivery, "test.fails", "once");
+    book.wrong_attempt += kur_delivery_attempt(delivery) < 2;
+    if (!atomic_exchange(&book.is_done[number], true))
+        book.done++;
+    return KUR_DONE;
+}
+
+static bool is_member(const kur_listener_health *health, int64_t wanted)
+{
+    return health->assigned >= wanted;
+}
+
+/* What one policy has parked, a listener with the other one handles. */
+START_TEST(test_retry_ordered__what_another_policy_has_parked_is_handled)
+{
+    enum {
+        RECORDS = 40,
+        ROUNDS = 3
+    };
+    begin();
+    const char *topic = support_topic(PARTITIONS), *group = support_name("ordered");
+    for (int round = 0; round < ROUNDS; round++) {
+        kur_retry_policy policy = KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .keep_order = round == 1, .attempts = 10,
+                                                   .delay_ms = 5000, .multiplier = 1);
+        kur_listener_options options =
+            KUR_LISTENER_OPTIONS(.retry = &policy, .retry_topics = &KUR_RETRY_TOPICS(), .concurrency = 8);
+        bool parks = round + 1 < ROUNDS;
+        if (parks)
+            send_all(topic, RECORDS * round, RECORDS * (round + 1));
+        kur_listener *listener = listen(client, &options, topic, group, fail_once, NULL);
+        ck_assert(wait_for(listener, is_member, PARTITIONS)); /* which takes half a minute on the embedded broker */
+        ck_assert(support_wait(&book.done, RECORDS * round));
+        ck_assert(!parks || wait_for(listener, has_finished, RECORDS * (round + 1))); /* what is parked, too */
+        kur_listener_free(listener);
+    }
+    ck_assert_int_eq(book.wrong_attempt, 0);
+    kur_client_unref(client);
+}
+END_TEST
+
 START_TEST(test_retry_ordered__what_cannot_be_is_refused)
 {
     const struct {
@@ -183,6 +232,7 @@ int main(void)
     const TTest *const tests[] = {
         test_retry_ordered__no_record_overtakes_another_of_its_key,
         test_retry_ordered__members_come_and_go,
+        test_retry_ordered__what_another_policy_has_parked_is_handled,
         test_retry_ordered__what_cannot_be_is_refused,
         NULL,
     };
