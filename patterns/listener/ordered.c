@@ -475,9 +475,6 @@ void kur__ordered_drop(kur__machine *machine, kur__source *source)
 void kur__ordered_done(kur__machine *machine)
 {
     kur__origin_walk walk = {0};
-    for (kur__source *source = machine->oldest; source != NULL; source = source->newer)
-        for (kur__work *work = source->oldest; work != NULL; work = work->newer)
-            work->origin = NULL;
     for (kur__origin *origin; (origin = kur__origin_next(&machine->origins, &walk)) != NULL;) {
         kur__lane *lane = origin->lane;
         kur__origin_free(&machine->origins, origin);

@@ -6,6 +6,9 @@
  * forward has been sent, when it is acknowledged, and around a commit. The next one goes on. What was handled stands in
  * memory that all of them share. No record may be handled before all earlier ones of its key are done, and in the end
  * all are; repeats are what a crash may cost.
+ *
+ * The embedded broker forms a group 3 s after its first member has come, and misses who is silent for its session
+ * time-out, also while it waits for that: there the time-out is longer, and fewer die.
  */
 #include <kurier/retry.h>
 #include <signal.h>
@@ -24,6 +27,7 @@ enum {
     PARTITIONS = 4, /* as many as a topic of the embedded broker has */
     RECORDS = 1200,
     DEATHS = 9,
+    DEATHS_EMBEDDED = 3,
     NEXT = 60 /* records done, before one dies */
 };
 
@@ -75,7 +79,7 @@ static int run_child(char **arguments)
                                                .delay_ms = 20, .multiplier = 1);
     kur_listener_options options =
         KUR_LISTENER_OPTIONS(.topics = topics, .group = arguments[3], .retry = &policy, .concurrency = 4,
-                             .session_timeout_ms = 1000, .commit_interval_ms = 100);
+                             .session_timeout_ms = support_is_real() ? 1000 : 4500, .commit_interval_ms = 100);
     kur_listener *listener = client != NULL && book != NULL ? kur_listener_new(client, &options, &error) : NULL;
     if (listener == NULL || kur_listener_on_record(listener, handle, NULL) != KUR_OK ||
         kur_listener_start(listener, &error) != KUR_OK) {
@@ -136,7 +140,6 @@ static bool wait_or_death(int done, pid_t child, bool *has_died)
 START_TEST(test_retry_ordered_crash__the_order_outlives_the_listener)
 {
     static const char *const points[] = {"", "forwarded", "forward-answered", "", "commit-sent", "commit-answered"};
-    skip_unless(support_is_real(), "the embedded broker does not miss a member that was killed");
     char path[] = "/tmp/kurier-book-XXXXXX";
     int fd = mkstemp(path);
     ck_assert(fd >= 0 && unlink(path) == 0 && ftruncate(fd, sizeof(struct book)) == 0);
@@ -147,7 +150,7 @@ START_TEST(test_retry_ordered_crash__the_order_outlives_the_listener)
     send_all(client, topic);
     srand(7);
     bool has_died;
-    for (int i = 0; i < DEATHS; i++) {
+    for (int i = 0; i < (support_is_real() ? DEATHS : DEATHS_EMBEDDED); i++) {
         char at[64] = "";
         const char *point = points[i % (int)(sizeof points / sizeof *points)];
         if (point[0] != '\0')

@@ -151,7 +151,8 @@ void ordered_start(struct world *world, const struct member *member, const struc
 {
     struct story *story = &world->checker.stories[item->story];
     ordered_check(world, item, batch, "starts");
-    if (world->checker.keeps_order && slot_tier(item->partition) == KUR_TIER_ORDERED && story->key >= 0)
+    if (world->checker.keeps_order && slot_tier(item->partition) == KUR_TIER_ORDERED && story->key >= 0 &&
+        story->ended == 0) /* else it may have been sent again from outside */
         check_highest(world, member, item);
     story->batch = batch;
     story->running++;

@@ -572,6 +572,23 @@ START_TEST(test_machine_ordered__one_from_outside_is_the_same_as_what_runs)
 }
 END_TEST
 
+START_TEST(test_machine_ordered__one_from_outside_that_waits_gives_way_to_what_has_run)
+{
+    const kur__machine_options options = ordered_options();
+    begin_ordered(&options, 0);
+    admit(main_one, 3, "a");
+    kur__work *work = take_offset(3);
+    copy_as(retry_one, 0, "a", 3, 0, now_us + SECOND, true);
+    say(work, &retry);
+    ck_assert_int_eq(machine.origins.dropped, 1);
+    ck_assert_int_eq(kur__ledger_commit_offset(&retry_one->ledger), 1);
+    land(forward_of(3), 1);
+    copy(1, "a", 3, 1);
+    say(take_copy(1), &done);
+    end_with_nothing();
+}
+END_TEST
+
 START_TEST(test_machine_ordered__a_full_window_moves_what_waits_for_one_behind_it)
 {
     kur__machine_options options = ordered_options();
@@ -898,6 +915,7 @@ int main(void)
         test_machine_ordered__another_log_has_other_records,
         test_machine_ordered__a_copy_that_never_comes_is_given_up,
         test_machine_ordered__one_from_outside_is_the_same_as_what_runs,
+        test_machine_ordered__one_from_outside_that_waits_gives_way_to_what_has_run,
         test_machine_ordered__a_full_window_moves_what_waits_for_one_behind_it,
         test_machine_ordered__at_the_bound_no_more_main_records_are_taken_in,
         test_machine_ordered__what_has_no_key_keeps_no_order,
