@@ -14,8 +14,10 @@
  *     commit-begun      what is to be committed has been gathered
  *     commit-sent       it is on its way
  *     commit-answered   it is done, and the decisions do not know it
+ *     set-closed        what goes into a transaction has been gathered
  *     offsets-sent      a transaction has all that belongs to it, and its commit is next
  *     committed         it is committed, and the decisions do not know it
+ *     forward-committed one of the forwards in it, and they do
  *
  * Of redrives (patterns/redrive):
  *

@@ -28,6 +28,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "listener/crash.h"
+
 enum {
     START_MS = 10000,
     LAST_MS = 5000,
@@ -124,6 +126,7 @@ static bool begin(kur_listener *listener, int64_t now_us)
         kur__machine_end_transaction(&listener->machine, false, now_us);
         return false;
     }
+    KUR__CRASH_POINT("set-closed");
     atomic_store(&exactly->gives_up, false);
     pthread_mutex_lock(&exactly->lock);
     atomic_store(&exactly->stage, KUR__SET_GIVEN);
@@ -165,8 +168,10 @@ static void count_forwarded(kur_listener *listener)
     for (size_t i = 0; i < listener->exactly->count; i++)
         for (const kur__work *work = listener->exactly->parts[i].source->in_transaction.first; work != NULL;
              work = work->next) {
-            if (work->to != KUR_TIER_MAIN)
+            if (work->to != KUR_TIER_MAIN) {
                 kur__retries_forwarded(listener, work);
+                KUR__CRASH_POINT("forward-committed");
+            }
             if (work->to == KUR_TIER_DEAD)
                 atomic_fetch_add_explicit(&listener->rejected_count, 1, memory_order_relaxed);
         }
