@@ -201,6 +201,7 @@ static void check_row(struct row *row)
 
 START_TEST(test_redrive_crash__goes_on)
 {
+    skip_unless(support_is_real(), "the embedded broker's groups take most of a session for each topic that is made");
     srand((unsigned)kur_clock_now_us());
     for (struct row *row = rows; row < ROWS_END; row++) {
         make_row(row);
