@@ -176,7 +176,7 @@ kur__source *kur__source_open(kur_listener *listener, const kur_position *positi
                        "group %s: %s [%" PRId32
                        "]: %s: it starts at the offset, and what was finished above is repeated",
                        listener->group, position->topic, position->partition, warning.message);
-    if (kur__source_is_reading_up(&listener->machine, source))
+    if (kur__source_is_reading_up(&listener->machine, source) && source->end < 0)
         kur__ends_ask(listener, source);
     /* It has come back as it went, and more was read of it than is committed. */
     if (start != position->offset)

@@ -5,7 +5,8 @@
  * forwarded records there up to that moment, so it is asked of the broker, after the partition was given: what was
  * fetched before knows less. That waits for the broker, so it goes by a thread of its own, which is there when it is
  * needed first. It asks one partition after the other until each has an answer, and gives them to the control thread;
- * those whose source has ended meanwhile are of no use, and do no harm.
+ * those whose source has ended meanwhile are of no use, and do no harm. As long as an end is not reached it is asked
+ * for again: the log may have been cut since, and end sooner.
  */
 #include <inttypes.h>
 #include <kurier/sys/clock.h>
@@ -18,7 +19,8 @@
 
 enum {
     ASK_MS = 1000,
-    PAUSE_MS = 100
+    PAUSE_MS = 100,
+    AGAIN_US = 10 * 1000 * 1000
 };
 
 /* A question, and then its answer. */
@@ -127,8 +129,6 @@ void kur__ends_ask(kur_listener *listener, const kur__source *source)
 {
     kur_error error = {0};
     size_t size = strlen(source->partition->topic) + 1;
-    if (source->end >= 0)
-        return;
     struct end *one = kur_calloc(1, sizeof *one + size);
     if (one == NULL)
         kur_error_set(&error, KUR_ERROR_NO_MEMORY, "out of memory: a partition");
@@ -155,7 +155,8 @@ static void take_answers(kur_listener *listener, int64_t now_us)
     for (; one != NULL; one = next) {
         next = one->next;
         kur__source *source = kur__machine_source(&listener->machine, one->topic, one->partition);
-        if (source != NULL && source->serial == one->serial)
+        if (source != NULL && source->serial == one->serial && one->end >= 0 &&
+            (source->end < 0 || one->end < source->end))
             kur__machine_set_end(&listener->machine, source, one->end, now_us);
         kur_free(one);
     }
@@ -167,12 +168,17 @@ void kur__ends_serve(kur_listener *listener, int64_t now_us)
         return;
     take_answers(listener, now_us);
     listener->is_reading_up = false;
+    bool asks_again = now_us >= listener->next_ends_us;
+    if (asks_again)
+        listener->next_ends_us = now_us + AGAIN_US;
     for (kur__source *source = listener->machine.oldest; source != NULL; source = source->newer) {
         int64_t position;
         const kur__partition *partition = source->partition;
         if (source->state == KUR__DEAD || !kur__source_is_reading_up(&listener->machine, source))
             continue;
         listener->is_reading_up = true;
+        if (asks_again && source->end >= 0)
+            kur__ends_ask(listener, source);
         /* Also where there are no records any more, or only marks of transactions. */
         if (kur_consumer_position(listener->consumer, partition->topic, partition->number, &position, NULL) == KUR_OK &&
             position > source->reached && listener->polled_next == listener->polled_count)

@@ -175,12 +175,26 @@ static kur__work *highest_before(const kur__origin *origin, int32_t attempts)
     return best;
 }
 
-static bool live(kur__machine *machine, kur__origin *origin, kur__work *work, int64_t now_us)
+/* How far the main partition has to be read, whatever bound is reached. */
+static void note_highest(kur__partition *home, const kur__origin *origin)
 {
-    kur__partition *home = home_of(work->source);
     const kur__source *main = home->source;
     if (origin->offset > home->highest && (main == NULL || main->end < 0 || origin->offset < main->end))
         home->highest = origin->offset;
+}
+
+/* The main partition has begun anew, or its end is known. */
+static void find_highest(kur__partition *home)
+{
+    home->highest = 0;
+    for (const kur__work *work = home->ordered != NULL ? home->ordered->oldest : NULL; work != NULL; work = work->newer)
+        if (work->origin != NULL)
+            note_highest(home, work->origin);
+}
+
+static bool live(kur__machine *machine, kur__origin *origin, kur__work *work, int64_t now_us)
+{
+    note_highest(home_of(work->source), origin);
     origin->work = work;
     origin->at = work->offset;
     origin->attempts = work->attempts;
@@ -391,6 +405,7 @@ void kur__ordered_read(kur__machine *machine, kur__source *source, int64_t now_u
 void kur__machine_set_end(kur__machine *machine, kur__source *source, int64_t end, int64_t now_us)
 {
     source->end = end;
+    find_highest(home_of(source));
     kur__ordered_turn(machine, source, now_us); /* for those that lie behind it */
     kur__ordered_read(machine, source, now_us);
 }
@@ -410,6 +425,7 @@ void kur__ordered_begin(kur__machine *machine, kur__source *source, const kur__a
         source->partition->home->ordered = source;
     source->end = assignment->end;
     source->looked_to = -1;
+    find_highest(home_of(source));
     kur__ordered_turn(machine, source, INT64_MIN);
     kur__ordered_read(machine, source, INT64_MIN);
 }

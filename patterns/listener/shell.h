@@ -152,6 +152,7 @@ struct kur_listener {
     char **topics;
     struct kur__tiers *tiers;        /* retry topics and dead letters; NULL: they are not in use */
     struct kur__ends *ends;          /* with .keep_order: made when it is needed */
+    int64_t next_ends_us;            /* when those are asked for again that are not reached */
     bool is_reading_up;              /* some end is not reached yet */
     char writer[KUR_UUID_TEXT_SIZE]; /* who has forwarded a record to an ordered topic: this listener, in this life */
     kur__machine_options decisions;

@@ -113,6 +113,12 @@ void ordered_take_event(struct world *world, const struct event *event)
 void ordered_read(struct world *world, struct member *member, int slot)
 {
     kur__source *source = member->sources[slot];
+    /* Its end is asked for again now and then, for a log that was cut ends sooner. */
+    if (kur__source_is_reading_up(&member->machine, source) && member->ends[slot] > world->logs[slot].end &&
+        chance(world, 10)) {
+        member->ends[slot] = world->logs[slot].end;
+        kur__machine_set_end(&member->machine, source, member->ends[slot], world->now_us);
+    }
     if (kur__source_is_reading_up(&member->machine, source) && member->positions[slot] > source->reached)
         kur__machine_reached(&member->machine, source, member->positions[slot], world->now_us);
 }

@@ -529,7 +529,11 @@ int64_t topics_arrive(struct world *world, const struct forward *forward)
     int slot = forward->tier * PARTITIONS_MAX + slot_number(forward->slot);
     struct entry *entry = write_entry(world, slot), written = *entry;
     *entry = forward->entry;
-    story->copies += forward->tier == KUR_TIER_ORDERED;
+    if (forward->tier == KUR_TIER_ORDERED) {
+        const struct member *owner = world->owners[slot] >= 0 ? &world->members[world->owners[slot]] : NULL;
+        story->copies++; /* the end that is being asked for may be behind it */
+        story->excused += owner != NULL && owner->ends[slot] < 0;
+    }
     entry->exists = true;
     entry->version = written.version;
     entry->written_us = written.written_us;

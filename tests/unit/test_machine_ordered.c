@@ -827,6 +827,33 @@ START_TEST(test_machine_ordered__one_that_lies_behind_the_end_is_of_another_log)
 }
 END_TEST
 
+START_TEST(test_machine_ordered__a_main_partition_that_begins_anew_is_read_as_far_as_copies_wait)
+{
+    kur__machine_options options = ordered_options();
+    options.origins_most = 1;
+    begin_at_ends(&options, 3, 2);
+    copy(0, "a", 7, 1);
+    kur__machine_drop(&machine, main_one);
+    kur__assignment assignment = {.topic = "t", .generation = 2, .end = 9};
+    kur_error warning = {0}, error = {0};
+    int64_t position;
+    ck_ok(kur__machine_assign(&machine, &assignment, &main_one, &position, now_us, &warning, &error), error);
+    copy(1, NULL, -1, 1);
+    for (int64_t i = 0; i < 5; i++) {
+        ck_assert_uint_gt(kur__machine_room(&machine, main_one), 0);
+        admit(main_one, i, NULL);
+    }
+    kur__work *work;
+    while ((work = take_one()) != NULL) {
+        ck_assert_ptr_null(work->origin);
+        say(work, &done);
+    }
+    kur__machine_set_end(&machine, main_one, 5, now_us); /* it was cut */
+    say(take_copy(0), &done);
+    end_with_nothing();
+}
+END_TEST
+
 START_TEST(test_machine_ordered__a_record_that_is_gone_is_not_waited_for)
 {
     kur__machine_options options = ordered_options();
@@ -927,6 +954,7 @@ int main(void)
         test_machine_ordered__what_waits_for_its_acknowledgement_is_not_moved,
         test_machine_ordered__what_waits_for_its_acknowledgement_hears_of_the_clock,
         test_machine_ordered__one_that_lies_behind_the_end_is_of_another_log,
+        test_machine_ordered__a_main_partition_that_begins_anew_is_read_as_far_as_copies_wait,
         test_machine_ordered__a_record_that_is_gone_is_not_waited_for,
         test_machine_ordered__exactly_once_forwards_in_the_transaction,
         NULL,
