@@ -533,6 +533,8 @@ int64_t topics_arrive(struct world *world, const struct forward *forward)
         const struct member *owner = world->owners[slot] >= 0 ? &world->members[world->owners[slot]] : NULL;
         story->copies++; /* the end that is being asked for may be behind it */
         story->excused += owner != NULL && owner->ends[slot] < 0;
+    } else {
+        story->excused += world->keeps_order; /* out of the order, a forward that is sent twice is there twice */
     }
     entry->exists = true;
     entry->version = written.version;
