@@ -223,7 +223,7 @@ typedef struct kur_topic_list {
     const kur_topic_view *const *items; /**< by name */
 } kur_topic_list;
 
-/** All topics that this client may see, without offsets and settings. Returns what every call may return. */
+/** All topics that this client may see, without offsets and settings. KUR_OK and what every call may return. */
 KUR_API kur_status kur_admin_list_topics(kur_admin *admin, int timeout_ms, kur_arena *arena, kur_topic_list *topics,
                                          kur_error *error);
 

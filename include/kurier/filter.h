@@ -41,7 +41,7 @@ KUR_API kur_filter *kur_filter_new(const char *text, kur_error *error);
  */
 KUR_API bool kur_filter_matches(const kur_filter *filter, const kur_letter *letter, int64_t now_us);
 
-/** The expression as it was given, for as long as the filter lives; NULL for NULL. */
+/** The expression as it was given, for as long as the filter lives; NULL for NULL. Any thread. */
 KUR_API const char *kur_filter_text(const kur_filter *filter);
 
 /**
@@ -52,7 +52,7 @@ KUR_API const char *kur_filter_text(const kur_filter *filter);
  */
 KUR_API kur_status kur_filter_explain(const char *text, kur_buffer *lines, kur_error *error);
 
-/** Frees a filter; NULL does nothing. */
+/** Frees a filter that no thread uses; NULL does nothing. */
 KUR_API void kur_filter_free(kur_filter *filter);
 
 KUR_END_DECLS

@@ -72,8 +72,24 @@ static const char *letters(void)
     kur_letter_groups *groups = kur_letter_groups_new(&KUR_LETTER_GROUPS_OPTIONS(.by = KUR_LETTERS_BY_CAUSE), &error);
     NEED(groups != NULL);
     kur_letter_groups_free(groups);
+    NEED(kur_letter_writer_new(NULL, &KUR_LETTER_WRITER_OPTIONS(.timeout_ms = 1), &error) == NULL);
     NEED(kur_letter_parse(kur_bytes_text("{"), NULL, &line, &error) != KUR_OK);
     return line.partition == 1 && progress.total == 1 && counts.given == 1 ? NULL : "letters";
+}
+
+static const char *redrive(void)
+{
+    kur_error error = {0};
+    kur_arena *arena = kur_arena_new();
+    kur_ledger_view ledger = KUR_LEDGER_VIEW(.end = 1);
+    NEED(kur_ledger_read("", 7, arena, &ledger, &error) == KUR_OK && ledger.end == 7);
+    kur_arena_free(arena);
+    kur_redrive_plan_options plan = KUR_REDRIVE_PLAN_OPTIONS(.max_redriven = 1);
+    kur_redrive_progress progress = KUR_REDRIVE_PROGRESS(.count = 1);
+    kur_redrive_outcomes outcomes = KUR_REDRIVE_OUTCOMES(.count = 1);
+    NEED(kur_redrive_run(NULL, "id", &KUR_REDRIVE_RUN_OPTIONS(.rate = 1.5), &progress, &error) ==
+         KUR_ERROR_INVALID_ARGUMENT);
+    return plan.max_redriven == 1 && outcomes.count == 1 ? NULL : "redrive";
 }
 
 static const char *publish(const struct order_placed *event)
@@ -140,6 +156,8 @@ const char *use_everything(void)
     const char *failed = retry();
     if (failed == NULL)
         failed = letters();
+    if (failed == NULL)
+        failed = redrive();
     if (failed == NULL)
         failed = publish(&back);
     kur_arena_free(arena);

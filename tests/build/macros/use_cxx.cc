@@ -75,8 +75,25 @@ static const char *letters()
     kur_letter_groups *groups = kur_letter_groups_new(&grouping, &error);
     NEED(groups != nullptr);
     kur_letter_groups_free(groups);
+    auto writing = KUR_LETTER_WRITER_OPTIONS(.timeout_ms = 1);
+    NEED(kur_letter_writer_new(nullptr, &writing, &error) == nullptr);
     NEED(kur_letter_parse(kur_bytes_text("{"), nullptr, &line, &error) != KUR_OK);
     return line.partition == 1 && progress.total == 1 && counts.given == 1 ? nullptr : "letters";
+}
+
+static const char *redrive()
+{
+    kur_error error = {};
+    kur_arena *arena = kur_arena_new();
+    auto ledger = KUR_LEDGER_VIEW(.end = 1);
+    NEED(kur_ledger_read("", 7, arena, &ledger, &error) == KUR_OK && ledger.end == 7);
+    kur_arena_free(arena);
+    auto plan = KUR_REDRIVE_PLAN_OPTIONS(.max_redriven = 1);
+    auto progress = KUR_REDRIVE_PROGRESS(.count = 1);
+    auto outcomes = KUR_REDRIVE_OUTCOMES(.count = 1);
+    auto run = KUR_REDRIVE_RUN_OPTIONS(.rate = 1.5);
+    NEED(kur_redrive_run(nullptr, "id", &run, &progress, &error) == KUR_ERROR_INVALID_ARGUMENT);
+    return plan.max_redriven == 1 && outcomes.count == 1 ? nullptr : "redrive";
 }
 
 static const char *publish(const struct order_placed *event)
@@ -148,6 +165,8 @@ extern "C" const char *use_everything(void)
     const char *failed = retry();
     if (failed == nullptr)
         failed = letters();
+    if (failed == nullptr)
+        failed = redrive();
     if (failed == nullptr)
         failed = publish(&back);
     kur_arena_free(arena);
