@@ -21,6 +21,7 @@ enum {
 static bool read_text(kur__json *json, const char **text)
 {
     kur_bytes bytes;
+    *text = "";
     if (!kur__json_string(json, &bytes))
         return false;
     if (strlen(bytes.data) != bytes.size)
