@@ -46,12 +46,13 @@ for file in "$root"/patterns/listener/{machine,order,ordered,origins,source,part
     [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
 done
 wait
-found=0
-for name in "${names[@]}"; do
+
+# Builds with the bug and plays. Two at a time; lines come as they are done.
+play() { # name
+    local name=$1 object objects=() file status=0
     mkdir -p "$work/$name"
     cp -r "$root/patterns/listener" "$work/$name/"
-    patch -s -p1 -d "$work/$name" <"$here/planted/$name.patch" || { echo "$name: the patch does not fit any more" >&2; exit 1; }
-    objects=()
+    patch -s -p1 -d "$work/$name" <"$here/planted/$name.patch" || { echo "$name: the patch does not fit any more" >&2; return 1; }
     for object in "$work"/*.o; do
         file=listener/$(basename "$object" .o).c
         if grep -q "^+++ b/$file" "$here/planted/$name.patch"; then
@@ -61,16 +62,24 @@ for name in "${names[@]}"; do
         objects+=("$object")
     done
     gcc "${sanitize[@]}" -Wl,--gc-sections "${objects[@]}" -o "$work/$name/simulation" # without what needs Kafka
-    status=0
-    ASAN_OPTIONS=detect_leaks=0 timeout 300 "$work/$name/simulation" --seeds "$seeds" --first >"$work/log" 2>&1 || status=$?
+    ASAN_OPTIONS=detect_leaks=0 timeout 300 "$work/$name/simulation" --seeds "$seeds" --first >"$work/$name/log" 2>&1 || status=$?
     if [ $status = 0 ]; then
         printf '%-36s NOT FOUND in %d seeds\n' "$name" "$seeds"
-        continue
+    else
+        printf '%-36s %s\n' "$name" "$(sed -n 's/^seed \([0-9]*\) breaks the rule \([a-z]*\).*/seed \1: \2/p; s/.*ERROR: \(AddressSanitizer: [a-z-]*\).*/\1/p; s/.*\(runtime error: .*\)/\1/p' "$work/$name/log" | head -n 1)"
+        touch "$work/$name.found"
     fi
-    found=$((found + 1))
-    printf '%-36s %s\n' "$name" "$(sed -n 's/^seed \([0-9]*\) breaks the rule \([a-z]*\).*/seed \1: \2/p; s/.*ERROR: \(AddressSanitizer: [a-z-]*\).*/\1/p; s/.*\(runtime error: .*\)/\1/p' "$work/log" | head -n 1)"
     rm -rf "${work:?}/$name"
+}
+
+broken=false
+for name in "${names[@]}"; do
+    play "$name" &
+    [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n || broken=true
 done
+while [ -n "$(jobs -rp)" ]; do wait -n || broken=true; done
+! $broken || exit 1
+found=$(find "$work" -maxdepth 1 -name '*.found' | wc -l)
 $check && echo "# planted: $found passed, $((${#names[@]} - found)) failed, 0 skipped"
 echo "$found of ${#names[@]} found"
 [ $found = ${#names[@]} ]

@@ -62,8 +62,8 @@ bool lines_next(struct lines *lines, kur_bytes *line)
 {
     size_t looked = 0;
     while (interrupt_count() == 0) {
-        const char *at = lines->data + lines->start;
         size_t size = lines->end - lines->start;
+        const char *at = size > 0 ? lines->data + lines->start : NULL;
         const char *newline = size > looked ? memchr(at + looked, '\n', size - looked) : NULL;
         if (newline == NULL && !lines->is_over && size <= lines->most) {
             looked = size;
