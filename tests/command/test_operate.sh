@@ -234,7 +234,7 @@ fi
 
 # ---- top ----
 
-if is_real; then members=(); else members=("$group"); fi # the embedded broker has no list of groups
+members=("$group") # a real broker may have many others
 check "top without a terminal" kurier 3 "needs a terminal" "kurier lag watch -o jsonl" -- top "${members[@]}"
 # top_on COLUMNS ROWS KEY: what it draws until the key is pressed is in $work/screen, and how the terminal is after it.
 top_on() {

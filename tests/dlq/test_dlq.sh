@@ -177,11 +177,12 @@ check "not without colours" bash -c 'TERM=xterm NO_COLOR=1 script -qec "$1 dlq b
 
 # ---- Lines that say that they belong elsewhere ----
 
-# Every topic with how many records it holds.
+# Every topic of this test with how many records it holds, and what the audit has of them.
 world() {
-    kcat -L -b "$bootstrap" | sed -nE 's/^ *topic "([^"]*)".*/\1/p' | sort | while read -r topic; do
+    kcat -L -b "$bootstrap" | sed -nE "s/^ *topic \"([^\"]*$unique[^\"]*)\".*/\1/p" | sort | while read -r topic; do
         echo "$topic $(kcat -q -b "$bootstrap" -t "$topic" -C -e -f . | wc -c)"
-    done | grep -e "$unique" -e kurier.redrive
+    done
+    echo "audit $(kcat -q -b "$bootstrap" -t kurier.redrive -C -e -f '%k %s\n' | grep -c "$unique")"
 }
 world >"$work/before"
 held=$(sed -n "s/^$copy //p" "$work/before")

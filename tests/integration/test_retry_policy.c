@@ -210,8 +210,8 @@ static int forwards_of(const struct run *run)
 }
 
 /*
- * The embedded broker's second rebalance, when the retry topics have come, takes a second less; its first one takes 3 s,
- * and who is silent for a session meanwhile is no member any more.
+ * The embedded broker's second rebalance, when the retry topics have come, takes a second less; its first one takes 3
+ * s, and who is silent for a session meanwhile is no member any more.
  */
 static int session_ms(void)
 {

@@ -73,17 +73,10 @@ static void add_cell(kur_buffer *line, const char *text, size_t width, bool is_r
         pad(line, (is_right ? 0 : width - own) + 2);
 }
 
-/* No wider than that; what is cut is shown by an ellipsis. */
 static void draw_line(kur_buffer *to, kur_buffer *line, size_t width, const char *before, const char *behind)
 {
-    if (width > 0 && text_width(kur_bytes_of(line->data, line->size)) > width) {
-        size_t at = 0;
-        for (size_t left = width; at < line->size; at++)
-            if (((unsigned char)line->data[at] & 0xc0) != 0x80 && left-- == 1)
-                break;
-        line->size = at;
-        text_put(line, "…");
-    }
+    if (width > 0)
+        text_cut(line, width);
     text_need(kur_buffer_print(to, "%s%s%s\n", before, line->data != NULL ? line->data : "", behind));
     line->size = 0;
 }

@@ -51,6 +51,18 @@ size_t text_width(kur_bytes text)
     return width;
 }
 
+void text_cut(kur_buffer *text, size_t width)
+{
+    if (text_width(kur_bytes_of(text->data, text->size)) <= width)
+        return;
+    size_t at = 0;
+    for (size_t left = width; at < text->size; at++)
+        if (((unsigned char)text->data[at] & 0xc0) != 0x80 && left-- == 1)
+            break;
+    text->size = at;
+    text_put(text, "…");
+}
+
 static void put_order(kur_buffer *to, int32_t character, uint8_t byte)
 {
     if (character == '\n')

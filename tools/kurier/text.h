@@ -20,6 +20,8 @@ bool text_is_sign(int32_t character);
 
 /* Its characters, each taken for one column of a terminal. */
 size_t text_width(kur_bytes text);
+/* Makes it no wider than that, which is at least 1; what is cut is shown by an ellipsis. */
+void text_cut(kur_buffer *text, size_t width);
 
 /* Appends text with everything that is no sign as \n, \x1b or \u202e; `keeps_lines` leaves ends of lines and tabs. */
 void text_safe(kur_buffer *to, kur_bytes text, bool keeps_lines);

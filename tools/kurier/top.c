@@ -86,6 +86,7 @@ static int look(void)
         return status;
     lag_find_times(call, view->arena, &view->groups);
     lag_find_trend(&view->groups, &before->groups);
+    top_sort(&view->groups);
     find_letters(view);
     view->at_us = kur_clock_now_us();
     pthread_mutex_lock(&state.mutex);
@@ -230,7 +231,8 @@ static const struct options options = {.list = list};
 static const struct verb verb = {
     .arguments = "[GROUP…]",
     .about =
-        "A live view in the terminal: groups with what is unread, waiting and parked, trend and time to catch up; "
+        "A live view in the terminal, the worst first: groups with what is unread, waiting and parked, trend and time "
+        "to catch up; "
         "their retry topics; dead letters. All groups that have offsets, or those named. q or Ctrl-C quits. What the "
         "columns mean tells kurier lag show --help.",
     .options = {&options, &connect_options},

@@ -38,6 +38,8 @@ struct top_screen {
     bool is_coloured;
 };
 
+/* The worst first. */
+void top_sort(struct lag_list *groups);
 /* Appends the lines, no more than fit. */
 void top_draw(const struct top_screen *screen, kur_buffer *to);
 

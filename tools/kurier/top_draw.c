@@ -1,5 +1,7 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "table.h"
 #include "text.h"
@@ -40,6 +42,17 @@ static void cell_catch_up(struct table *table, const struct lag_group *group)
     kur_buffer_done(&text);
 }
 
+/* A third of the line, at most: what is worth looking at stands beside it. */
+static void cell_name(struct table *table, const struct top_screen *screen, const char *name)
+{
+    kur_buffer text = {0};
+    text_put(&text, name);
+    if (screen->width > 0)
+        text_cut(&text, screen->width / 3 > 8 ? screen->width / 3 : 8);
+    table_text(table, text.data);
+    kur_buffer_done(&text);
+}
+
 /* The last times as bars, by the highest of them. */
 static void cell_history(struct table *table, const struct top_screen *screen, const char *group)
 {
@@ -75,6 +88,22 @@ static struct lag_amount behind(const struct lag_group *group)
     return sum;
 }
 
+/* Who has the oldest to do comes first, then who has the most. */
+static int compare(const void *left, const void *right)
+{
+    const struct lag_group *a = left, *b = right;
+    int64_t a_us = behind(a).oldest_us, b_us = behind(b).oldest_us, a_left = lag_backlog(a), b_left = lag_backlog(b);
+    if (a_us != b_us)
+        return b_us < 0 || (a_us >= 0 && a_us < b_us) ? -1 : 1;
+    return a_left != b_left ? (a_left > b_left ? -1 : 1) : strcmp(a->name, b->name);
+}
+
+void top_sort(struct lag_list *groups)
+{
+    if (groups->count > 0)
+        qsort(groups->groups, groups->count, sizeof *groups->groups, compare);
+}
+
 static void add_duration(kur_buffer *line, const char *what, int64_t since_us, int64_t now_us)
 {
     text_need(kur_buffer_print(line, "  %s ", what));
@@ -85,13 +114,8 @@ static void draw_head(const struct top_screen *screen, kur_buffer *to)
 {
     const struct top_view *view = screen->view;
     kur_buffer line = {0};
-    const struct lag_group *worst = NULL;
+    const struct lag_group *worst = view->groups.count > 0 ? &view->groups.groups[0] : NULL;
     int64_t oldest_us = -1;
-    for (size_t i = 0; i < view->groups.count; i++) {
-        struct lag_amount one = behind(&view->groups.groups[i]);
-        if (one.oldest_us >= 0 && (worst == NULL || one.oldest_us < behind(worst).oldest_us))
-            worst = &view->groups.groups[i];
-    }
     for (size_t i = 0; view->has_letters && i < view->letters.count; i++) {
         int64_t one_us = view->letters.items[i]->oldest_us;
         if (one_us >= 0 && (oldest_us < 0 || one_us < oldest_us))
@@ -99,7 +123,7 @@ static void draw_head(const struct top_screen *screen, kur_buffer *to)
     }
     text_put(&line, "kurier top  ");
     text_time(&line, view->at_us);
-    if (worst != NULL) {
+    if (worst != NULL && behind(worst).oldest_us >= 0) {
         text_need(kur_buffer_print(&line, "  worst %s", worst->name));
         add_duration(&line, "by", behind(worst).oldest_us, screen->now_us);
     }
@@ -128,7 +152,7 @@ static void draw_groups(const struct top_screen *screen, kur_buffer *to)
     for (size_t i = 0; i < screen->view->groups.count; i++) {
         const struct lag_group *group = &screen->view->groups.groups[i];
         struct lag_amount sum = behind(group);
-        table_text(&table, group->name);
+        cell_name(&table, screen, group->name);
         if (is_wide)
             table_text(&table, kur_group_state_name(group->state));
         if (is_narrow) {
@@ -170,7 +194,7 @@ static void draw_tiers(const struct top_screen *screen, kur_buffer *to)
             lag_add(tier, one->waiting, one->first_us);
             lag_add(tier, one->unread, one->behind_us);
         }
-        table_text(&table, group->name);
+        cell_name(&table, screen, group->name);
         for (int k = 0; k < TIERS; k++)
             cell_amount(&table, &tiers[k], screen->now_us);
     }
