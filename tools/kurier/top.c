@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -62,11 +63,21 @@ static void note_history(const struct lag_group *group)
     history->left[history->count++ % TOP_HISTORY] = lag_backlog(group);
 }
 
+/* Of the groups that are named, or of all: a topic of dead letters has its group's name in its own. */
+static bool is_asked_for(const char *topic, void *user)
+{
+    const struct invocation *call = user;
+    bool is_named = call->argument_count == 0;
+    for (size_t i = 0; i < call->argument_count; i++)
+        is_named = is_named || strstr(topic, call->arguments[i]) != NULL;
+    return is_named;
+}
+
 static void find_letters(struct top_view *view)
 {
     struct invocation *call = &state.call;
     kur_error error = {0};
-    view->has_letters = kur_letter_topics(call->client, NULL, NULL, call->connection.timeout_ms, view->arena,
+    view->has_letters = kur_letter_topics(call->client, is_asked_for, call, call->connection.timeout_ms, view->arena,
                                           &view->letters, &error) == KUR_OK;
     if (!view->has_letters)
         command_note(call->noun, "%s", error.message);
@@ -233,7 +244,8 @@ static const struct verb verb = {
     .about =
         "A live view in the terminal, the worst first: groups with what is unread, waiting and parked, trend and time "
         "to catch up; "
-        "their retry topics; dead letters. All groups that have offsets, or those named. q or Ctrl-C quits. What the "
+        "their retry topics; their dead letters. All groups that have offsets, or those named. q or Ctrl-C quits. What "
+        "the "
         "columns mean tells kurier lag show --help.",
     .options = {&options, &connect_options},
     .needs_client = true,
