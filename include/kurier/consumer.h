@@ -197,7 +197,8 @@ typedef struct kur_consumer_options {
     int fetch_ahead_kbytes; /**< fetched and not polled yet, at most, with .room of each partition; default:
                                queued.max.messages.kbytes, 65,536; not less than that on librdkafka before 2.2 without
                                .room. With .room a fetch brings a quarter of it of a partition, 256 KiB at least, unless
-                               fetch.message.max.bytes is set */
+                               fetch.message.max.bytes is set, and a broker without any answers after 100 ms, unless
+                               fetch.wait.max.ms is */
     int64_t start_at_us;    /**< of KUR_START_TIME: microseconds since 1970 */
     kur_audience audience;
     kur_room_callback *room;             /**< handed `user` as well */

@@ -33,6 +33,8 @@
 
 enum {
     FETCH_BYTES = 1048576, /* of a partition, librdkafka's own */
+    FETCH_WAIT_MS = 500,   /* librdkafka's own */
+    FETCH_WAIT_ROOM_MS = 100,
     FETCH_BYTES_MIN = 262144,
     FETCH_AHEAD_KBYTES = 65536,
     CLOSE_MS = 10000,
@@ -115,6 +117,12 @@ static kur_status set_fetch_ahead(rd_kafka_conf_t *conf, const kur_consumer_opti
     fetch = fetch > FETCH_BYTES_MIN ? fetch : FETCH_BYTES_MIN;
     if (status == KUR_OK && options->room != NULL && get_number(conf, "fetch.message.max.bytes") == FETCH_BYTES)
         status = set_number(conf, "fetch.message.max.bytes", fetch, error);
+    /*
+     * A partition with enough fetched is left out of a fetch, and while that one waits for records of the others there
+     * is no further: where they are idle, what is fetched of the busy one has to last so long.
+     */
+    if (status == KUR_OK && options->room != NULL && get_number(conf, "fetch.wait.max.ms") == FETCH_WAIT_MS)
+        status = set_number(conf, "fetch.wait.max.ms", FETCH_WAIT_ROOM_MS, error);
     return status;
 }
 
