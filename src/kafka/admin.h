@@ -8,6 +8,7 @@
 
 #include <kurier/admin.h>
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
 #include <time.h>
 
 #include "kafka/connection.h"
@@ -16,16 +17,23 @@ enum {
     KUR__ADMIN_COUNT_MAX = 10000 /* of topics, positions, … in one call */
 };
 
-struct kur_admin {
-    kur_client *client;
+typedef struct kur__admin_handle {
     kur__connection connection;
     rd_kafka_t *rk; /* a consumer that joins nothing: it makes no topics by asking, and sees uncommitted offsets */
+    int users;      /* calls, and the admin while it is the one for new calls */
+} kur__admin_handle;
+
+struct kur_admin {
+    kur_client *client;
+    pthread_mutex_t lock;      /* guards which handle is the one, and the users of all */
+    kur__admin_handle *handle; /* for new calls; NULL: the next one makes it */
 };
 
 /* ---- A call ---- */
 
 typedef struct kur__admin_call {
     kur_admin *admin;
+    kur__admin_handle *handle;
     kur_arena *arena; /* the caller's, or one that ends with the call */
     bool owns_arena;
     struct timespec deadline;
@@ -79,7 +87,8 @@ typedef struct kur__admin_request {
 /* Options with what is left of the call's time, and a queue, for one of librdkafka's admin functions. */
 void kur__admin_request_init(kur__admin_call *call, kur__admin_request *request);
 
-/* Waits for the answer and ends the request. NULL with the call's error set; else the caller destroys it. */
+/* Waits for the answer and ends the request. NULL with the call's error set; else the caller destroys it. What was
+ * asked is still with the handle when the call's time is over, which is then for no further call. */
 rd_kafka_event_t *kur__admin_request_wait(kur__admin_call *call, kur__admin_request *request, const char *what);
 
 /* ---- Metadata ---- */

@@ -127,7 +127,7 @@ static kur_status list_once(kur__admin_call *call, rd_kafka_AclBindingFilter_t *
 {
     kur__admin_request request;
     kur__admin_request_init(call, &request);
-    rd_kafka_DescribeAcls(call->admin->rk, filter, request.options, request.queue);
+    rd_kafka_DescribeAcls(call->handle->rk, filter, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "ACLs");
     if (event == NULL)
         return call->error.code;
@@ -159,7 +159,7 @@ static kur_status create(kur__admin_call *call, rd_kafka_AclBinding_t **bindings
 {
     kur__admin_request request;
     kur__admin_request_init(call, &request);
-    rd_kafka_CreateAcls(call->admin->rk, bindings, count, request.options, request.queue);
+    rd_kafka_CreateAcls(call->handle->rk, bindings, count, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "creating ACLs");
     if (event == NULL)
         return call->error.code;
@@ -240,7 +240,7 @@ static kur_status delete_once(kur__admin_call *call, rd_kafka_AclBindingFilter_t
 {
     kur__admin_request request;
     kur__admin_request_init(call, &request);
-    rd_kafka_DeleteAcls(call->admin->rk, &filter, 1, request.options, request.queue);
+    rd_kafka_DeleteAcls(call->handle->rk, &filter, 1, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "deleting ACLs");
     if (event == NULL)
         return call->error.code;

@@ -17,7 +17,7 @@
 
 static rd_kafka_resp_err_t ask(kur__admin_call *call, const char *topic, const struct rd_kafka_metadata **metadata)
 {
-    rd_kafka_t *rk = call->admin->rk;
+    rd_kafka_t *rk = call->handle->rk;
     rd_kafka_topic_t *handle = topic != NULL ? rd_kafka_topic_new(rk, topic, NULL) : NULL;
     if (topic != NULL && handle == NULL)
         return rd_kafka_last_error();
@@ -59,7 +59,7 @@ static kur_status ask_offsets(kur__admin_call *call, rd_kafka_topic_partition_li
     for (int i = 0; i < list->cnt; i++)
         list->elems[i].offset = which;
     rd_kafka_resp_err_t code =
-        rd_kafka_offsets_for_times(call->admin->rk, list, kur__deadline_left_ms(&call->deadline));
+        rd_kafka_offsets_for_times(call->handle->rk, list, kur__deadline_left_ms(&call->deadline));
     for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *one = &list->elems[i];
         if (one->err != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -153,7 +153,7 @@ static int by_id(const void *a, const void *b)
 /* The embedded broker names one that there is not. */
 static int32_t controller_of(kur__admin_call *call, const struct rd_kafka_metadata *metadata)
 {
-    int32_t id = rd_kafka_controllerid(call->admin->rk, 0);
+    int32_t id = rd_kafka_controllerid(call->handle->rk, 0);
     for (int i = 0; i < metadata->broker_cnt; i++)
         if (metadata->brokers[i].id == id)
             return id;
@@ -165,9 +165,9 @@ static kur_status fill_cluster(kur__admin_call *call, kur_cluster_view *view, co
     bool ok = true;
     size_t count = (size_t)metadata->broker_cnt;
     kur_broker_view **brokers = kur__views_new(call->arena, count, sizeof(kur_broker_view));
-    char *id = rd_kafka_clusterid(call->admin->rk, 0);
+    char *id = rd_kafka_clusterid(call->handle->rk, 0);
     if (brokers == NULL) {
-        rd_kafka_mem_free(call->admin->rk, id);
+        rd_kafka_mem_free(call->handle->rk, id);
         return kur__admin_no_memory(call);
     }
     for (size_t i = 0; i < count; i++) {
@@ -182,7 +182,7 @@ static kur_status fill_cluster(kur__admin_call *call, kur_cluster_view *view, co
     view->broker_count = count;
     view->brokers = (const kur_broker_view *const *)brokers;
     view->topic_count = (size_t)metadata->topic_cnt;
-    rd_kafka_mem_free(call->admin->rk, id);
+    rd_kafka_mem_free(call->handle->rk, id);
     return ok ? KUR_OK : kur__admin_no_memory(call);
 }
 

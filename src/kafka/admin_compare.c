@@ -229,7 +229,7 @@ static kur_status add_partitions(kur__admin_call *call, const char *topic, int p
     kur__admin_request request;
     kur__admin_request_init(call, &request);
     snprintf(what, sizeof what, "topic %s: adding partitions", topic);
-    rd_kafka_CreatePartitions(call->admin->rk, &request_of, 1, request.options, request.queue);
+    rd_kafka_CreatePartitions(call->handle->rk, &request_of, 1, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, what);
     rd_kafka_NewPartitions_destroy(request_of);
     if (event == NULL)

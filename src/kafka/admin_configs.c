@@ -86,7 +86,7 @@ static kur_status read_once(kur__admin_call *call, const char *topic, const kur_
     kur__admin_request request;
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
     kur__admin_request_init(call, &request);
-    rd_kafka_DescribeConfigs(call->admin->rk, &resource, 1, request.options, request.queue);
+    rd_kafka_DescribeConfigs(call->handle->rk, &resource, 1, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "settings of a topic");
     rd_kafka_ConfigResource_destroy(resource);
     if (event == NULL)
@@ -148,7 +148,7 @@ static kur_status write_merged(kur__admin_call *call, const char *topic, rd_kafk
 {
     kur__admin_request request;
     kur__admin_request_init(call, &request);
-    rd_kafka_AlterConfigs(call->admin->rk, &resource, 1, request.options, request.queue);
+    rd_kafka_AlterConfigs(call->handle->rk, &resource, 1, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "settings of a topic");
     if (event == NULL)
         return call->error.code;
@@ -175,7 +175,7 @@ static kur_status write_incremental(kur__admin_call *call, const char *topic, rd
     }
     kur__admin_request request;
     kur__admin_request_init(call, &request);
-    rd_kafka_IncrementalAlterConfigs(call->admin->rk, &resource, 1, request.options, request.queue);
+    rd_kafka_IncrementalAlterConfigs(call->handle->rk, &resource, 1, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "settings of a topic");
     if (event == NULL)
         return call->error.code;

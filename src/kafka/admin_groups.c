@@ -78,7 +78,7 @@ static kur_status read_list(kur__admin_call *call, kur_group_list *list)
 {
     kur__admin_request request;
     kur__admin_request_init(call, &request);
-    rd_kafka_ListConsumerGroups(call->admin->rk, request.options, request.queue);
+    rd_kafka_ListConsumerGroups(call->handle->rk, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "groups");
     if (event == NULL)
         return call->error.code;
@@ -187,7 +187,7 @@ static kur_status describe_once(kur__admin_call *call, kur_group_view *view)
     kur__admin_request request;
     const char *name = view->name;
     kur__admin_request_init(call, &request);
-    rd_kafka_DescribeConsumerGroups(call->admin->rk, &name, 1, request.options, request.queue);
+    rd_kafka_DescribeConsumerGroups(call->handle->rk, &name, 1, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "a group");
     if (event == NULL)
         return call->error.code;
@@ -310,7 +310,7 @@ static kur_status read_offsets_once(kur__admin_call *call, const char *group, ku
     if (list != NULL)
         rd_kafka_topic_partition_list_destroy(list);
     kur__admin_request_init(call, &request);
-    rd_kafka_ListConsumerGroupOffsets(call->admin->rk, &of, 1, request.options, request.queue);
+    rd_kafka_ListConsumerGroupOffsets(call->handle->rk, &of, 1, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "offsets of a group");
     rd_kafka_ListConsumerGroupOffsets_destroy(of);
     if (event == NULL)
@@ -365,7 +365,7 @@ static kur_status write_offsets_once(kur__admin_call *call, const char *group,
     kur__admin_request request;
     rd_kafka_AlterConsumerGroupOffsets_t *of = rd_kafka_AlterConsumerGroupOffsets_new(group, offsets);
     kur__admin_request_init(call, &request);
-    rd_kafka_AlterConsumerGroupOffsets(call->admin->rk, &of, 1, request.options, request.queue);
+    rd_kafka_AlterConsumerGroupOffsets(call->handle->rk, &of, 1, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "offsets of a group");
     rd_kafka_AlterConsumerGroupOffsets_destroy(of);
     if (event == NULL)

@@ -71,7 +71,7 @@ static kur_status delete_records(kur__admin_call *call, const rd_kafka_topic_par
     kur__admin_request request;
     rd_kafka_DeleteRecords_t *records = rd_kafka_DeleteRecords_new(list);
     kur__admin_request_init(call, &request);
-    rd_kafka_DeleteRecords(call->admin->rk, &records, 1, request.options, request.queue);
+    rd_kafka_DeleteRecords(call->handle->rk, &records, 1, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "deleting records");
     rd_kafka_DeleteRecords_destroy(records);
     if (event == NULL)

@@ -68,7 +68,7 @@ static kur_status find_time(kur__admin_call *call, rd_kafka_topic_partition_list
         for (int i = 0; i < list->cnt; i++)
             list->elems[i].offset = time_us / 1000 + (time_us % 1000 > 0);
         rd_kafka_resp_err_t code =
-            rd_kafka_offsets_for_times(call->admin->rk, list, kur__deadline_left_ms(&call->deadline));
+            rd_kafka_offsets_for_times(call->handle->rk, list, kur__deadline_left_ms(&call->deadline));
         for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
             code = list->elems[i].err;
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)

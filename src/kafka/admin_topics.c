@@ -245,7 +245,7 @@ static kur_status create_once(kur__admin_call *call, const kur__topic_wanted *wa
     if (status == KUR_OK) {
         kur__admin_request request;
         kur__admin_request_init(call, &request);
-        rd_kafka_CreateTopics(call->admin->rk, topics, count, request.options, request.queue);
+        rd_kafka_CreateTopics(call->handle->rk, topics, count, request.options, request.queue);
         rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "creating topics");
         status = event != NULL ? check_created(call, event, may_exist) : call->error.code;
     }
@@ -297,7 +297,7 @@ static kur_status delete_topics(kur__admin_call *call, const char *const *names,
         topics[i] = rd_kafka_DeleteTopic_new(names[i]);
     kur__admin_request request;
     kur__admin_request_init(call, &request);
-    rd_kafka_DeleteTopics(call->admin->rk, topics, count, request.options, request.queue);
+    rd_kafka_DeleteTopics(call->handle->rk, topics, count, request.options, request.queue);
     rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "deleting topics");
     rd_kafka_DeleteTopic_destroy_array(topics, count);
     if (event == NULL)

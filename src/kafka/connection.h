@@ -15,6 +15,10 @@
 #include "kafka/refusal.h"
 #include "kafka/security.h"
 
+enum {
+    KUR__REQUEST_MS_MAX = 3600 * 1000 /* the longest time-out that librdkafka has for an admin request */
+};
+
 typedef struct kur__connection {
     const kur__log *log;
     kur__security *security; /* NULL: nobody logs in */

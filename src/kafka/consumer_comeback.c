@@ -28,8 +28,7 @@
 #include "kafka/embedded_broker.h"
 
 enum {
-    AGAIN_MS = 1000,
-    GROUP_MS = 10000
+    AGAIN_MS = 1000
 };
 
 static void ask(kur_consumer *consumer, int delay_ms)
@@ -131,7 +130,7 @@ static void ask_group(kur_consumer *consumer)
     const char *group = consumer->group;
     rd_kafka_AdminOptions_t *options =
         rd_kafka_AdminOptions_new(consumer->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-    rd_kafka_AdminOptions_set_request_timeout(options, GROUP_MS, why, sizeof why);
+    rd_kafka_AdminOptions_set_request_timeout(options, KUR__REQUEST_MS_MAX, why, sizeof why); /* consumer_start.c */
     rd_kafka_AdminOptions_set_opaque(options, (void *)(uintptr_t)consumer->comeback_ask);
     rd_kafka_DescribeConsumerGroups(consumer->rk, &group, 1, options, consumer->answers);
     rd_kafka_AdminOptions_destroy(options);

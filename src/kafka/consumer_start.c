@@ -7,8 +7,10 @@
  * has committed is asked for by librdkafka's admin request, which answers on a queue while polling goes on, and
  * partition by partition: with read_committed one whose offset lies in an open transaction is an error of its own,
  * where rd_kafka_committed would hold back all. Only an answer says that nothing is committed; what fails is asked
- * again, for as long as the partition is this member's. The beginning, the end, and times are then questions to the
- * asker.
+ * again, for as long as the partition is this member's. It waits for the coordinator as long as it can: all versions of
+ * librdkafka use freed memory when such a question has timed out before that broker could be reached, and it comes
+ * back. What was sent and is not answered fails by socket.timeout.ms. The beginning, the end, and times are then
+ * questions to the asker.
  *
  * A partition without a commit whose topic has commits in partitions before it was added to the topic later (the
  * library commits the ends at which it starts): its records have come since, so that it starts at the beginning.
@@ -21,7 +23,6 @@
 #include "kafka/consumer.h"
 
 enum {
-    COMMITTED_MS = 10000,
     AGAIN_MS = 500
 };
 
@@ -32,7 +33,7 @@ static void ask_committed(kur_consumer *consumer, rd_kafka_topic_partition_list_
     char why[256];
     rd_kafka_AdminOptions_t *options =
         rd_kafka_AdminOptions_new(consumer->rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-    rd_kafka_AdminOptions_set_request_timeout(options, COMMITTED_MS, why, sizeof why);
+    rd_kafka_AdminOptions_set_request_timeout(options, KUR__REQUEST_MS_MAX, why, sizeof why);
     rd_kafka_AdminOptions_set_opaque(options, (void *)(uintptr_t)number);
     if (consumer->requires_stable)
         rd_kafka_error_destroy(rd_kafka_AdminOptions_set_require_stable_offsets(options, 1));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../administering.h"
+#include "kafka/embedded_broker.h"
 
 /* A member that has polled one record and still has it assigned. */
 static kur_consumer *join(const char *group, const char *topic)
@@ -394,6 +395,32 @@ END_TEST
         ck_says(error, text);                                                                                          \
     } while (0)
 
+/* librdkafka uses freed memory when a question for a coordinator has timed out, and that broker comes back. */
+START_TEST(test_admin_groups__a_coordinator_that_was_away)
+{
+    begin();
+    kur_embedded_broker *broker = kur_embedded_broker_new(&KUR_EMBEDDED_BROKER_OPTIONS(.brokers = 2), &error);
+    ck_assert_msg(broker != NULL, "%s", error.message);
+    ck_ok(kur_embedded_broker_topic(broker, "orders", 1, &error), error);
+    kur_client *own =
+        kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = kur_embedded_broker_bootstrap_servers(broker)), &error);
+    kur_admin *asking = kur_admin_new(own, &error);
+    ck_assert_msg(asking != NULL, "%s", error.message);
+    rd_kafka_mock_cluster_t *cluster = kur__embedded_broker_cluster(broker);
+    rd_kafka_mock_coordinator_set(cluster, "group", "away", 2);
+    rd_kafka_mock_broker_set_down(cluster, 2);
+    kur_position_list offsets;
+    for (int i = 0; i < 3; i++)
+        ck_status(kur_admin_group_offsets(asking, "away", 1000, arena, &offsets, &error), KUR_ERROR_TIMEOUT, error);
+    rd_kafka_mock_broker_set_up(cluster, 2);
+    ck_ok(kur_admin_group_offsets(asking, "away", PATIENCE_MS, arena, &offsets, &error), error);
+    ck_assert_uint_eq(offsets.count, 0);
+    kur_admin_free(asking);
+    kur_client_unref(own);
+    kur_embedded_broker_free(broker);
+}
+END_TEST
+
 START_TEST(test_admin_groups__arguments_are_checked)
 {
     begin();
@@ -492,6 +519,7 @@ int main(void)
                                   test_admin_groups__reset_to_a_time,
                                   test_admin_groups__nothing_moves_under_members,
                                   test_admin_groups__a_plan_is_for_what_it_was_made_of,
+                                  test_admin_groups__a_coordinator_that_was_away,
                                   test_admin_groups__arguments_are_checked,
                                   NULL};
     return administer("admin_groups", tests);
