@@ -38,3 +38,5 @@ ends() { # pid
 }
 not() { ! "$@"; }
 has() { grep -qE -- "$2" "$work/$1"; } # log, pattern
+# On the broker that KURIER_BOOTSTRAP names a topic appears when it is first asked for, and has a leader a little later.
+has_leader() { kcat -L -b "$KURIER_BOOTSTRAP" -t "$1" | grep -q 'partition 0, leader [0-9]'; } # topic

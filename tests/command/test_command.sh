@@ -1,50 +1,32 @@
 #!/usr/bin/env bash
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
 # What is made of the tables of the command line: the help on every level, docs/commands.md, the man page, completion.
-. "$(dirname "$0")/../build/lib.sh"
-
-kurier=$BUILD/tools/kurier/kurier
-unset KAFKA_BOOTSTRAP_SERVERS
-export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1
-
-# ends STATUS TEXT… -- ARGUMENT…: it ends with the status and says the texts on either.
-ends() {
-    local status=$1 texts=() ended=0 text
-    shift
-    while [ "$1" != -- ]; do
-        texts+=("$1")
-        shift
-    done
-    shift
-    "$kurier" "$@" >"$work/both" 2>&1 </dev/null || ended=$?
-    [ $ended = "$status" ] || { echo "ended with $ended in place of $status: $*" && cat "$work/both" && return 1; }
-    for text in "${texts[@]}"; do says "$work/both" "$text" || return 1; done
-}
+. "$(dirname "$0")/lib.sh"
 
 # ---- Help ----
 
-check "--help" ends 0 "usage: kurier NOUN" broker dlq doctor "3 refused" -- --help
-check "help" ends 0 "usage: kurier NOUN" -- help
-check "nothing asked" ends 3 "usage: kurier NOUN" --
-check "no such noun" ends 3 'no noun "letters"' "See kurier --help" -- letters
-check "--version" ends 0 "kurier 0." -- --version
+check "--help" kurier 0 "usage: kurier NOUN" broker dlq doctor "3 refused" -- --help
+check "help" kurier 0 "usage: kurier NOUN" -- help
+check "nothing asked" kurier 3 "usage: kurier NOUN" --
+check "no such noun" kurier 3 'no noun "letters"' "See kurier --help" -- letters
+check "--version" kurier 0 "kurier 0." -- --version
 "$kurier" reference markdown >"$work/commands.md"
 verbs=$(sed -nE 's/^#+ `kurier (.*)`$/\1/p' "$work/commands.md")
 check "there are verbs" test "$(wc -l <<<"$verbs")" -gt 8
 while read -r verb; do
     # shellcheck disable=SC2086
-    check "$verb --help" ends 0 "usage: kurier $verb" -- $verb --help
+    check "$verb --help" kurier 0 "usage: kurier $verb" -- $verb --help
     case $verb in
     *\ *) # shellcheck disable=SC2086
-        check "$verb refuses what it does not know" ends 3 'what is "--no-such-option"?' "See kurier $verb --help" -- $verb --no-such-option ;;
+        check "$verb refuses what it does not know" kurier 3 'what is "--no-such-option"?' "See kurier $verb --help" -- $verb --no-such-option ;;
     esac
 done <<<"$verbs"
-check "an option without its value" ends 3 "--limit needs a number" -- dlq browse --limit
-check "an option with an empty value" ends 3 "--cause needs a value" -- dlq groups --cause=
-check "a number that is too large" ends 3 "--timeout needs a number from 1 to 3600" -- dlq list --timeout 4000
-check "a flag with a value" ends 3 "--unmask takes no value" -- dlq browse --unmask=yes
-check "an argument where none is taken" ends 3 'what is "x"?' -- doctor x
-check "behind -- there are no options" ends 1 'no bootstrap servers' -- dlq list -- --help-me
+check "an option without its value" kurier 3 "--limit needs a number" -- dlq browse --limit
+check "an option with an empty value" kurier 3 "--cause needs a value" -- dlq groups --cause=
+check "a number that is too large" kurier 3 "--timeout needs a number from 1 to 3600" -- dlq list --timeout 4000
+check "a flag with a value" kurier 3 "--unmask takes no value" -- dlq browse --unmask=yes
+check "an argument where none is taken" kurier 3 'what is "x"?' -- doctor x
+check "behind -- there are no options" kurier 1 'no bootstrap servers' -- dlq list -- --help-me
 wide() { LC_ALL=C.UTF-8 grep -nE "^.{101}" "$@"; }
 check "no line of a help is wider than 100" bash -c "$(declare -f wide)"'
     while read -r verb; do "$1" $verb --help; done <<<"$2" >"$3"; ! wide "$3"' - "$kurier" "$verbs" "$work/help"

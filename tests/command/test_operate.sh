@@ -2,47 +2,12 @@
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
 # The nouns about topics, groups and lag as a person uses them, on the embedded broker or the real one that
 # KURIER_BOOTSTRAP names.
-. "$(dirname "$0")/../processes.sh"
+. "$(dirname "$0")/lib.sh"
 
-kurier=$BUILD/tools/kurier/kurier lagging=$BUILD/tests/command/lagging
-unique=t$$x$RANDOM
-unset KAFKA_BOOTSTRAP_SERVERS
-is_real() { [ -n "${KURIER_BOOTSTRAP:-}" ]; }
-
-# says_all STATUS TEXT… -- ARGUMENT…: kurier ends with the status and says the texts on either; $work/out, $work/err.
-kurier() {
-    local status=$1 texts=() ended=0 text
-    shift
-    while [ "$1" != -- ]; do
-        texts+=("$1")
-        shift
-    done
-    shift
-    "$kurier" "$@" >"$work/out" 2>"$work/err" </dev/null || ended=$?
-    cat "$work/out" "$work/err" >"$work/both"
-    [ $ended = "$status" ] || { echo "exit status $ended, expected $status: $*" && cat "$work/both" && return 1; }
-    for text in "${texts[@]}"; do says "$work/both" "$text" || return 1; done
-}
-# holds EXPRESSION: of the JSON that was printed last, as `it`.
-holds() {
-    python3 -c 'import json, sys
-text = open(sys.argv[1]).read()
-it = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
-assert eval(sys.argv[2]), json.dumps(it, indent=1)' "$work/out" "$1"
-}
-
+lagging=$BUILD/tests/command/lagging
 orders=$unique.orders group=$unique-email parts=4
 if is_real; then parts=6; fi # as many as its broker makes
-if is_real; then
-    export KAFKA_BOOTSTRAP_SERVERS=$KURIER_BOOTSTRAP
-    has_leader() { kcat -L -b "$KURIER_BOOTSTRAP" -t "$1" | grep -q 'partition 0, leader [0-9]'; }
-    for topic in "$orders" "$orders.$group.retry-short"; do check "Kafka makes $topic" await 30 has_leader "$topic"; done
-else
-    start broker "$kurier" broker --topic "$orders:4" --topic "$orders.$group.retry-short:4"
-    await 10 has broker ':[0-9]+$'
-    KAFKA_BOOTSTRAP_SERVERS=$(head -n 1 "$work/broker")
-    export KAFKA_BOOTSTRAP_SERVERS
-fi
+real_or_embedded "$orders:4" "$orders.$group.retry-short:4"
 
 # ---- lag ----
 

@@ -2,35 +2,12 @@
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
 # `kurier redrive` as a person uses it, on the embedded broker or on the real one that KURIER_BOOTSTRAP names: a service
 # that is broken, its letters planned, sent again, and followed.
-. "$(dirname "$0")/../processes.sh"
+. "$(dirname "$0")/lib.sh"
 
-kurier=$BUILD/tools/kurier/kurier helpers=$BUILD/tests/command
-unique=t$$x$RANDOM
-unset KAFKA_BOOTSTRAP_SERVERS
+helpers=$BUILD/tests/command
 topic=$unique.orders group=email-$unique
 dead=$topic.$group.dlq
-
-# redrive STATUS TEXT… -- ARGUMENT…: it ends with the status and says the texts on either; $work/out, $work/err.
-redrive() {
-    local status=$1 texts=() ended=0 text
-    shift
-    while [ "$1" != -- ]; do
-        texts+=("$1")
-        shift
-    done
-    shift
-    "$kurier" redrive "$@" >"$work/out" 2>"$work/err" </dev/null || ended=$?
-    cat "$work/out" "$work/err" >"$work/both"
-    [ $ended = "$status" ] || { echo "exit status $ended, expected $status: $*" && cat "$work/both" && return 1; }
-    for text in "${texts[@]}"; do says "$work/both" "$text" || return 1; done
-}
-# holds EXPRESSION: of the last object that was printed, as `it`.
-holds() {
-    python3 -c 'import json, sys
-text = open(sys.argv[1]).read()
-it = json.loads(text)[-1] if text.startswith("[") else json.loads(text.splitlines()[-1])
-assert eval(sys.argv[2]), json.dumps(it, indent=1)' "$work/out" "$1"
-}
+redrive() { noun=redrive kurier "$@"; }
 value() { python3 -c 'import json, sys; print(json.loads(open(sys.argv[1]).read().splitlines()[-1])[sys.argv[2]])' "$work/out" "$1"; }
 
 # ---- Command lines ----
@@ -46,17 +23,7 @@ check "nobody listens" redrive 1 "127.0.0.1:1" -- status --bootstrap 127.0.0.1:1
 
 # ---- A broken service ----
 
-parts=2
-if [ -n "${KURIER_BOOTSTRAP:-}" ]; then
-    export KAFKA_BOOTSTRAP_SERVERS=$KURIER_BOOTSTRAP
-    has_leader() { kcat -L -b "$KURIER_BOOTSTRAP" -t "$1" | grep -q 'partition 0, leader [0-9]'; }
-    check "Kafka makes the topic" await 30 has_leader "$topic"
-else
-    start broker "$kurier" broker --topic "$topic:$parts"
-    await 10 has broker ':[0-9]+$'
-    KAFKA_BOOTSTRAP_SERVERS=$(head -n 1 "$work/broker")
-    export KAFKA_BOOTSTRAP_SERVERS
-fi
+real_or_embedded "$topic:2"
 check "there are no plans yet" redrive 0 -- status
 start service "$helpers/repaired" "$topic" "$group" "$work/repaired"
 service=$last
@@ -69,8 +36,8 @@ check "all of them are dead" await 60 letters
 
 planned() { "$kurier" redrive plan "$dead" --where 'cause = "mail.down"' --reason "ticket 4711" --who ann "$@" -o jsonl >"$work/out" 2>"$work/err"; }
 check "a plan" await 60 planned
-check "has all of them" holds 'it["letters"] == 30 and it["state"] == "planned" and it["planned_by"] == "ann"'
-check "and says where they go" holds 'it["routes"][0]["target"].endswith(".retry-short") and it["routes"][0]["refused"] is None'
+check "has all of them" holds 'it[-1]["letters"] == 30 and it[-1]["state"] == "planned" and it[-1]["planned_by"] == "ann"'
+check "and says where they go" holds 'it[-1]["routes"][0]["target"].endswith(".retry-short") and it[-1]["routes"][0]["refused"] is None'
 plan=$(value id)
 check "for people" redrive 0 "30" "retry-short" "nothing was sent" -- plan "$dead"
 check "a filter that nothing fits" redrive 3 "no letter is left" -- plan "$dead" --cause nothing
@@ -90,7 +57,7 @@ check "watch tells what has become of them" redrive 2 "5 failed again, 0 pending
 
 touch "$work/repaired"
 check "a plan of the rest" redrive 0 -- plan "$dead" -o jsonl
-check "has those that failed again too" holds 'it["letters"] == 30 and it["left_out"]["sent"] == 5'
+check "has those that failed again too" holds 'it[-1]["letters"] == 30 and it[-1]["left_out"]["sent"] == 5'
 plan=$(value id) digest=$(value digest)
 start first "$kurier" redrive start "$plan" --rate 1 --canary 3 --digest "${digest:0:8}" --execute -o jsonl
 first=$last
@@ -115,7 +82,7 @@ handled() { [ "$(grep -c ^handled "$work/service" | sort -u)" -ge 30 ] && [ "$(g
 check "each order was handled" await 10 handled
 check "status tells it" redrive 0 "succeeded      30" "failed again   0" "pending        0" -- status "$plan"
 check "and for programs" redrive 0 -- status "$plan" -o json
-check "with all of it" holds 'it["succeeded"] == 30 and it["failed"] == 0 and it["state"] == "done"'
+check "with all of it" holds 'it[-1]["succeeded"] == 30 and it[-1]["failed"] == 0 and it[-1]["state"] == "done"'
 check "nothing is left" redrive 3 "were sent by an earlier run" -- plan "$dead"
 
 # ---- Cancelled ----

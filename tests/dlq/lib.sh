@@ -1,31 +1,8 @@
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
-# Sourced by the tests of `kurier dlq`, in place of processes.sh, which it brings.
-. "$SOURCE/tests/processes.sh"
+# Sourced by the tests of `kurier dlq`, in place of those of the command line, which it brings.
+. "$SOURCE/tests/command/lib.sh"
 
-kurier=$BUILD/tools/kurier/kurier
-unique=t$$x$RANDOM
-unset KAFKA_BOOTSTRAP_SERVERS
-
-# ends STATUS COMMAND…: what it prints is in $work/out and $work/err.
-ends() {
-    local expected=$1 status=0
-    shift
-    "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
-    [ $status = "$expected" ] || { echo "exit status $status, expected $expected: $*" && cat "$work/out" "$work/err" && return 1; }
-}
-# dlq STATUS TEXT… -- ARGUMENT…: it ends with the status and says the texts on either.
-dlq() {
-    local status=$1 texts=() text
-    shift
-    while [ "$1" != -- ]; do
-        texts+=("$1")
-        shift
-    done
-    shift
-    ends "$status" "$kurier" dlq "$@" || return 1
-    cat "$work/out" "$work/err" >"$work/both"
-    for text in "${texts[@]}"; do says "$work/both" "$text" || return 1; done
-}
+dlq() { noun=dlq kurier "$@"; }
 prints() { [ "$(cat "$work/out")" = "$1" ] || { echo "printed, in place of \"$1\":" && cat "$work/out" && return 1; }; }
 rows() { [ "$(tail -n +2 "$work/out" | wc -l)" = "$1" ] || { cat "$work/out" && return 1; }; }
 # No byte that is an order to a terminal: ASCII control characters, and those of C1 and of direction in UTF-8.

@@ -30,16 +30,8 @@ check "an import to what holds no dead letters" dlq 3 "no topic of dead letters"
 
 # ---- A broker, and letters ----
 
-if [ -n "${KURIER_BOOTSTRAP:-}" ]; then
-    bootstrap=$KURIER_BOOTSTRAP
-    has_leader() { kcat -L -b "$bootstrap" -t "$1" | grep -q 'partition 0, leader [0-9]'; }
-    for topic in "$dead" "$copy" "$spring"; do check "Kafka makes $topic" await 30 has_leader "$topic"; done
-else
-    start broker "$kurier" broker --topic "$dead:6" --topic "$copy:6" --topic "$spring:6"
-    await 10 has broker ':[0-9]+$'
-    bootstrap=$(head -n 1 "$work/broker")
-fi
-export KAFKA_BOOTSTRAP_SERVERS=$bootstrap
+real_or_embedded "$dead:6" "$copy:6" "$spring:6"
+bootstrap=$KAFKA_BOOTSTRAP_SERVERS
 
 "$SOURCE/tests/dlq/letters.py" usual >"$work/usual"
 check "a dry run of an import" dlq 0 "8 letters would be written" -- import "$dead" "$work/usual"
@@ -55,7 +47,7 @@ import json, sys
 (topic,) = json.load(sys.stdin)
 assert topic[\"oldest\"] < topic[\"newest\"], topic"' - "$kurier" "$dead"
 check "list without any" dlq 0 "[]" -- list nothing-of-that-name -o json
-if [ -n "${KURIER_BOOTSTRAP:-}" ]; then
+if is_real; then
     check "list warns of what expires" dlq 0 "$dead: the oldest letter expires in" -- list "$dead" --warn 30d
     check "and not by default" bash -c '! grep -q expires\ in <("$1" dlq list "$2" 2>&1)' - "$kurier" "$dead"
 fi
@@ -198,7 +190,7 @@ check "nor has that done anything" bash -c 'diff <(sed "s/^$2 .*/$2 $3/" "$1") "
 
 # ---- A broker that goes away ----
 
-if [ -z "${KURIER_BOOTSTRAP:-}" ]; then
+if ! is_real; then
     # What it has seen is written, and then it is stopped.
     halfway() { # file, pid
         head -n 4 "$1"

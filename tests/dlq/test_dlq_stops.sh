@@ -5,15 +5,12 @@
 
 on_terminal=$SOURCE/tests/dlq/on_terminal.py
 dead=$unique.email.dlq copy=$unique.copy.dlq large=$unique.large.dlq
-if [ -n "${KURIER_BOOTSTRAP:-}" ]; then
+if is_real; then
     skip "the broker is stopped here, which is the embedded one's"
     exit 0
 fi
-start broker "$kurier" broker --topic "$dead:6" --topic "$copy:6" --topic "$large:6" --topic "$unique.narrow.dlq:6"
+embedded "$dead:6" "$copy:6" "$large:6" "$unique.narrow.dlq:6"
 broker=$last
-await 10 has broker ':[0-9]+$'
-KAFKA_BOOTSTRAP_SERVERS=$(head -n 1 "$work/broker")
-export KAFKA_BOOTSTRAP_SERVERS
 "$SOURCE/tests/dlq/letters.py" usual >"$work/usual"
 check "letters" dlq 0 "8 letters written" -- import "$dead" "$work/usual" --execute
 counts() { # topic, number
@@ -180,7 +177,7 @@ check "discards nothing" counts "$dead" 8
 
 # ---- Nobody to write to ----
 
-full() { ends "$1" bash -c '"$1" dlq export "$2" >/dev/full' - "$kurier" "$2" && says "$work/err" "No space left on device"; }
+full() { ends_with "$1" bash -c '"$1" dlq export "$2" >/dev/full' - "$kurier" "$2" && says "$work/err" "No space left on device"; }
 check "a disk that is full" full 1 "$dead"
 check "a reader that has enough" bash -c 'set -o pipefail; "$1" dlq export "$2" | head -n 1 >"$3"; [ ${PIPESTATUS[0]} = 141 ] && [ "$(wc -l <"$3")" = 1 ]' - \
     "$kurier" "$large" "$work/one"

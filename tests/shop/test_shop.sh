@@ -57,8 +57,6 @@ check "each service is shorter than 150 lines" short
 if [ -n "${KURIER_BOOTSTRAP:-}" ]; then
     bootstrap=$KURIER_BOOTSTRAP
     : >"$work/properties"
-    # A topic appears when it is first asked for, and has a leader a little later.
-    has_leader() { kcat -L -b "$bootstrap" -t "$1" | grep -q 'partition 0, leader [0-9]'; }
     for topic in orders inventory; do
         check "Kafka makes the topic $topic" await 30 has_leader $topic
     done

@@ -2,27 +2,17 @@
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
 # `kurier doctor` on the embedded broker and, where there is one, on a broker with log-ins (script/kafka run --secure):
 # what it finds, how it ends, and that no password is in anything it prints.
-. "$(dirname "$0")/../build/lib.sh"
+. "$(dirname "$0")/lib.sh"
 
-kurier=$BUILD/tools/kurier/kurier
-export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1
-unset KAFKA_BOOTSTRAP_SERVERS
 printed=$work/printed
 wrong=canary-wrong-7d1c
 
-# finds STATUS TEXT… -- ARGUMENT…: it ends with the status and says the texts.
+# As `kurier`; what it prints is kept in $printed.
 finds() {
-    local status=$1 texts=() ended=0 text
-    shift
-    while [ "$1" != -- ]; do
-        texts+=("$1")
-        shift
-    done
-    shift
-    "$kurier" doctor "$@" >"$work/says" 2>&1 || ended=$?
-    cat "$work/says" >>"$printed"
-    [ $ended = "$status" ] || { echo "ended with $ended in place of $status" && cat "$work/says" && return 1; }
-    for text in "${texts[@]}"; do says "$work/says" "$text" || return 1; done
+    local status=0
+    noun=doctor kurier "$@" || status=1
+    cat "$work/both" >>"$printed"
+    return $status
 }
 
 check "the help suffices" finds 0 "--allow-clear-text" "6 the log-in is refused" -- --help
@@ -36,12 +26,13 @@ check "a password in clear" finds 4 "shows the password" -- --bootstrap a:1 --se
 check "a name that is none" finds 5 "cannot be resolved" -- --bootstrap nowhere.invalid:9092
 check "nobody listens" finds 5 "Connection refused" "none of the bootstrap servers" -- --bootstrap 127.0.0.1:1
 
-coproc broker { exec "$kurier" broker --topic orders:3; }
-read -r address <&"${broker[0]}"
+embedded orders:3
+address=$KAFKA_BOOTSTRAP_SERVERS
+unset KAFKA_BOOTSTRAP_SERVERS
 check "all is well" finds 0 "ok    log-in         by plaintext" "orders: 3 partitions, readable" "All is well." \
     "metadata.broker.list = $address  (.bootstrap_servers)" -- --bootstrap "$address" --topic orders --group g
 check "all settings" finds 0 "enable.idempotence" "(librdkafka)" -- --bootstrap "$address" --all
-kill "$broker_PID"
+kill "$last"
 
 if [ -n "${KURIER_SECURE:-}" ]; then
     file=$work/kafka.conf
