@@ -31,10 +31,8 @@ static kur_outcome see(kur_delivery *delivery, void *user)
     struct seen *seen = user;
     while (seen->is_held)
         nap(1);
-    if (seen->failures > 0) {
-        seen->failures--;
+    if (atomic_fetch_sub(&seen->failures, 1) > 0)
         return kur_retry_after(delivery, 100, "test.fails", "not yet");
-    }
     seen->records++;
     return KUR_DONE;
 }

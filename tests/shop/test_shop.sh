@@ -190,9 +190,11 @@ produce() { # file, further arguments of kcat…
     shift
     kcat -P -b "$bootstrap" -t orders -k poison "$@" "$file"
 }
+reads() { kcat -C -b "$bootstrap" -t "$1" -o beginning -e -q -f '%h %s\n' >"$work/stands" 2>"$work/stands.err"; } # topic
 stands_in() { # group, topic of it, text: whether it stands in one of its records
-    # All of it is read, before it is looked at: who closes the pipe early makes kcat fail.
-    kcat -C -b "$bootstrap" -t "orders.$1-$unique.$2" -o beginning -e -q -f '%h %s\n' >"$work/stands"
+    # All of it is read, before it is looked at: who closes the pipe early makes kcat fail. A broker that makes many topics
+    # at once has told kcat that it does not know one that was written to a moment before.
+    await 30 reads "orders.$1-$unique.$2" || { cat "$work/stands.err" && kcat -L -b "$bootstrap" -t "orders.$1-$unique.$2" && return 1; }
     grep -aq -- "$3" "$work/stands" || { cat "$work/stands" && return 1; }
 }
 dead() { # group, text: whether it stands in a dead letter
