@@ -6,6 +6,7 @@
 #ifndef KURIER_KURIER_H
 #define KURIER_KURIER_H
 
+#include <kurier/access.h>
 #include <kurier/admin.h>
 #include <kurier/api.h>
 #include <kurier/arena.h>

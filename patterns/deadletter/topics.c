@@ -1,9 +1,9 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Design notes: names come from the list of topics, offsets and settings from a look at each, and times from the first
- * and the last records of each partition, which are read. What may not be asked is left as not known: whoever may read
- * a topic may not always see its settings.
+ * Design notes: names come from the list of topics, settings from one question for all, and times from the first and
+ * the last records of each partition, which are read. What may not be asked is left as not known: whoever may read a
+ * topic may not always see its settings.
  */
 #include <kurier/admin.h>
 #include <kurier/sys/clock.h>
@@ -58,23 +58,20 @@ static kur_status find_names(struct look *look, bool (*is_named)(const char *top
     return KUR_OK;
 }
 
-/* Settings, where they may be seen. */
-static kur_status describe(struct look *look, kur_letter_topic *topic, kur_error *error)
+/* What may not be seen is left as it is. */
+static kur_status read_settings(struct look *look, kur_error *error)
 {
-    const kur_topic_view *view;
-    kur_error why = {0};
-    kur_status status = kur_admin_describe_topic(look->admin, topic->name, look->timeout_ms, look->arena, &view, &why);
-    if (status == KUR_ERROR_AUTHORIZATION || status == KUR_ERROR_UNKNOWN_TOPIC || status == KUR_ERROR_BROKER)
-        return KUR_OK;
-    if (status != KUR_OK) {
-        if (error != NULL)
-            *error = why;
-        return status;
+    kur_topic_list list;
+    kur_status status = kur_admin_topic_settings(look->admin, look->names, look->timeout_ms, look->arena, &list, error);
+    for (size_t i = 0; status == KUR_OK && i < look->count; i++) {
+        const kur_topic_view *view = list.items[i];
+        kur_letter_topic *topic = look->topics[i];
+        if (view->config_count == 0)
+            continue;
+        topic->is_compacted = view->cleanup == KUR_CLEANUP_COMPACT || view->cleanup == KUR_CLEANUP_COMPACT_AND_DELETE;
+        topic->retention_ms = view->cleanup != KUR_CLEANUP_COMPACT ? view->retention_ms : KUR_NONE;
     }
-    bool is_deleted = view->cleanup != KUR_CLEANUP_COMPACT;
-    topic->is_compacted = view->cleanup == KUR_CLEANUP_COMPACT || view->cleanup == KUR_CLEANUP_COMPACT_AND_DELETE;
-    topic->retention_ms = is_deleted ? view->retention_ms : KUR_NONE;
-    return KUR_OK;
+    return status;
 }
 
 static kur_letter_topic *topic_of(struct look *look, const char *name)
@@ -140,9 +137,7 @@ static kur_status read_logs(struct look *look, kur_error *error)
 
 static kur_status look_at_all(struct look *look, kur_error *error)
 {
-    kur_status status = KUR_OK;
-    for (size_t i = 0; i < look->count && status == KUR_OK; i++)
-        status = describe(look, look->topics[i], error);
+    kur_status status = read_settings(look, error);
     if (status == KUR_OK)
         status = read_logs(look, error);
     for (size_t i = 0; i < look->count; i++) {

@@ -116,6 +116,9 @@ kur_status kur__admin_offsets(kur__admin_call *call, rd_kafka_topic_partition_li
 kur_status kur__admin_read_configs(kur__admin_call *call, const char *topic, const kur_config_view *const **configs,
                                    size_t *count);
 
+/* The settings of these, which have their names; of one whose are refused, none. */
+kur_status kur__admin_read_settings(kur__admin_call *call, kur_topic_view *const *views, size_t count);
+
 /* Sets these and leaves the others. */
 kur_status kur__admin_write_configs(kur__admin_call *call, const char *topic, const kur_property *configs,
                                     size_t count);

@@ -3,11 +3,12 @@
  *
  * Who may do what: made, listed, deleted, printed. Our numbers are Kafka's, and so librdkafka's.
  */
+#include <kurier/access.h>
+#include <kurier/sys/options.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "kafka/admin.h"
-#include <kurier/sys/options.h>
 
 enum {
     TEXT_SIZE_MAX = 1000,

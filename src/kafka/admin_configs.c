@@ -29,6 +29,10 @@ const rd_kafka_ConfigResource_t **rd_kafka_IncrementalAlterConfigs_result_resour
 #pragma weak rd_kafka_event_IncrementalAlterConfigs_result
 #pragma weak rd_kafka_IncrementalAlterConfigs_result_resources
 
+enum {
+    AT_ONCE = 500 /* topics, of some forty settings each */
+};
+
 static bool has_incremental(void)
 {
     return rd_kafka_IncrementalAlterConfigs != NULL && rd_kafka_ConfigResource_add_incremental_config != NULL &&
@@ -80,21 +84,41 @@ static kur_status check_resource(kur__admin_call *call, const rd_kafka_ConfigRes
                              topic);
 }
 
+/* The resources come in the order of the topics. NULL with the call's error set. */
+static rd_kafka_event_t *ask_configs(kur__admin_call *call, const char *const *topics, size_t count,
+                                     const rd_kafka_ConfigResource_t ***resources)
+{
+    rd_kafka_ConfigResource_t **asked = kur_arena_alloc(call->arena, count * sizeof *asked);
+    if (asked == NULL) {
+        kur__admin_no_memory(call);
+        return NULL;
+    }
+    kur__admin_request request;
+    for (size_t i = 0; i < count; i++)
+        asked[i] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i]);
+    kur__admin_request_init(call, &request);
+    rd_kafka_DescribeConfigs(call->handle->rk, asked, count, request.options, request.queue);
+    rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "settings of topics");
+    rd_kafka_ConfigResource_destroy_array(asked, count);
+    if (event == NULL)
+        return NULL;
+    size_t answered = 0;
+    *resources = rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &answered);
+    if (answered == count)
+        return event;
+    rd_kafka_event_destroy(event);
+    kur__admin_failed(call, RD_KAFKA_RESP_ERR__BAD_MSG, NULL, "settings of %zu topics", count);
+    return NULL;
+}
+
 static kur_status read_once(kur__admin_call *call, const char *topic, const kur_config_view *const **configs,
                             size_t *count)
 {
-    kur__admin_request request;
-    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
-    kur__admin_request_init(call, &request);
-    rd_kafka_DescribeConfigs(call->handle->rk, &resource, 1, request.options, request.queue);
-    rd_kafka_event_t *event = kur__admin_request_wait(call, &request, "settings of a topic");
-    rd_kafka_ConfigResource_destroy(resource);
+    const rd_kafka_ConfigResource_t **resources;
+    rd_kafka_event_t *event = ask_configs(call, &topic, 1, &resources);
     if (event == NULL)
         return call->error.code;
-    size_t resource_count = 0;
-    const rd_kafka_ConfigResource_t **resources =
-        rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &resource_count);
-    kur_status status = check_resource(call, resources, resource_count, topic);
+    kur_status status = check_resource(call, resources, 1, topic);
     if (status == KUR_OK)
         status = take_entries(call, resources[0], configs, count);
     rd_kafka_event_destroy(event);
@@ -109,6 +133,40 @@ kur_status kur__admin_read_configs(kur__admin_call *call, const char *topic, con
             return KUR_OK;
     } while (kur__admin_again_known(call));
     return call->error.code;
+}
+
+static kur_status read_settings_once(kur__admin_call *call, kur_topic_view *const *views, const char *const *names,
+                                     size_t count)
+{
+    const rd_kafka_ConfigResource_t **resources;
+    rd_kafka_event_t *event = ask_configs(call, names, count, &resources);
+    if (event == NULL)
+        return call->error.code;
+    kur_status status = KUR_OK;
+    for (size_t i = 0; i < count && status == KUR_OK; i++)
+        if (rd_kafka_ConfigResource_error(resources[i]) == RD_KAFKA_RESP_ERR_NO_ERROR)
+            status = take_entries(call, resources[i], &views[i]->configs, &views[i]->config_count);
+    rd_kafka_event_destroy(event);
+    return status;
+}
+
+kur_status kur__admin_read_settings(kur__admin_call *call, kur_topic_view *const *views, size_t count)
+{
+    const char **names = kur_arena_alloc(call->arena, count * sizeof *names);
+    if (names == NULL)
+        return kur__admin_no_memory(call);
+    for (size_t i = 0; i < count; i++)
+        names[i] = views[i]->name;
+    for (size_t begin = 0; begin < count; begin += AT_ONCE) {
+        size_t some = count - begin < AT_ONCE ? count - begin : AT_ONCE;
+        kur_status status;
+        do
+            status = read_settings_once(call, views + begin, names + begin, some);
+        while (status != KUR_OK && kur__admin_again(call));
+        if (status != KUR_OK)
+            return status;
+    }
+    return KUR_OK;
 }
 
 const char *kur__config_value(const kur_config_view *const *configs, size_t count, const char *name)

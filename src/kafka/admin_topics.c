@@ -125,17 +125,16 @@ static int64_t number_of(const kur_topic_view *view, const char *name)
     return text != NULL ? strtoll(text, NULL, 10) : 0;
 }
 
-static kur_status add_configs(kur__admin_call *call, kur_topic_view *view)
+/* Those that have a type, where there are any. */
+static void type_configs(kur_topic_view *view)
 {
-    kur_status status = kur__admin_read_configs(call, view->name, &view->configs, &view->config_count);
-    if (status != KUR_OK)
-        return status;
+    if (view->config_count == 0)
+        return;
     view->cleanup = kur__cleanup_of_text(kur__config_value(view->configs, view->config_count, "cleanup.policy"));
     view->min_insync_replicas = (int32_t)number_of(view, "min.insync.replicas");
     view->retention_ms = number_of(view, "retention.ms");
     view->retention_bytes = number_of(view, "retention.bytes");
     view->max_message_bytes = number_of(view, "max.message.bytes");
-    return KUR_OK;
 }
 
 static kur_status describe(kur__admin_call *call, const char *name, kur_topic_view *view)
@@ -155,7 +154,9 @@ static kur_status describe(kur__admin_call *call, const char *name, kur_topic_vi
     if (status == KUR_OK)
         status = add_offsets(call, view);
     if (status == KUR_OK && !call->is_embedded)
-        status = add_configs(call, view);
+        status = kur__admin_read_configs(call, view->name, &view->configs, &view->config_count);
+    if (status == KUR_OK)
+        type_configs(view);
     return status;
 }
 
@@ -165,6 +166,20 @@ static kur_status check_name(const char *name, kur_error *error)
         return KUR_OK;
     return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                          "name is not 1 to 249 characters of A-Z a-z 0-9 . _ -: \"%.40s\"", name);
+}
+
+static kur_status check_names(const char *const *names, size_t *count, kur_error *error)
+{
+    for (*count = 0; names[*count] != NULL && *count <= KUR__ADMIN_COUNT_MAX; ++*count) {
+        kur_status status = check_name(names[*count], error);
+        if (status != KUR_OK) {
+            kur__error_prefix(error, "names[%zu]: ", *count);
+            return status;
+        }
+    }
+    if (*count == 0 || *count > KUR__ADMIN_COUNT_MAX)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "names has not 1 to %d", KUR__ADMIN_COUNT_MAX);
+    return KUR_OK;
 }
 
 kur_status kur_admin_describe_topic(kur_admin *admin, const char *name, int timeout_ms, kur_arena *arena,
@@ -191,6 +206,45 @@ kur_status kur_admin_describe_topic(kur_admin *admin, const char *name, int time
         view->size = sizeof *view;
         *topic = view;
     }
+    return kur__admin_end(&call, status, error);
+}
+
+/* ---- Many, with their settings ---- */
+
+static kur_status read_settings(kur__admin_call *call, const char *const *names, size_t count, kur_topic_list *list)
+{
+    bool ok = true;
+    kur_topic_view **views = kur__views_new(call->arena, count, sizeof(kur_topic_view));
+    for (size_t i = 0; views != NULL && i < count; i++)
+        views[i]->name = kur__arena_text(call->arena, names[i], &ok);
+    if (views == NULL || !ok)
+        return kur__admin_no_memory(call);
+    kur_status status = call->is_embedded ? KUR_OK : kur__admin_read_settings(call, views, count);
+    for (size_t i = 0; i < count; i++)
+        type_configs(views[i]);
+    *list = (kur_topic_list){count, (const kur_topic_view *const *)views};
+    return status;
+}
+
+kur_status kur_admin_topic_settings(kur_admin *admin, const char *const *names, int timeout_ms, kur_arena *arena,
+                                    kur_topic_list *topics, kur_error *error)
+{
+    if (admin == NULL || names == NULL || arena == NULL || topics == NULL)
+        return kur_error_null(error, admin == NULL   ? "admin"
+                                     : names == NULL ? "names"
+                                     : arena == NULL ? "arena"
+                                                     : "topics");
+    size_t count;
+    kur_status status = check_names(names, &count, error);
+    if (status != KUR_OK)
+        return status;
+    kur__admin_call call;
+    kur_topic_list list;
+    status = kur__admin_begin(&call, admin, timeout_ms, arena);
+    if (status == KUR_OK)
+        status = read_settings(&call, names, count, &list);
+    if (status == KUR_OK)
+        *topics = list;
     return kur__admin_end(&call, status, error);
 }
 
@@ -316,18 +370,12 @@ kur_status kur_admin_delete_topics(kur_admin *admin, const char *const *names, i
 {
     if (admin == NULL || names == NULL)
         return kur_error_null(error, admin == NULL ? "admin" : "names");
-    size_t count = 0;
-    for (; names[count] != NULL && count <= KUR__ADMIN_COUNT_MAX; count++) {
-        kur_status status = check_name(names[count], error);
-        if (status != KUR_OK) {
-            kur__error_prefix(error, "names[%zu]: ", count);
-            return status;
-        }
-    }
-    if (count == 0 || count > KUR__ADMIN_COUNT_MAX)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "names has not 1 to %d", KUR__ADMIN_COUNT_MAX);
+    size_t count;
+    kur_status status = check_names(names, &count, error);
+    if (status != KUR_OK)
+        return status;
     kur__admin_call call;
-    kur_status status = kur__admin_begin(&call, admin, timeout_ms, NULL);
+    status = kur__admin_begin(&call, admin, timeout_ms, NULL);
     if (status == KUR_OK)
         status = kur__admin_needs_kafka(&call, "delete topics");
     if (status == KUR_OK)

@@ -41,6 +41,8 @@ static kur_status look(kur_arena *arena, kur_error *error)
         status = kur_admin_list_topics(admin, PATIENCE_MS, arena, &list, error);
     if (status == KUR_OK)
         status = kur_admin_describe_topic(admin, topic, PATIENCE_MS, arena, &view, error);
+    if (status == KUR_OK)
+        status = kur_admin_topic_settings(admin, (const char *const[]){topic, NULL}, PATIENCE_MS, arena, &list, error);
     return status;
 }
 

@@ -285,6 +285,34 @@ START_TEST(test_admin_topics__list)
 }
 END_TEST
 
+START_TEST(test_admin_topics__settings_of_many)
+{
+    begin();
+    enum {
+        COUNT = 3
+    };
+    const char *names[COUNT + 1] = {support_name("b"), support_name("missing"), support_name("a"), NULL};
+    kur_topic_spec specs[] = {KUR_TOPIC_SPEC(.name = names[0], .retention_ms = 3600000),
+                              KUR_TOPIC_SPEC(.name = names[2], .cleanup = KUR_CLEANUP_COMPACT)};
+    if (support_is_real())
+        ck_ok(kur_admin_create_topics(admin, specs, 2, PATIENCE_MS, &error), error);
+    kur_topic_list list;
+    ck_ok(kur_admin_topic_settings(admin, names, PATIENCE_MS, arena, &list, &error), error);
+    ck_assert_uint_eq(list.count, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        ck_assert_uint_eq(list.items[i]->size, sizeof *list.items[i]);
+        ck_assert_str_eq(list.items[i]->name, names[i]);
+        ck_assert_uint_eq(list.items[i]->partition_count, 0);
+        ck_assert_int_eq(list.items[i]->config_count > 0, support_is_real() && i != 1);
+    }
+    skip_unless(support_is_real(), needs_kafka);
+    ck_assert_int_eq(list.items[0]->retention_ms, 3600000);
+    ck_assert_int_eq(list.items[0]->cleanup, KUR_CLEANUP_DELETE);
+    ck_assert_str_eq(value_of(list.items[0], "retention.ms"), "3600000");
+    ck_assert_int_eq(list.items[2]->cleanup, KUR_CLEANUP_COMPACT);
+}
+END_TEST
+
 START_TEST(test_admin_topics__asking_makes_no_topic)
 {
     begin();
@@ -454,6 +482,7 @@ START_TEST(test_admin_topics__arguments_are_checked)
     REFUSES(kur_admin_cluster(admin, 1, arena, NULL, &error), "cluster is NULL");
     REFUSES(kur_admin_cluster(admin, -1, arena, &cluster, &error), "timeout_ms is negative");
 
+    const char *const none[] = {NULL}, *const wrong[] = {"t", "a b", NULL}, *const one[] = {"t", NULL};
     REFUSES(kur_admin_list_topics(NULL, 1, arena, &list, &error), "admin is NULL");
     REFUSES(kur_admin_list_topics(admin, 1, NULL, &list, &error), "arena is NULL");
     REFUSES(kur_admin_list_topics(admin, 1, arena, NULL, &error), "topics is NULL");
@@ -465,6 +494,14 @@ START_TEST(test_admin_topics__arguments_are_checked)
     REFUSES(kur_admin_describe_topic(admin, "t", 1, arena, NULL, &error), "topic is NULL");
     REFUSES(kur_admin_describe_topic(admin, "", 1, arena, &view, &error), "name is not");
     REFUSES(kur_admin_describe_topic(admin, "t", -1, arena, &view, &error), "timeout_ms is negative");
+
+    REFUSES(kur_admin_topic_settings(NULL, one, 1, arena, &list, &error), "admin is NULL");
+    REFUSES(kur_admin_topic_settings(admin, NULL, 1, arena, &list, &error), "names is NULL");
+    REFUSES(kur_admin_topic_settings(admin, one, 1, NULL, &list, &error), "arena is NULL");
+    REFUSES(kur_admin_topic_settings(admin, one, 1, arena, NULL, &error), "topics is NULL");
+    REFUSES(kur_admin_topic_settings(admin, none, 1, arena, &list, &error), "names has not");
+    REFUSES(kur_admin_topic_settings(admin, wrong, 1, arena, &list, &error), "names[1]");
+    REFUSES(kur_admin_topic_settings(admin, one, -1, arena, &list, &error), "timeout_ms is negative");
 
     REFUSES(kur_admin_create_topics(NULL, &spec, 1, 1, &error), "admin is NULL");
     REFUSES(kur_admin_create_topics(admin, NULL, 1, 1, &error), "topics is NULL");
@@ -490,7 +527,6 @@ START_TEST(test_admin_topics__arguments_are_checked)
     REFUSES(kur_topic_differences_print(&differences, NULL, &error), "buffer is NULL");
     REFUSES(kur_topic_differences_print(&differences, &buffer, &error), "items is NULL");
 
-    const char *const none[] = {NULL}, *const wrong[] = {"t", "a b", NULL}, *const one[] = {"t", NULL};
     REFUSES(kur_admin_delete_topics(NULL, one, 1, &error), "admin is NULL");
     REFUSES(kur_admin_delete_topics(admin, NULL, 1, &error), "names is NULL");
     REFUSES(kur_admin_delete_topics(admin, none, 1, &error), "names has not");
@@ -523,6 +559,7 @@ int main(void)
                                   test_admin_topics__apply_changes_what_can_be_changed,
                                   test_admin_topics__ensured_by_many_at_once,
                                   test_admin_topics__list,
+                                  test_admin_topics__settings_of_many,
                                   test_admin_topics__asking_makes_no_topic,
                                   test_admin_topics__deleted_topics_are_gone,
                                   test_admin_topics__deleted_records_move_the_start,

@@ -3,7 +3,7 @@
  *
  * A listener's own topics where rights are checked: on a broker with an authorizer (script/kafka run --secure).
  */
-#include <kurier/admin.h>
+#include <kurier/access.h>
 #include <kurier/retry.h>
 #include <kurier/sys/clock.h>
 #include <pthread.h>
