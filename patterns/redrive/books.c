@@ -13,6 +13,7 @@
  */
 #include <kurier/sys/clock.h>
 #include <kurier/sys/memory.h>
+#include <kurier/sys/options.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,8 +180,7 @@ static void on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_p
     (void)consumer;
     if (what == KUR_ASSIGNED && count > 0 && books->end < 0)
         for (size_t i = 0; i < count; i++) {
-            const kur_position *one =
-                (const kur_position *)(const void *)((const char *)positions + i * positions->size);
+            const kur_position *one = kur_options_at(positions, i);
             if (one->partition != 0)
                 continue;
             books->end = one->end;

@@ -16,6 +16,7 @@
 #include <kurier/sys/clock.h>
 #include <kurier/sys/error.h>
 #include <kurier/sys/memory.h>
+#include <kurier/sys/options.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,7 +173,7 @@ static void on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_p
 {
     kur_redrive_watch *watch = user;
     for (size_t i = 0; i < count && what == KUR_ASSIGNED; i++) {
-        const kur_position *one = (const kur_position *)(const void *)((const char *)positions + i * positions->size);
+        const kur_position *one = kur_options_at(positions, i);
         int64_t from = mark_of(&watch->entry->plan, one->topic, one->partition);
         if (from > one->offset)
             kur_consumer_seek(consumer, one->topic, one->partition, from < one->end ? from : one->end, NULL);

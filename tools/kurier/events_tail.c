@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <kurier/sys/clock.h>
+#include <kurier/sys/options.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -62,7 +63,7 @@ static void on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_p
     struct tail *tail = user;
     (void)consumer;
     for (size_t i = 0; i < count && what == KUR_ASSIGNED && !tail->has_all; i++)
-        add_goal(tail, (const kur_position *)((const char *)positions + i * positions->size));
+        add_goal(tail, kur_options_at(positions, i));
     if (what == KUR_ALL_ASSIGNED)
         tail->has_all = true;
 }
