@@ -5,19 +5,14 @@
  */
 #include <kurier/filter.h>
 #include <kurier/sys/options.h>
-#include <string.h>
+#include <kurier/sys/text.h>
 
 #include "deadletter/deadletter.h"
 
-/* A name, or with * at its end the beginning of names; a wish of NULL is any. */
+/* A wish of NULL is any. */
 static bool is_like(const char *text, const char *wish)
 {
-    if (wish == NULL)
-        return true;
-    if (text == NULL)
-        return false;
-    size_t size = strlen(wish);
-    return size > 0 && wish[size - 1] == '*' ? strncmp(text, wish, size - 1) == 0 : strcmp(text, wish) == 0;
+    return wish == NULL || (text != NULL && kur_text_fits(text, wish));
 }
 
 /* A letter without a time has no age, and fits no bound of it. */

@@ -6,6 +6,7 @@
 #include <kurier/sys/error.h>
 #include <kurier/sys/memory.h>
 #include <kurier/sys/options.h>
+#include <kurier/sys/text.h>
 #include <kurier/sys/topic.h>
 #include <string.h>
 
@@ -60,7 +61,7 @@ static kur_status copy_causes(char ***to, const char *const *from, const char *n
 static bool is_in(char *const *causes, const char *cause)
 {
     for (size_t i = 0; causes[i] != NULL; i++)
-        if (kur__cause_fits(causes[i], cause))
+        if (kur_text_fits(cause, causes[i]))
             return true;
     return false;
 }

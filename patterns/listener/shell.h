@@ -477,8 +477,6 @@ kur_status kur__companions(kur_consumer *consumer, const char *topic, const char
                            kur_error *error);
 /* Reads retry topics that have been found; the control thread. */
 void kur__topics_serve(kur_listener *listener);
-/* Whether a cause is one of a list's: the same, or all that begin like it when it ends with `*`. */
-bool kur__cause_fits(const char *pattern, const char *cause);
 
 /* ---- listener.c ---- */
 

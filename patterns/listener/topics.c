@@ -18,6 +18,7 @@
 #include <kurier/sys/log.h>
 #include <kurier/sys/memory.h>
 #include <kurier/sys/options.h>
+#include <kurier/sys/text.h>
 #include <kurier/sys/thread.h>
 #include <kurier/sys/topic.h>
 #include <string.h>
@@ -346,19 +347,11 @@ const struct kur__family *kur__tiers_find(struct kur__tiers *tiers, const char *
     return tiers->seen = found->family;
 }
 
-bool kur__cause_fits(const char *pattern, const char *cause)
-{
-    size_t size = strlen(pattern);
-    if (size > 0 && pattern[size - 1] == '*')
-        return strncmp(pattern, cause, size - 1) == 0;
-    return strcmp(pattern, cause) == 0;
-}
-
 /* Which of a family's topics: its tiers, then its routes. */
 static size_t index_of(const struct kur__tiers *tiers, kur_tier tier, const char *cause)
 {
     for (size_t i = 0; tier == KUR_TIER_DEAD && cause != NULL && i < tiers->route_count; i++)
-        if (kur__cause_fits(tiers->options.routes[i].cause, cause))
+        if (kur_text_fits(cause, tiers->options.routes[i].cause))
             return KUR__TIERS + i;
     return tier;
 }

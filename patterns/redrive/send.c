@@ -10,6 +10,7 @@
  */
 #include <kurier/sys/error.h>
 #include <kurier/sys/memory.h>
+#include <kurier/sys/text.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -95,16 +96,10 @@ bool kur__sender_has_room(const kur__sender *sender)
 
 /* ---- What is sent ---- */
 
-static bool is_like(const char *name, const char *wish)
-{
-    size_t size = strlen(wish);
-    return size > 0 && wish[size - 1] == '*' ? strncmp(name, wish, size - 1) == 0 : strcmp(name, wish) == 0;
-}
-
 static bool is_stripped(const kur__redrive_plan *plan, const char *name)
 {
     for (size_t i = 0; plan->strip != NULL && plan->strip[i] != NULL; i++)
-        if (is_like(name, plan->strip[i]))
+        if (kur_text_fits(name, plan->strip[i]))
             return true;
     for (size_t i = 0; plan->set != NULL && plan->set[i].name != NULL; i++)
         if (strcmp(name, plan->set[i].name) == 0)

@@ -5,6 +5,7 @@
  */
 #include "command.h"
 
+#include <kurier/sys/text.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -263,6 +264,14 @@ int command_run(const struct noun *noun, int argc, char **argv)
         if (strcmp(noun->verbs[i]->name, name) == 0)
             return run_verb(noun, noun->verbs[i], argc - 1, argv + 1);
     return command_refuse(noun->name, "there is no verb \"%.40s\"", name);
+}
+
+bool command_is_named(const struct invocation *call, const char *name)
+{
+    for (size_t i = 0; i < call->argument_count; i++)
+        if (kur_text_fits(name, call->arguments[i]))
+            return true;
+    return call->argument_count == 0;
 }
 
 const char *command_who(const char *given, char text[COMMAND_WHO_SIZE])

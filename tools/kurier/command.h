@@ -139,6 +139,9 @@ int command_fail(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);
 /* Prints "kurier NOUN: message" on standard error. */
 void command_note(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);
 
+/* Whether a name is among the arguments, of which one may end with * for all that begin so, or there are none. */
+bool command_is_named(const struct invocation *call, const char *name);
+
 /* Who does it, for the audit: what was given, else $USER@host in `text`. */
 enum {
     COMMAND_WHO_SIZE = 256

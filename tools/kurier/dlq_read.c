@@ -9,19 +9,10 @@
 
 /* ---- Topics ---- */
 
-static bool is_like(const char *topic, const char *wish)
-{
-    size_t size = strlen(wish);
-    return wish[size - 1] == '*' ? strncmp(topic, wish, size - 1) == 0 : strcmp(topic, wish) == 0;
-}
-
 bool dlq_is_named(const char *topic, void *user)
 {
     const struct dlq *dlq = user;
-    for (size_t i = 0; i < dlq->call.argument_count; i++)
-        if (is_like(topic, dlq->call.arguments[i]))
-            return true;
-    return dlq->call.argument_count == 0;
+    return command_is_named(&dlq->call, topic);
 }
 
 static int find_topics(struct dlq *dlq, const char ***topics)

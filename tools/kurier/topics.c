@@ -13,17 +13,6 @@
 
 struct topics topics_state;
 
-static bool is_wanted(const struct invocation *call, const char *name)
-{
-    for (size_t i = 0; i < call->argument_count; i++) {
-        const char *wish = call->arguments[i];
-        size_t size = strlen(wish);
-        if (size > 0 && wish[size - 1] == '*' ? strncmp(name, wish, size - 1) == 0 : strcmp(name, wish) == 0)
-            return true;
-    }
-    return call->argument_count == 0;
-}
-
 /* What a topic is for, by its name. */
 static const char *kind_of(const kur_topic_view *topic)
 {
@@ -45,7 +34,8 @@ static void list_topics(const struct invocation *call, const kur_topic_list *lis
     kur_buffer json = {0};
     for (size_t i = 0; i < list->count; i++) {
         const kur_topic_view *topic = list->items[i];
-        if (!is_wanted(call, topic->name) || (topic->is_internal && !topics_state.all && call->argument_count == 0))
+        if (!command_is_named(call, topic->name) ||
+            (topic->is_internal && !topics_state.all && call->argument_count == 0))
             continue;
         if (call->output == OUTPUT_TABLE) {
             table_text(&table, topic->name);
