@@ -1,13 +1,24 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * The audit's topic, made by the first who writes to it.
+ * The audit's topic, made by the first who writes to it, and what people say there.
  */
 #include <string.h>
 
 #include "deadletter/deadletter.h"
 
-static kur_status look_for(kur_admin *admin, int timeout_ms, bool *is_there, kur_error *error)
+enum {
+    TEXT_MAX = 1000
+};
+
+kur_status kur__audit_check(const char *text, const char *name, kur_error *error)
+{
+    if (text == NULL || text[0] == '\0' || strlen(text) > TEXT_MAX || !kur_bytes_is_utf8(kur_bytes_text(text)))
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is not 1 to %d bytes of UTF-8", name, TEXT_MAX);
+    return KUR_OK;
+}
+
+kur_status kur__audit_is_there(kur_admin *admin, int timeout_ms, bool *is_there, kur_error *error)
 {
     kur_arena *arena = kur_arena_new();
     kur_topic_list list = {0};
@@ -29,7 +40,7 @@ kur_status kur__audit_ensure(kur_admin *admin, int timeout_ms, kur_error *error)
     if (status != KUR_ERROR_AUTHORIZATION)
         return status;
     /* Who may write to it need not be one who sees its settings. */
-    status = look_for(admin, timeout_ms, &is_there, error);
+    status = kur__audit_is_there(admin, timeout_ms, &is_there, error);
     if (status != KUR_OK || is_there)
         return status;
     return kur_error_set(error, KUR_ERROR_AUTHORIZATION,

@@ -83,6 +83,10 @@ kur_status kur__discard_write(const kur_letter *letter, const char *reason, cons
  * KUR_ERROR_AUTHORIZATION: it is missing and may not be made. Waits.
  */
 kur_status kur__audit_ensure(kur_admin *admin, int timeout_ms, kur_error *error);
+/* Whether this user sees it. Waits. */
+kur_status kur__audit_is_there(kur_admin *admin, int timeout_ms, bool *is_there, kur_error *error);
+/* Whether a text may stand there as a name or a reason; `name` is what the message calls it. */
+kur_status kur__audit_check(const char *text, const char *name, kur_error *error);
 
 /* ---- SHA-256 (FIPS 180-4) ---- */
 

@@ -18,7 +18,6 @@
 #include "deadletter/deadletter.h"
 
 enum {
-    TEXT_MAX = 1000,
     TIMEOUT_DEFAULT_MS = 30000,
     SLICE_MS = 200,
     RECORD_BYTES = 1000 * 1000 * 1000 /* as large as they were: what is too large is for the broker to say */
@@ -151,13 +150,6 @@ static kur_status ensure_audit(kur_letter_writer *writer, kur_error *error)
     return status;
 }
 
-static kur_status check_text(const char *text, const char *name, kur_error *error)
-{
-    if (text == NULL || text[0] == '\0' || strlen(text) > TEXT_MAX || !kur_bytes_is_utf8(kur_bytes_text(text)))
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is not 1 to %d bytes of UTF-8", name, TEXT_MAX);
-    return KUR_OK;
-}
-
 kur_status kur_letter_writer_discard(kur_letter_writer *writer, const kur_letter *letter, const char *reason,
                                      const char *who, kur_error *error)
 {
@@ -165,9 +157,9 @@ kur_status kur_letter_writer_discard(kur_letter_writer *writer, const kur_letter
         return kur_error_null(error, "writer");
     if (letter == NULL)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "letter is NULL");
-    kur_status status = check_text(reason, "reason", error);
+    kur_status status = kur__audit_check(reason, "reason", error);
     if (status == KUR_OK)
-        status = check_text(who, "who", error);
+        status = kur__audit_check(who, "who", error);
     if (status == KUR_OK)
         status = ensure_audit(writer, error);
     if (status != KUR_OK)

@@ -10,20 +10,14 @@
 #include "redrive/redrive.h"
 
 /* The topic comes with the first plan: before that there is none. */
-static kur_status open_books(kur__books *books, kur_client *client, int timeout_ms, bool *is_there, kur_error *error)
+static kur_status open_books(kur__books *books, kur_client *client, int timeout_ms, kur_error *error)
 {
     kur_error why = {0};
-    kur_arena *arena = kur_arena_new();
+    bool is_there;
     kur_admin *admin = kur_admin_new(client, &why);
-    kur_topic_list list = {0};
-    *is_there = false;
-    kur_status status = arena != NULL ? kur_admin_list_topics(admin, timeout_ms, arena, &list, &why)
-                                      : kur_error_set(&why, KUR_ERROR_NO_MEMORY, "out of memory: plans");
-    for (size_t i = 0; i < list.count; i++)
-        *is_there = *is_there || strcmp(list.items[i]->name, KUR_LETTER_AUDIT_TOPIC) == 0;
+    kur_status status = kur__audit_is_there(admin, timeout_ms, &is_there, &why);
     kur_admin_free(admin);
-    kur_arena_free(arena);
-    if (status == KUR_OK && *is_there)
+    if (status == KUR_OK && is_there)
         status = kur__books_open(books, client, timeout_ms, &why);
     if (status != KUR_OK && error != NULL)
         *error = why;
@@ -54,13 +48,12 @@ kur_status kur_redrive_look(kur_client *client, const char *id, int timeout_ms, 
                             kur_redrive_list *list, kur_error *error)
 {
     kur__books books = {0};
-    bool is_there;
     if (client == NULL)
         return kur_error_null(error, "client");
     if (arena == NULL || list == NULL || timeout_ms < 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                              timeout_ms < 0 ? "timeout_ms is negative" : "arena or list is NULL");
-    kur_status status = open_books(&books, client, timeout_ms, &is_there, error);
+    kur_status status = open_books(&books, client, timeout_ms, error);
     if (status == KUR_OK)
         status = list_entries(&books, id, arena, list, error);
     kur__books_done(&books);
@@ -91,15 +84,13 @@ kur_status kur_redrive_tell(kur_client *client, const char *id, kur_redrive_wish
 {
     static const char *const actions[] = {NULL, "pause", "resume", "cancel"};
     kur__books books = {0};
-    bool is_there;
     if (client == NULL)
         return kur_error_null(error, "client");
     if (id == NULL || wish < KUR_REDRIVE_PAUSE || wish > KUR_REDRIVE_CANCEL || timeout_ms < 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "id is NULL, wish is none, or timeout_ms is negative");
-    if (who == NULL || who[0] == '\0' || strlen(who) > KUR__REDRIVE_TEXT_MAX || !kur_bytes_is_utf8(kur_bytes_text(who)))
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "who is not 1 to %d bytes of UTF-8",
-                             KUR__REDRIVE_TEXT_MAX);
-    kur_status status = open_books(&books, client, timeout_ms, &is_there, error);
+    kur_status status = kur__audit_check(who, "who", error);
+    if (status == KUR_OK)
+        status = open_books(&books, client, timeout_ms, error);
     if (status == KUR_OK)
         status = say(&books, client, id, actions[wish], who, timeout_ms, error);
     kur__books_done(&books);

@@ -39,17 +39,6 @@ static kur_status no_memory(kur_error *error)
 
 /* ---- What it was told ---- */
 
-static kur_status check_text(const char *text, const char *name, bool is_needed, kur_error *error)
-{
-    if (text == NULL && !is_needed)
-        return KUR_OK;
-    if (text == NULL || text[0] == '\0' || strlen(text) > KUR__REDRIVE_TEXT_MAX ||
-        !kur_bytes_is_utf8(kur_bytes_text(text)))
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is not 1 to %d bytes of UTF-8", name,
-                             KUR__REDRIVE_TEXT_MAX);
-    return KUR_OK;
-}
-
 static kur_status check_header(const char *name, kur_error *error)
 {
     static const char own[] = "kurier-retry-";
@@ -88,9 +77,9 @@ static kur_status check(const kur_redrive_plan_options *options, kur_error *erro
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".tier is neither short nor ordered");
     if ((options->force & ~all) != 0 || options->max_redriven < 0 || options->timeout_ms < 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".force, .max_redriven or .timeout_ms is out of range");
-    kur_status status = check_text(options->who, ".who", true, error);
-    if (status == KUR_OK)
-        status = check_text(options->reason, ".reason", false, error);
+    kur_status status = kur__audit_check(options->who, ".who", error);
+    if (status == KUR_OK && options->reason != NULL)
+        status = kur__audit_check(options->reason, ".reason", error);
     return status == KUR_OK ? check_headers(options, error) : status;
 }
 

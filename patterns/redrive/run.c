@@ -340,10 +340,9 @@ static kur_status work(kur__run *run, kur_error *error)
 
 static kur_status check(kur_redrive_run_options *options, kur_error *error)
 {
-    if (options->who == NULL || options->who[0] == '\0' || strlen(options->who) > KUR__REDRIVE_TEXT_MAX ||
-        !kur_bytes_is_utf8(kur_bytes_text(options->who)))
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".who is not 1 to %d bytes of UTF-8",
-                             KUR__REDRIVE_TEXT_MAX);
+    kur_status status = kur__audit_check(options->who, ".who", error);
+    if (status != KUR_OK)
+        return status;
     if (options->canary_refail == (double)KUR_NONE)
         options->canary_refail = 0;
     else if (options->canary_refail == 0)
