@@ -18,18 +18,18 @@
 
 struct office {
     const struct service *service;
-    const char *directory;
+    const char *directory, *charset;
     struct mail *mail; /* by HTTP: no worker brings one */
 };
 
-static kur_status write_letter(const struct order_created *order, kur_buffer *letter)
+static kur_status write_letter(const struct order_created *order, const char *charset, kur_buffer *letter)
 {
     kur_status status = kur_buffer_print(
         letter,
         "From: The shop <shop@example.org>\r\nTo: <%s>\r\nSubject: Your order %s\r\nMIME-Version: 1.0\r\n"
-        "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+        "Content-Type: text/plain; charset=%s\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
         "Dear %s,\r\n\r\nthank you. We have your order:\r\n\r\n",
-        order->email, order->order_id, order->customer);
+        order->email, order->order_id, charset, order->customer);
     for (size_t i = 0; i < order->lines.count && status == KUR_OK; i++) {
         const struct order_line *line = &order->lines.items[i];
         status = kur_buffer_print(letter, "%6d  %-30s %9lld.%02lld\r\n", line->quantity, line->sku,
@@ -57,11 +57,16 @@ static kur_outcome on_order(kur_delivery *delivery, const struct order_created *
         service_say(office->service, order->order_id, "no such address, to the dead letters: %s", order->email);
         return kur_reject(delivery, "email.no_such_address", "nobody can be written to");
     }
+    if (!mail_can_say(office->charset, order->customer)) {
+        service_say(office->service, order->order_id, "no letter in %s, to the dead letters: %s", office->charset,
+                    order->customer);
+        return kur_reject(delivery, "email.charset", "%s has not all letters of the name", office->charset);
+    }
     kur_error error = {0};
     kur_buffer letter = {0};
     struct mail *mail = delivery != NULL ? kur_delivery_worker(delivery) : office->mail;
     enum mail_result result = MAIL_NOT_NOW;
-    if (write_letter(order, &letter) == KUR_OK)
+    if (write_letter(order, office->charset, &letter) == KUR_OK)
         result = mail_send(mail, order->order_id, order->email, &letter, &error);
     kur_buffer_done(&letter);
     switch (result) {
@@ -102,17 +107,19 @@ static int answer(const struct service *service, struct office *office)
 int main(int argc, char **argv)
 {
     int concurrency;
-    const char *directory = "mail", *text = "1";
+    const char *directory = "mail", *charset = "utf-8", *text = "1";
     const struct service_flag flags[] = {
         {"mail-dir", "DIRECTORY", "where letters go unless SMTP_URL is set (default: mail)", &directory},
+        {"charset", "NAME", "of letters: utf-8, or us-ascii, which not every name fits (default: utf-8)", &charset},
         {"concurrency", "N", "letters written at once (default: 1)", &text},
         {0}};
     struct service service = {.name = "email", .purpose = "Writes a letter for each order.", .flags = flags};
     if (!service_begin(&service, argc, argv))
         return service.status;
-    if (!service_number(&service, "concurrency", text, 1, CONCURRENCY_MAX, &concurrency))
+    if (!service_number(&service, "concurrency", text, 1, CONCURRENCY_MAX, &concurrency) ||
+        !service_choice(&service, "charset", charset, (const char *[]){"utf-8", "us-ascii", NULL}))
         return 2;
-    struct office office = {.service = &service, .directory = directory};
+    struct office office = {.service = &service, .directory = directory, .charset = charset};
     if (service.http != NULL)
         return answer(&service, &office);
 

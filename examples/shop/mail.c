@@ -56,6 +56,16 @@ bool mail_is_address(const char *text)
            strspn(text, PLAIN "@.+") == strlen(text);
 }
 
+bool mail_can_say(const char *charset, const char *text)
+{
+    if (strcmp(charset, "us-ascii") != 0)
+        return true;
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text > 0x7f)
+            return false;
+    return true;
+}
+
 /* Under another name first: a letter is there or it is not, and a second time changes nothing. */
 static enum mail_result put(const struct mail *mail, const char *name, const kur_buffer *letter, kur_error *error)
 {

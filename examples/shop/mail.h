@@ -23,6 +23,9 @@ void mail_close(struct mail *mail);
 /* Whether an address can stand in a letter's header: user@host of plain characters. */
 bool mail_is_address(const char *text);
 
+/* Whether a text can be written in us-ascii, where that is the charset; every other one has all letters. */
+bool mail_can_say(const char *charset, const char *text);
+
 /* Sends a letter; `name` is its file's (plain characters only, or MAIL_NEVER). When it is not sent, `error` says why.
  */
 enum mail_result mail_send(struct mail *mail, const char *name, const char *to, const kur_buffer *letter,

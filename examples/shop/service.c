@@ -87,6 +87,18 @@ bool service_number(const struct service *service, const char *flag, const char 
     return false;
 }
 
+bool service_choice(const struct service *service, const char *flag, const char *text, const char *const choices[])
+{
+    for (size_t i = 0; choices[i] != NULL; i++)
+        if (strcmp(text, choices[i]) == 0)
+            return true;
+    fprintf(stderr, "shop-%s: --%s is not one of", service->name, flag);
+    for (size_t i = 0; choices[i] != NULL; i++)
+        fprintf(stderr, " %s", choices[i]);
+    fprintf(stderr, ": \"%.40s\"\n", text);
+    return false;
+}
+
 static void signals(sigset_t *set)
 {
     sigemptyset(set);
