@@ -140,10 +140,33 @@ static void print_left_out(const kur_redrive_left_out *left)
             printf("%-14s %" PRId64 " %s\n", "left out", lines[i].count, lines[i].why);
 }
 
+static const char *note_of(const kur_redrive_route *route)
+{
+    return route->refused[0] != '\0' ? route->refused : route->is_running ? "" : "no member now";
+}
+
+/* Where letters go; the notes have a column where there are any. */
+static void print_routes(const kur_redrive_view *plan)
+{
+    const char *headings[] = {"FROM", "GROUP", "TO", ">LETTERS", NULL, NULL};
+    struct table table = {.headings = headings};
+    for (size_t i = 0; i < plan->route_count; i++)
+        if (note_of(plan->routes[i])[0] != '\0')
+            headings[4] = "NOTE";
+    for (size_t i = 0; i < plan->route_count; i++) {
+        const kur_redrive_route *route = plan->routes[i];
+        table_text(&table, route->letters);
+        table_text(&table, route->group);
+        table_text(&table, route->target);
+        table_cell(&table, "%" PRId64, route->count);
+        if (headings[4] != NULL)
+            table_text(&table, note_of(route));
+    }
+    table_print(&table);
+}
+
 void redrive_print(const kur_redrive_view *plan, const kur_redrive_outcomes *outcomes)
 {
-    static const char *const headings[] = {"FROM", "GROUP", "TO", ">LETTERS", "", NULL};
-    struct table table = {.headings = headings};
     print_line("plan", plan->id);
     print_line("digest", plan->digest);
     print_line("state", kur_redrive_state_name(plan->state));
@@ -162,15 +185,7 @@ void redrive_print(const kur_redrive_view *plan, const kur_redrive_outcomes *out
         printf("%-14s %" PRId64 "\n%-14s %" PRId64 "\n%-14s %" PRId64 "\n", "succeeded", outcomes->succeeded,
                "failed again", outcomes->failed, "pending", outcomes->pending);
     putchar('\n');
-    for (size_t i = 0; i < plan->route_count; i++) {
-        const kur_redrive_route *route = plan->routes[i];
-        table_text(&table, route->letters);
-        table_text(&table, route->group);
-        table_text(&table, route->target);
-        table_cell(&table, "%" PRId64, route->count);
-        table_text(&table, route->refused[0] != '\0' ? route->refused : route->is_running ? "" : "no member now");
-    }
-    table_print(&table);
+    print_routes(plan);
 }
 
 /* ---- The noun ---- */
