@@ -114,11 +114,7 @@ kur_status kur_letter_read(const kur_record *record, kur_arena *arena, kur_lette
     if (status != KUR_OK)
         return status;
     read.failed_us = read.retry->failed_us > 0 ? read.retry->failed_us : read.timestamp_us;
-    size_t size = letter->size;
-    if (size < sizeof(size_t) || size > sizeof read)
-        size = sizeof read;
-    memcpy(letter, &read, size);
-    letter->size = size;
+    kur_options_give(letter, &read, sizeof read);
     return KUR_OK;
 }
 

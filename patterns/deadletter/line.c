@@ -11,6 +11,7 @@
  */
 #include <kurier/sys/base64.h>
 #include <kurier/sys/memory.h>
+#include <kurier/sys/options.h>
 #include <kurier/time.h>
 #include <string.h>
 
@@ -342,8 +343,6 @@ kur_status kur_letter_parse(kur_bytes text, kur_arena *arena, kur_letter_line *l
                       .error = error};
     if (!read_line(&json, &read))
         return json.status;
-    size_t size = line->size >= sizeof(size_t) && line->size < sizeof read ? line->size : sizeof read;
-    memcpy(line, &read, size);
-    line->size = size;
+    kur_options_give(line, &read, sizeof read);
     return KUR_OK;
 }

@@ -152,9 +152,7 @@ kur_status kur_letter_reader_progress(const kur_letter_reader *reader, kur_lette
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "progress is NULL, or its size is not set");
     kur_letter_progress now;
     tell(reader, &now);
-    size_t size = progress->size < sizeof now ? progress->size : sizeof now;
-    memcpy(progress, &now, size);
-    progress->size = size;
+    kur_options_give(progress, &now, sizeof now);
     return KUR_OK;
 }
 

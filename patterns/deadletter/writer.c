@@ -253,11 +253,8 @@ kur_status kur_letter_writer_finish(kur_letter_writer *writer, int timeout_ms, k
     pthread_mutex_unlock(&writer->lock);
     int64_t open = now.given - now.written - now.failed - now.unknown;
     now.unknown += open;
-    if (counts != NULL) {
-        size_t size = counts->size >= sizeof(size_t) && counts->size < sizeof now ? counts->size : sizeof now;
-        memcpy(counts, &now, size);
-        counts->size = size;
-    }
+    if (counts != NULL)
+        kur_options_give(counts, &now, sizeof now);
     if (now.unknown > 0) {
         const kur_error *why = lost.code != KUR_OK ? &lost : &flush;
         return kur_error_set(error, KUR_ERROR_UNKNOWN_OUTCOME, "of %" PRId64 " it is not known: %s", now.unknown,

@@ -11,6 +11,7 @@
 #include <kurier/sys/clock.h>
 #include <kurier/sys/error.h>
 #include <kurier/sys/memory.h>
+#include <kurier/sys/options.h>
 #include <string.h>
 
 #include "listener/shell.h"
@@ -162,8 +163,7 @@ kur_status kur_listener_health_get(kur_listener *listener, kur_listener_health *
     if (health->size < sizeof(size_t))
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "health.size is not set: use KUR_LISTENER_HEALTH()");
     pthread_mutex_lock(&listener->lock);
-    kur_listener_health now = {.size = health->size < sizeof now ? health->size : sizeof now,
-                               .is_running = listener->has_control && listener->state == KUR__STARTED,
+    kur_listener_health now = {.is_running = listener->has_control && listener->state == KUR__STARTED,
                                .status = listener->failed.code};
     bool has_workers = listener->has_control;
     pthread_mutex_unlock(&listener->lock);
@@ -191,7 +191,7 @@ kur_status kur_listener_health_get(kur_listener *listener, kur_listener_health *
     now.lost = atomic_load(&listener->lost);
     int64_t stalled_us = atomic_load(&listener->stalled_since_us);
     now.stalled_ms = stalled_us > 0 ? (kur_clock_monotonic_us() - stalled_us) / 1000 : 0;
-    memcpy(health, &now, now.size);
+    kur_options_give(health, &now, sizeof now);
     return KUR_OK;
 }
 

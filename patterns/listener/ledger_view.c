@@ -1,7 +1,7 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include <kurier/ledger.h>
 #include <kurier/sys/error.h>
-#include <string.h>
+#include <kurier/sys/options.h>
 
 #include "listener/ledger.h"
 
@@ -18,9 +18,7 @@ static kur_status take(const kur__ledger *ledger, int64_t committed, kur_arena *
         made.finished += ranges[i].to - ranges[i].from;
         made.end = ranges[i].to;
     }
-    size_t size = view->size < sizeof made ? view->size : sizeof made;
-    memcpy(view, &made, size);
-    view->size = size;
+    kur_options_give(view, &made, sizeof made);
     return KUR_OK;
 }
 

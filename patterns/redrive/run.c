@@ -432,9 +432,7 @@ static void tell_caller(const kur__run *run, kur_redrive_progress *progress)
                              .count = run->entry->plan.count, .acknowledged = told->acknowledged,
                              .refused = told->refused, .sent = run->sent, .failed = run->failed,
                              .pending = run->pending);
-    size_t size = progress->size >= sizeof(size_t) && progress->size < sizeof now ? progress->size : sizeof now;
-    memcpy(progress, &now, size);
-    progress->size = size;
+    kur_options_give(progress, &now, sizeof now);
 }
 
 kur_status kur_redrive_run(kur_client *client, const char *id, const kur_redrive_run_options *options,

@@ -491,8 +491,6 @@ kur_status kur_redrive_watch_look(kur_redrive_watch *watch, int timeout_ms, kur_
         KUR_REDRIVE_OUTCOMES(.state = kur__redrive_state_of(entry), .count = entry->plan.count,
                              .acknowledged = entry->told.acknowledged, .refused = entry->told.refused,
                              .succeeded = succeeded > 0 ? succeeded : 0, .failed = failed, .pending = pending);
-    size_t size = outcomes->size < sizeof now ? outcomes->size : sizeof now;
-    memcpy(outcomes, &now, size);
-    outcomes->size = size;
+    kur_options_give(outcomes, &now, sizeof now);
     return KUR_OK;
 }

@@ -114,7 +114,7 @@ kur_status kur_retry_read(const kur_record *record, kur_header_style style, int6
             values[part] = header.value;
     }
     kur__retry_reader reader;
-    kur_retry_view made = {.size = view->size < sizeof made ? view->size : sizeof made};
+    kur_retry_view made = {0};
     kur__retry_reader_begin(&reader, arena, now_us);
     if (style == KUR_HEADERS_SPRING)
         kur__spring_read(&reader, record, &made);
@@ -125,7 +125,7 @@ kur_status kur_retry_read(const kur_record *record, kur_header_style style, int6
     made.is_clamped = reader.is_clamped;
     if (reader.is_out_of_memory)
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");
-    memcpy(view, &made, made.size);
+    kur_options_give(view, &made, sizeof made);
     return KUR_OK;
 }
 

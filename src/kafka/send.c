@@ -6,7 +6,6 @@
 #include <kurier/sys/clock.h>
 #include <kurier/sys/memory.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/deadline.h"
 #include "base/error.h"
@@ -281,11 +280,8 @@ static kur_status take_result(kur_producer *producer, struct wait *wait, int tim
             error->kafka_code = RD_KAFKA_RESP_ERR__AUTHENTICATION;
         return KUR_ERROR_UNKNOWN_OUTCOME;
     }
-    if (result != NULL) {
-        size_t size = result->size != 0 && result->size < sizeof *result ? result->size : sizeof *result;
-        memcpy(result, &wait->result, size);
-        result->size = size;
-    }
+    if (result != NULL)
+        kur_options_give(result, &wait->result, sizeof wait->result);
     if (wait->result.error.code != KUR_OK && error != NULL)
         *error = wait->result.error;
     return wait->result.error.code;

@@ -1,7 +1,7 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * <kurier/sys/options.h>: taking options structs in, as the caller compiled them.
+ * <kurier/sys/options.h>: structs with a size, as the caller compiled them: options taken in, views given out.
  * Headers under sys/ serve the patterns layer and tests; they are documented but may change in any release.
  */
 #ifndef KURIER_SYS_OPTIONS_H
@@ -33,6 +33,17 @@ KUR__UNUSED static inline kur_status kur_options_take(void *to, size_t size, con
                                  name);
     memcpy(to, from, given < size ? given : size);
     return KUR_OK;
+}
+
+/**
+ * The way back: copies what was made, of `size` bytes, into the struct at `to`, as far as its caller's size says that
+ * it knows it, and sets that size to what was copied. A size that is not set counts as all.
+ */
+KUR__UNUSED static inline void kur_options_give(void *to, const void *made, size_t size)
+{
+    size_t known = *(const size_t *)to, copied = known >= sizeof(size_t) && known < size ? known : size;
+    memcpy(to, made, copied);
+    *(size_t *)to = copied;
 }
 
 /** The struct at `index` of an array of such, which is walked by the size of its first, as the caller compiled it. */
