@@ -1,6 +1,5 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "dlq.h"
 #include "interrupt.h"
@@ -68,9 +67,9 @@ static int run(struct invocation *call)
     table_print(&table);
     kur_buffer_done(&json);
     if (has_more)
-        fprintf(stderr, "kurier %s: there are more than %" PRId64 "; --limit 0 shows all\n", dlq->call.noun, limit);
+        command_note(dlq->call.noun, "there are more than %" PRId64 "; --limit 0 shows all", limit);
     else if (count == 0 && status == EXIT_DONE && dlq->call.output == OUTPUT_TABLE)
-        fprintf(stderr, "kurier %s: no letters\n", dlq->call.noun);
+        command_note(dlq->call.noun, "no letters");
     return status;
 }
 

@@ -124,11 +124,10 @@ static int run(struct invocation *call)
                                 "there are %" PRId64 " letters, not %" PRId64 " as expected; nothing was done",
                                 discard.count, dlq->expect);
     else if (status == EXIT_DONE && !dlq->call.execute)
-        fprintf(stderr,
-                "kurier %s: %" PRId64 " letters would be discarded; --execute --expect %" PRId64
-                " does that, if there are "
-                "still as many\n",
-                dlq->call.noun, discard.count, discard.count);
+        command_note(dlq->call.noun,
+                     "%" PRId64 " letters would be discarded; --execute --expect %" PRId64 " does that, if there are "
+                     "still as many",
+                     discard.count, discard.count);
     else if (status == EXIT_DONE)
         status = execute(&discard);
     free(discard.last);

@@ -1,7 +1,6 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <limits.h>
-#include <stdio.h>
 
 #include "dlq.h"
 #include "interrupt.h"
@@ -78,7 +77,7 @@ static int print(struct dlq *dlq, const kur_letter_groups *groups)
     table_print(&table);
     kur_buffer_done(&json);
     if (list.count == 0 && dlq->call.output == OUTPUT_TABLE)
-        fprintf(stderr, "kurier %s: no letters\n", dlq->call.noun);
+        command_note(dlq->call.noun, "no letters");
     return EXIT_DONE;
 }
 

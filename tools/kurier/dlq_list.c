@@ -1,7 +1,6 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <kurier/sys/clock.h>
-#include <stdio.h>
 
 #include "dlq.h"
 #include "table.h"
@@ -61,20 +60,19 @@ static void warn(const struct dlq *dlq, const kur_letter_topic *topic, int64_t n
 {
     int64_t warn_ms = dlq->warn_ms > 0 ? dlq->warn_ms : WARN_DEFAULT_MS;
     if (topic->is_compacted)
-        fprintf(
-            stderr,
-            "kurier %s: %s is compacted: of letters with one key only the last is kept; set cleanup.policy=delete\n",
-            dlq->call.noun, topic->name);
+        command_note(dlq->call.noun,
+                     "%s is compacted: of letters with one key only the last is kept; set cleanup.policy=delete",
+                     topic->name);
     if (topic->expires_us == 0 || topic->expires_us - now_us > warn_ms * 1000)
         return;
     kur_buffer left = {0};
     text_duration(&left, topic->expires_us - now_us);
     if (topic->expires_us > now_us)
-        fprintf(stderr, "kurier %s: %s: the oldest letter expires in %s; kurier dlq export keeps it\n", dlq->call.noun,
-                topic->name, left.data);
+        command_note(dlq->call.noun, "%s: the oldest letter expires in %s; kurier dlq export keeps it", topic->name,
+                     left.data);
     else
-        fprintf(stderr, "kurier %s: %s: the oldest letter has expired and goes any time; kurier dlq export keeps it\n",
-                dlq->call.noun, topic->name);
+        command_note(dlq->call.noun, "%s: the oldest letter has expired and goes any time; kurier dlq export keeps it",
+                     topic->name);
     kur_buffer_done(&left);
 }
 
@@ -105,8 +103,8 @@ static int run(struct invocation *call)
     table_print(&table);
     kur_buffer_done(&json);
     if (list.count == 0 && dlq->call.output == OUTPUT_TABLE)
-        fprintf(stderr, "kurier %s: there are no topics of dead letters%s\n", dlq->call.noun,
-                dlq->call.argument_count > 0 ? " of these names" : "");
+        command_note(dlq->call.noun, "there are no topics of dead letters%s",
+                     dlq->call.argument_count > 0 ? " of these names" : "");
     return EXIT_DONE;
 }
 

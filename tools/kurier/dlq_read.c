@@ -1,6 +1,5 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "dlq.h"
 #include "interrupt.h"
@@ -109,11 +108,10 @@ int dlq_close(struct dlq *dlq, kur_letter_reader *reader, int status)
     kur_letter_reader_free(reader);
     progress_end(&dlq->progress);
     if (progress.lost > 0)
-        fprintf(stderr, "kurier %s: %" PRId64 " offsets went by their retention while they were read\n", dlq->call.noun,
-                progress.lost);
+        command_note(dlq->call.noun, "%" PRId64 " offsets went by their retention while they were read", progress.lost);
     if (progress.unreadable > 0)
-        fprintf(stderr, "kurier %s: %" PRId64 " offsets cannot be read: their bytes are damaged\n", dlq->call.noun,
-                progress.unreadable);
+        command_note(dlq->call.noun, "%" PRId64 " offsets cannot be read: their bytes are damaged",
+                     progress.unreadable);
     return status == EXIT_DONE && progress.lost + progress.unreadable > 0 ? EXIT_PARTIAL : status;
 }
 
