@@ -197,8 +197,11 @@ void ordered_end(struct world *world, const struct item *item)
 }
 
 /* Whether the group knows that a record is finished. */
+/* What is above a cut of the log since then is not believed. */
 static bool is_committed(const struct world *world, int slot, int64_t offset)
 {
+    if (offset >= world_lowest_cut(&world->logs[slot], world->committed_epochs[slot]))
+        return false;
     return offset < world->committed[slot] || checker_is_told(world->texts[slot], world->committed[slot], offset);
 }
 

@@ -439,14 +439,15 @@ static void judge_forward(struct world *world, const struct member *member, stru
 }
 
 /* One that was moved before rests for an eighth of its age, unless one that is near was read lately. */
-static void check_rest(struct world *world, const struct item *item)
+static void check_rest(struct world *world, const struct member *member, const struct item *item)
 {
     int64_t rest_us = (item->written_us - item->waits_us) / 8, now_us = world_wall_us(world);
     rest_us = rest_us < 6 * hour_us ? rest_us : 6 * hour_us;
     bool is_known = item->jumps == world->jumps && item->written_jumps == world->jumps &&
                     world->options.text_limit == KUR__LEDGER_TEXT_MAX;
-    /* It was decided some time ago, when its transaction is a late one. */
-    int64_t near_until_us = world->near_us[item->partition] + 8 * pause_us(slot_tier(item->partition)) + MINUTE;
+    /* It was decided some time ago, when its transaction is a late one, or nothing has happened since the last look. */
+    int64_t near_until_us = world->near_us[item->partition] + 8 * pause_us(slot_tier(item->partition)) + MINUTE +
+                            world->now_us - member->pumped_before_us;
     /* What waits for its turn does not rest. */
     if (!is_known || world->now_us <= near_until_us || slot_tier(item->partition) == KUR_TIER_ORDERED)
         return;
@@ -456,10 +457,10 @@ static void check_rest(struct world *world, const struct item *item)
                      item->partition, (long)item->offset, (long)(now_us - item->written_us), (long)rest_us);
 }
 
-static void count_move(struct world *world, const struct item *item, struct entry *entry)
+static void count_move(struct world *world, const struct member *member, const struct item *item, struct entry *entry)
 {
     const struct entry *from = &world->logs[item->partition].entries[item->offset];
-    check_rest(world, item);
+    check_rest(world, member, item);
     int begun = world->begun[item->partition] + world->jumps;
     entry->moves = from->moves + 1;
     entry->moved_from_us = from->moves > 0 ? from->moved_from_us : world->now_us;
@@ -515,7 +516,7 @@ struct forward topics_forward(struct world *world, const struct member *member, 
         forward.entry.first_us = item->first_us + member->skew_us;
     forward.entry.waits_us = item->fate == FATE_FORWARD || item->waits_us == 0 ? wall_us : item->waits_us;
     if (item->fate == FATE_MOVED)
-        count_move(world, item, &forward.entry);
+        count_move(world, member, item, &forward.entry);
     return forward;
 }
 

@@ -113,8 +113,7 @@ static bool is_there(const struct log *log, const struct item *item)
     return item->offset < log->end && log->entries[item->offset].version == item->version;
 }
 
-/* Below this, what was read in an epoch is what the log still holds. */
-static int64_t lowest_cut(const struct log *log, int epoch)
+int64_t world_lowest_cut(const struct log *log, int epoch)
 {
     int64_t lowest = INT64_MAX;
     for (int i = epoch + 1; i <= log->epoch; i++)
@@ -358,7 +357,7 @@ static void apply_commit(struct world *world, const struct event *event)
     struct member *member = &world->members[event->member];
     bool is_same = member->alive && member->serial == event->serial && member->sources[p] == event->source;
     checker_commit(&world->checker, &world->logs[p], p, event->offset, event->text,
-                   lowest_cut(&world->logs[p], event->epoch), is_same ? member->last_commits[p] : -1);
+                   world_lowest_cut(&world->logs[p], event->epoch), is_same ? member->last_commits[p] : -1);
     if (is_same)
         member->last_commits[p] = event->offset;
     world->committed[p] = event->offset;
@@ -431,6 +430,9 @@ static void pump(struct world *world, int index)
     struct member *member = &world->members[index];
     if (!member->alive)
         return;
+    if (member->pumped_us < world->now_us)
+        member->pumped_before_us = member->pumped_us;
+    member->pumped_us = world->now_us;
     topics_look_at_clock(world, member);
     start_handlers(world, index);
     start_effects(world, index);
@@ -661,7 +663,7 @@ static bool was_touched(const struct entry *entry)
 static void explain_duplicates(struct world *world, int p)
 {
     struct log *log = &world->logs[p];
-    int64_t cut = lowest_cut(log, world->committed_epochs[p]);
+    int64_t cut = world_lowest_cut(log, world->committed_epochs[p]);
     int64_t from = world->committed[p] < cut ? world->committed[p] : cut; /* what is above the cut is not believed */
     for (int64_t offset = from > 0 ? from : 0; offset < log->end; offset++)
         world->checker.allowed += was_touched(&log->entries[offset]);
@@ -699,8 +701,9 @@ static void begin(struct world *world, int index, int p, bool from_commit, int64
         assignment.start = log->start;
     }
     if (assignment.is_committed && (assignment.start < log->start || assignment.start > log->end ||
-                                    assignment.start > lowest_cut(log, world->committed_epochs[p]))) {
-        assignment.start = assignment.start < log->start ? log->start : lowest_cut(log, world->committed_epochs[p]);
+                                    assignment.start > world_lowest_cut(log, world->committed_epochs[p]))) {
+        assignment.start =
+            assignment.start < log->start ? log->start : world_lowest_cut(log, world->committed_epochs[p]);
         assignment.is_committed = false;
         assignment.text = NULL;
         explain_duplicates(world, p);
@@ -767,9 +770,10 @@ static void poll(struct world *world, int index)
             continue;
         if (member->incarnations[p] != log->incarnation)
             reset(world, index, p, log->start);
-        else if (member->positions[p] > lowest_cut(log, member->epochs[p]))
+        else if (member->positions[p] > world_lowest_cut(log, member->epochs[p]))
             reset(world, index, p,
-                  least(kur__ledger_commit_offset(&source->ledger), lowest_cut(log, member->epochs[p]), log->start));
+                  least(kur__ledger_commit_offset(&source->ledger), world_lowest_cut(log, member->epochs[p]),
+                        log->start));
         else if (member->positions[p] < log->start)
             reset(world, index, p, log->start);
         else if (member->epochs[p] != log->epoch) {
@@ -917,7 +921,7 @@ static void foreign_owner(struct world *world, int p)
     struct log *log = &world->logs[p];
     transactions_settle(world, p);
     int64_t at = world->committed[p] > log->start ? world->committed[p] : log->start;
-    int64_t cut = lowest_cut(log, world->committed_epochs[p]);
+    int64_t cut = world_lowest_cut(log, world->committed_epochs[p]);
     at = at < cut ? at : cut;
     int64_t to = at + (int64_t)draw(world, 20);
     for (int64_t offset = to; offset < log->end && world->exactly_once; offset++)

@@ -127,7 +127,8 @@ struct forward {
 
 struct member {
     bool alive;
-    int serial; /* a new one after each crash */
+    int serial;                          /* a new one after each crash */
+    int64_t pumped_us, pumped_before_us; /* when it was served last, and before that */
     kur__machine machine;
     kur__machine_options policy; /* with which it has begun */
     int64_t skew_us;             /* of the world's clock, when it was looked at last */
@@ -334,6 +335,8 @@ uint64_t world_draw(struct world *world, uint64_t below);
 bool world_strikes(struct world *world, enum fault fault, int percent);
 void world_say(const struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct event *world_schedule(struct world *world, enum event_kind kind, int64_t after_us);
+/* Below this, what was read in an epoch is what the log still holds. */
+int64_t world_lowest_cut(const struct log *log, int epoch);
 bool world_is_there(const struct log *log, const struct item *item);
 /* The broker takes an offset over, and what stands beside it. */
 void world_commit(struct world *world, const struct event *event);
