@@ -183,11 +183,12 @@ int main(int argc, char **argv)
     if (world == NULL || tally.records == NULL || tally.rebalances == NULL || tally.crashes == NULL ||
         tally.partitions == NULL)
         return 2;
-    int failed = 0, played = 0;
+    int failed = 0, played = 0, spent = 0;
     for (uint64_t i = 0; i < seeds; i++) {
         settings.seed = from + i;
         world_run(world, &settings);
         bool is_bad = world->checker.failed;
+        spent += world_is_spent(world);
         count_in(&tally, world, (int)i);
         world_free(world);
         played++;
@@ -201,6 +202,8 @@ int main(int argc, char **argv)
     print_tally(&tally, played);
     if (check)
         printf("# simulation: %d passed, %d failed, 0 skipped\n", failed == 0, failed > 0);
+    if (spent > 0)
+        printf("%d seeds not played to their end: too many records are moved about\n", spent);
     printf("%d seeds, %d failed\n", played, failed);
     free(tally.records);
     free(tally.rebalances);

@@ -121,6 +121,11 @@ int64_t world_lowest_cut(const struct log *log, int epoch)
     return lowest;
 }
 
+bool world_is_spent(const struct world *world)
+{
+    return world->items_count == ITEMS_MAX;
+}
+
 bool world_is_there(const struct log *log, const struct item *item)
 {
     return is_there(log, item);
@@ -789,7 +794,7 @@ static void poll(struct world *world, int index)
         int64_t before = member->positions[p];
         for (int64_t *at = &member->positions[p]; *at < log->end && left > 0; (*at)++) {
             const struct entry *entry = &log->entries[*at];
-            if (!entry->exists || world->items_count == ITEMS_MAX)
+            if (!entry->exists || world_is_spent(world))
                 continue;
             struct item *item = &world->items[world->items_count++];
             char key[16];
@@ -1251,7 +1256,7 @@ static void settle(struct world *world)
     int64_t pause_us = PAUSE_US, moved_us = world->now_us, ended_us = 0, goals[SLOTS_MAX] = {0};
     /* `moved_us`: when something was done last; `ended_us`: how long there has been nothing left but to commit it. */
     for (int i = 0; i < 2000000 && world->now_us - moved_us < patience_us && ended_us < COMMITTED_US &&
-                    !world->checker.failed && !is_over(world);
+                    !world->checker.failed && !world_is_spent(world) && !is_over(world);
          i++) {
         int before = progress(world);
         int64_t read = read_of(world, goals), read_at_all = read_of(world, NULL);
@@ -1275,6 +1280,8 @@ static void settle(struct world *world)
         world->now_us = next_us;
         take_due_events(world);
     }
+    if (world_is_spent(world))
+        return;
     if (world->now_us - moved_us >= patience_us)
         checker_fail(&world->checker, RULE_LIVENESS, "nothing goes on");
     for (int p = 0; p < SLOTS_MAX; p++)

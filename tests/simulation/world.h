@@ -337,6 +337,8 @@ void world_say(const struct world *world, const char *format, ...) __attribute__
 struct event *world_schedule(struct world *world, enum event_kind kind, int64_t after_us);
 /* Below this, what was read in an epoch is what the log still holds. */
 int64_t world_lowest_cut(const struct log *log, int epoch);
+/* More was read, or moved and read again, than is simulated: then nothing is known of the end. */
+bool world_is_spent(const struct world *world);
 bool world_is_there(const struct log *log, const struct item *item);
 /* The broker takes an offset over, and what stands beside it. */
 void world_commit(struct world *world, const struct event *event);
