@@ -80,8 +80,10 @@ static kur_status check_resource(kur__admin_call *call, const rd_kafka_ConfigRes
     rd_kafka_resp_err_t code = rd_kafka_ConfigResource_error(resources[0]);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return KUR_OK;
-    return kur__admin_failed(call, code, rd_kafka_ConfigResource_error_string(resources[0]), "settings of topic %s",
-                             topic);
+    const char *text = code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+                           ? "to see them takes DESCRIBE_CONFIGS, to change them ALTER_CONFIGS"
+                           : rd_kafka_ConfigResource_error_string(resources[0]);
+    return kur__admin_failed(call, code, text, "settings of topic %s", topic);
 }
 
 /* The resources come in the order of the topics. NULL with the call's error set. */

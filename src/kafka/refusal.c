@@ -207,7 +207,7 @@ const char *kur__refusal_of_right(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
         return "an ACL is missing: producing takes WRITE on the topic, consuming READ";
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-        return "an ACL is missing: consuming takes READ on the group";
+        return "an ACL is missing: consuming takes READ on the group, looking at it DESCRIBE";
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
         return "an ACL is missing: producing takes WRITE on the topic, administration ALTER or CREATE on the cluster";
     case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
