@@ -44,6 +44,6 @@ kur_status kur__audit_ensure(kur_admin *admin, int timeout_ms, kur_error *error)
     if (status != KUR_OK || is_there)
         return status;
     return kur_error_set(error, KUR_ERROR_AUTHORIZATION,
-                         "topic %s: not there, or hidden from this user, who lacks CREATE on it",
+                         "topic %s: not there, or hidden from this user, who lacks CREATE on it, or READ",
                          KUR_LETTER_AUDIT_TOPIC);
 }

@@ -189,6 +189,12 @@ typedef enum kur__redrive_role {
     KUR__REDRIVE_DEAD
 } kur__redrive_role;
 kur__redrive_role kur__redrive_role_of(const kur__redrive_route *route, const char *topic);
+/*
+ * Whether what the plan's records are followed in is among the topics that were seen, or has gone since. A topic that
+ * is hidden from this user is KUR_ERROR_AUTHORIZATION: else all that lies in it would count as succeeded.
+ */
+kur_status kur__redrive_check_seen(kur_admin *admin, const kur__redrive_plan *plan, const kur_topic_list *seen,
+                                   int timeout_ms, kur_arena *arena, kur_error *error);
 
 /* ---- select.c ---- */
 

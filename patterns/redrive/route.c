@@ -128,6 +128,54 @@ kur__redrive_role kur__redrive_role_of(const kur__redrive_route *route, const ch
     return kur_letter_is_topic(topic) && base_of(topic) == base ? KUR__REDRIVE_DEAD : KUR__REDRIVE_NONE;
 }
 
+/* ---- What is followed ---- */
+
+/* Looks for one topic among those that were seen, and asks for it when it is not there. */
+struct sight {
+    kur_admin *admin;
+    const kur_topic_list *seen;
+    int64_t until_us;
+    kur_arena *arena;
+};
+
+static kur_status check_seen(const struct sight *sight, const char *name, kur_error *error)
+{
+    const kur_topic_view *view;
+    kur_error why = {0};
+    for (size_t i = 0; i < sight->seen->count; i++)
+        if (strcmp(sight->seen->items[i]->name, name) == 0)
+            return KUR_OK;
+    int64_t left_us = sight->until_us - kur_clock_monotonic_us();
+    if (left_us <= 0)
+        return kur_error_set(error, KUR_ERROR_TIMEOUT, "topic %.249s: it was not asked for in time", name);
+    kur_status status =
+        kur_admin_describe_topic(sight->admin, name, (int)(left_us / 1000) + 1, sight->arena, &view, &why);
+    if (status == KUR_ERROR_UNKNOWN_TOPIC || status == KUR_ERROR_INVALID_ARGUMENT)
+        return KUR_OK; /* it has gone since, and what was in it; or it has never been */
+    if (status != KUR_OK && error != NULL)
+        *error = why;
+    return status;
+}
+
+kur_status kur__redrive_check_seen(kur_admin *admin, const kur__redrive_plan *plan, const kur_topic_list *seen,
+                                   int timeout_ms, kur_arena *arena, kur_error *error)
+{
+    const struct sight sight = {admin, seen, kur_clock_monotonic_us() + timeout_ms * INT64_C(1000), arena};
+    kur_status status = KUR_OK;
+    for (size_t i = 0; i < plan->route_count && status == KUR_OK; i++) {
+        const kur_redrive_route *route = &plan->routes[i].view;
+        if (route->refused[0] != '\0')
+            continue;
+        status = check_seen(&sight, route->target, error);
+        if (status == KUR_OK)
+            status = check_seen(&sight, route->letters, error);
+    }
+    for (size_t i = 0; i < plan->mark_count && status == KUR_OK; i++)
+        if (i == 0 || strcmp(plan->marks[i].topic, plan->marks[i - 1].topic) != 0)
+            status = check_seen(&sight, plan->marks[i].topic, error);
+    return status;
+}
+
 /* ---- Groups ---- */
 
 /* In a rebalance nobody has anything: it is waited out, as long as it does not take too long. */
@@ -253,7 +301,11 @@ static const char *check_origin(kur__router *router, const char *topic)
 {
     const kur_topic_view *view = NULL;
     kur_error why = {0};
-    if (kur_admin_describe_topic(router->admin, topic, router->timeout_ms, router->arena, &view, &why) != KUR_OK)
+    kur_status status =
+        kur_admin_describe_topic(router->admin, topic, router->timeout_ms, router->arena, &view, &why);
+    if (status == KUR_ERROR_AUTHORIZATION)
+        return "whether it is compacted cannot be seen: this user lacks DESCRIBE_CONFIGS on it";
+    if (status != KUR_OK)
         return print(router->arena, "whether it is compacted cannot be seen: ", 60, why.message);
     return view->cleanup == KUR_CLEANUP_COMPACT || view->cleanup == KUR_CLEANUP_COMPACT_AND_DELETE
                ? "the topic is compacted: old values would displace newer ones"
@@ -265,7 +317,7 @@ static const char *check(kur__router *router, const kur__redrive_plan *plan, con
                          const kur_topic_view *topic, const char *target)
 {
     if (topic == NULL)
-        return "there is no such topic";
+        return "there is no such topic, or it is hidden from this user, who then lacks DESCRIBE on it";
     if (topic->is_internal || strcmp(target, KUR_LETTER_AUDIT_TOPIC) == 0)
         return "the topic is no service's";
     if ((plan->force & KUR_REDRIVE_FORCE_UNREAD) == 0) {

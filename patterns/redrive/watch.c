@@ -235,6 +235,9 @@ static kur_status find_topics(kur_redrive_watch *watch, int timeout_ms, kur_erro
     const kur__redrive_plan *plan = &watch->entry->plan;
     kur_topic_list list;
     kur_status status = kur_admin_list_topics(watch->admin, timeout_ms, watch->scratch, &list, error);
+    if (status != KUR_OK)
+        return status;
+    status = kur__redrive_check_seen(watch->admin, plan, &list, timeout_ms, watch->scratch, error);
     size_t found = 0;
     bool is_new = watch->consumer == NULL;
     for (size_t i = 0; i < list.count && status == KUR_OK; i++) {
