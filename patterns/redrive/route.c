@@ -301,8 +301,7 @@ static const char *check_origin(kur__router *router, const char *topic)
 {
     const kur_topic_view *view = NULL;
     kur_error why = {0};
-    kur_status status =
-        kur_admin_describe_topic(router->admin, topic, router->timeout_ms, router->arena, &view, &why);
+    kur_status status = kur_admin_describe_topic(router->admin, topic, router->timeout_ms, router->arena, &view, &why);
     if (status == KUR_ERROR_AUTHORIZATION)
         return "whether it is compacted cannot be seen: this user lacks DESCRIBE_CONFIGS on it";
     if (status != KUR_OK)

@@ -6,8 +6,11 @@
  *
  *     rights topic NAME PARTITIONS                makes a topic
  *     rights gone NAME                            deletes one, if it is there
- *     rights allow NAME OPERATION…                the user may READ, WRITE, CREATE, DESCRIBE_CONFIGS that topic
- *     rights forbid                               the user may do nothing
+ *     rights compacted NAME PARTITIONS            the same, compacted
+ *     rights commit GROUP TOPIC PARTITION OFFSET  a group that has no members has read so far
+ *     rights allow NAME OPERATION…                the user may READ, WRITE, CREATE, DESCRIBE, DESCRIBE_CONFIGS that
+ * topic rights allow-group NAME OPERATION…          the same of a group rights forbid                               the
+ * user may do nothing
  */
 #include <kurier/kurier.h>
 #include <stdio.h>
@@ -29,8 +32,8 @@ static kur_client *log_in(kur_error *error)
         &KUR_CLIENT_OPTIONS(.bootstrap_servers = getenv("KURIER_SECURE_MTLS"), .properties = properties), error);
 }
 
-static kur_status allow(kur_admin *admin, const char *principal, const char *topic, const char *operation,
-                        kur_error *error)
+static kur_status allow(kur_admin *admin, const char *principal, kur_acl_resource resource, const char *name,
+                        const char *operation, kur_error *error)
 {
     static const struct {
         const char *name;
@@ -38,13 +41,14 @@ static kur_status allow(kur_admin *admin, const char *principal, const char *top
     } known[] = {{"READ", KUR_ACL_READ},
                  {"WRITE", KUR_ACL_WRITE},
                  {"CREATE", KUR_ACL_CREATE},
+                 {"DESCRIBE", KUR_ACL_DESCRIBE},
                  {"DESCRIBE_CONFIGS", KUR_ACL_DESCRIBE_CONFIGS}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i].name, operation) == 0)
-            return kur_admin_create_acls(admin,
-                                         &KUR_ACL(.resource = KUR_ACL_TOPIC, .name = topic, .principal = principal,
-                                                  .operation = known[i].operation),
-                                         1, TIMEOUT_MS, error);
+            return kur_admin_create_acls(
+                admin,
+                &KUR_ACL(.resource = resource, .name = name, .principal = principal, .operation = known[i].operation),
+                1, TIMEOUT_MS, error);
     return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "what is %s?", operation);
 }
 
@@ -53,10 +57,19 @@ static kur_status run(kur_admin *admin, int count, char **arguments, kur_error *
     char principal[200];
     kur_status status = KUR_OK;
     snprintf(principal, sizeof principal, "User:%s", getenv("KURIER_SECURE_USER"));
-    if (count == 3 && strcmp(arguments[0], "topic") == 0) {
-        const kur_topic_spec spec = {.size = sizeof spec, .name = arguments[1], .partitions = atoi(arguments[2])};
+    bool is_compacted = count == 3 && strcmp(arguments[0], "compacted") == 0;
+    if (is_compacted || (count == 3 && strcmp(arguments[0], "topic") == 0)) {
+        const kur_topic_spec spec = {.size = sizeof spec,
+                                     .name = arguments[1],
+                                     .partitions = atoi(arguments[2]),
+                                     .cleanup = is_compacted ? KUR_CLEANUP_COMPACT : KUR_CLEANUP_DEFAULT};
         return kur_admin_ensure_topics(admin, &spec, 1, TIMEOUT_MS, NULL, NULL, error);
     }
+    if (count == 5 && strcmp(arguments[0], "commit") == 0)
+        return kur_admin_set_group_offsets(
+            admin, arguments[1],
+            &KUR_POSITION(.topic = arguments[2], .partition = atoi(arguments[3]), .offset = atoll(arguments[4])), 1,
+            TIMEOUT_MS, error);
     if (count == 2 && strcmp(arguments[0], "gone") == 0) {
         const char *const names[] = {arguments[1], NULL};
         status = kur_admin_delete_topics(admin, names, TIMEOUT_MS, error);
@@ -64,10 +77,12 @@ static kur_status run(kur_admin *admin, int count, char **arguments, kur_error *
     }
     if (count == 1 && strcmp(arguments[0], "forbid") == 0)
         return kur_admin_delete_acls(admin, &KUR_ACL(.principal = principal), TIMEOUT_MS, NULL, NULL, error);
-    if (count < 3 || strcmp(arguments[0], "allow") != 0)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "topic, gone, allow or forbid");
+    bool is_group = count > 2 && strcmp(arguments[0], "allow-group") == 0;
+    if (count < 3 || (!is_group && strcmp(arguments[0], "allow") != 0))
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                             "topic, compacted, gone, commit, allow, allow-group or forbid");
     for (int i = 2; i < count && status == KUR_OK; i++)
-        status = allow(admin, principal, arguments[1], arguments[i], error);
+        status = allow(admin, principal, is_group ? KUR_ACL_GROUP : KUR_ACL_TOPIC, arguments[1], arguments[i], error);
     return status;
 }
 
