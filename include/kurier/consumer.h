@@ -294,8 +294,8 @@ KUR_API kur_status kur_consumer_poll(kur_consumer *consumer, int timeout_ms, kur
 
 /**
  * Waits for the first record, then takes up to `capacity` that are there, in order within each partition. `*count` may
- * be 0. A time-out of 0 never blocks. Errors as kur_consumer_poll; with records at hand an error comes at the next
- * call.
+ * be 0, and with an error it is. A time-out of 0 never blocks. Errors as kur_consumer_poll; with records at hand an
+ * error comes at the next call.
  */
 KUR_API kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_record **records,
                                            size_t capacity, size_t *count, kur_error *error);

@@ -355,6 +355,7 @@ kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_r
 {
     if (consumer == NULL || records == NULL || count == NULL)
         return kur_error_null(error, consumer == NULL ? "consumer" : records == NULL ? "records" : "count");
+    *count = 0;
     if (timeout_ms < 0 || capacity == 0)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "timeout_ms is negative or capacity is 0");
     if (consumer->closed)
@@ -368,8 +369,7 @@ kur_status kur_consumer_poll_batch(kur_consumer *consumer, int timeout_ms, kur_r
         atomic_fetch_add(&consumer->references, kept);
     bool has_failed = kept == 0 && consumer->waiting_error.code != KUR_OK;
     kur_status status = has_failed ? kur__consumer_take_failure(consumer, error) : KUR_OK;
-    if (!has_failed)
-        *count = kept;
+    *count = kept;
     if (atomic_load(&consumer->fd) >= 0 && (has_work(consumer) || consumer->waiting_error.code != KUR_OK ||
                                             rd_kafka_queue_length(consumer->queue) > 0 || kur__queues_have(consumer)))
         set_readable(consumer);
