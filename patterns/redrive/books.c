@@ -107,6 +107,8 @@ static bool take_told(kur__books *books, kur__redrive_entry *entry, kur_bytes va
         return status != KUR_ERROR_NO_MEMORY;
     if (told.term != entry->term || strcmp(told.owner, entry->owner) != 0)
         return true;
+    if (told.acknowledged > entry->plan.count || told.refused > entry->plan.count - told.acknowledged)
+        return true; /* no run has more than its plan */
     if (!replace(&entry->note, told.note))
         return false;
     int64_t *next = entry->told.next;

@@ -264,6 +264,8 @@ static bool read_routes(kur__json *json, kur__redrive_plan *plan, size_t topics)
     if (!kur__json_need(json, '['))
         return false;
     while (has_item(json, &is_first)) {
+        if (plan->route_count == KUR__REDRIVE_ROUTES_MAX)
+            return kur__json_fail(json, KUR_ERROR_TOO_LARGE, "too many routes");
         kur__redrive_route *route = one_more(json, &items, plan->route_count, sizeof *route);
         if (route == NULL || !read_route(json, plan, topics, route))
             return false;
@@ -413,7 +415,7 @@ kur_status kur__redrive_read_plan(kur_bytes value, kur_arena *arena, kur__redriv
     size_t topics = 0;
     int64_t version = 0;
     bool is_first = true;
-    *plan = (kur__redrive_plan){.who = "", .reason = ""};
+    *plan = (kur__redrive_plan){.who = "", .reason = "", .max_redriven = KUR__REDRIVE_LOOPS};
     if (json.status == KUR_OK && kur__json_need(&json, '{'))
         while (kur__json_member(&json, &is_first, &name) && read_member(&json, name.data, plan, &topics, &version))
             continue;
@@ -473,14 +475,15 @@ kur_status kur__redrive_read_event(kur_bytes value, kur_arena *arena, kur__redri
     if (json.status == KUR_OK && kur__json_need(&json, '{'))
         while (kur__json_member(&json, &is_first, &name)) {
             const char *is = name.data;
-            bool is_read = strcmp(is, "action") == 0     ? read_text(&json, &event->action)
-                           : strcmp(is, "who") == 0      ? read_text(&json, &event->who)
-                           : strcmp(is, "note") == 0     ? read_text(&json, &event->note)
-                           : strcmp(is, "at") == 0       ? read_time(&json, &event->at_us)
-                           : strcmp(is, "term") == 0     ? read_number(&json, 1, INT64_MAX, &event->term)
-                           : strcmp(is, "owner") == 0    ? read_uuid(&json, event->owner)
-                           : strcmp(is, "lease_ms") == 0 ? read_int(&json, 1, 24 * 3600 * 1000, &event->lease_ms)
-                                                         : kur__json_skip(&json);
+            bool is_read = strcmp(is, "action") == 0  ? read_text(&json, &event->action)
+                           : strcmp(is, "who") == 0   ? read_text(&json, &event->who)
+                           : strcmp(is, "note") == 0  ? read_text(&json, &event->note)
+                           : strcmp(is, "at") == 0    ? read_time(&json, &event->at_us)
+                           : strcmp(is, "term") == 0  ? read_number(&json, 1, INT64_MAX, &event->term)
+                           : strcmp(is, "owner") == 0 ? read_uuid(&json, event->owner)
+                           : strcmp(is, "lease_ms") == 0
+                               ? read_int(&json, 1, KUR__REDRIVE_LEASE_MAX_MS, &event->lease_ms)
+                               : kur__json_skip(&json);
             if (!is_read)
                 break;
         }

@@ -18,6 +18,7 @@ enum {
     KUR__REDRIVE_VERSION = 1, /* of what stands in the topic */
     KUR__REDRIVE_TIMEOUT_MS = 30000,
     KUR__REDRIVE_LEASE_MS = 10000,
+    KUR__REDRIVE_LEASE_MAX_MS = 3600 * 1000,
     KUR__REDRIVE_LOOPS = 3,
     KUR__REDRIVE_ROUTES_MAX = 256
 };

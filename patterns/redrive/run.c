@@ -350,7 +350,7 @@ static kur_status check(kur_redrive_run_options *options, kur_error *error)
     if (!(options->rate >= 0) || options->rate > 1e9 || options->max < 0 || options->canary < 0 ||
         !(options->canary_refail >= 0 && options->canary_refail <= 1) || options->canary_wait_ms < 0 ||
         options->timeout_ms < 0 || (options->lease_ms != 0 && options->lease_ms < 1000) ||
-        options->lease_ms > 3600 * 1000)
+        options->lease_ms > KUR__REDRIVE_LEASE_MAX_MS)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
                              "a number of kur_redrive_run_options is out of its range");
     if (options->canary_wait_ms == 0)
