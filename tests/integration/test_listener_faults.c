@@ -393,10 +393,13 @@ START_TEST(test_listener_faults__of_a_log_that_is_cut_below_it_each_offset_is_ha
     for (int i = 0; i <= CUT_RECORDS; i++)
         ck_assert_msg(cut.handled[i] + cut.told[i] == 1, "%d: handled %d times, told %d times", i, cut.handled[i],
                       cut.told[i]);
-    ck_assert_int_eq(cut.gaps, 1);
-    if (support_is_real())
+    /* The embedded broker's log goes on being cut while the listener is told: it may come to the next gap. */
+    ck_assert_int_ge(cut.gaps, 1);
+    if (support_is_real()) {
+        ck_assert_int_eq(cut.gaps, 1);
         ck_assert_int_eq(cut.low, CUT_RECORDS - 20);
-    ck_assert_int_eq(health_of(listener).gaps, 1);
+    }
+    ck_assert_int_eq(health_of(listener).gaps, cut.gaps);
     kur_listener_free(listener);
     kur_client_unref(client);
 }
