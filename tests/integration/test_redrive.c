@@ -663,7 +663,7 @@ START_TEST(test_redrive__rate)
     flush(client);
     const kur_redrive_view *plan = plan_of(service, NULL);
     kur_redrive_progress progress =
-        run_plan(plan->id, &KUR_REDRIVE_RUN_OPTIONS(.rate = 1000, .on_progress = stop_at_once), KUR_ERROR_CANCELLED);
+        run_plan(plan->id, &KUR_REDRIVE_RUN_OPTIONS(.rate = 100, .on_progress = stop_at_once), KUR_ERROR_CANCELLED);
     ck_assert_int_eq(progress.state, KUR_REDRIVE_STOPPED);
     ck_assert_int_lt(progress.acknowledged, 400);
     ck_assert_int_eq(count_records(client, service->retries), progress.acknowledged);
