@@ -34,6 +34,8 @@ text = open(sys.argv[1]).read()
 it = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
 assert eval(sys.argv[2]), json.dumps(it, indent=1)' "$work/out" "$1"
 }
+# value NAME: a member of the last object that was printed.
+value() { python3 -c 'import json, sys; print(json.loads(open(sys.argv[1]).read().splitlines()[-1])[sys.argv[2]])' "$work/out" "$1"; }
 
 is_real() { [ -n "${KURIER_BOOTSTRAP:-}" ]; }
 # embedded TOPIC:PARTITIONS…: starts an embedded broker that has them; its process is $last.

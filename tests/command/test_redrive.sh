@@ -8,7 +8,6 @@ helpers=$BUILD/tests/command
 topic=$unique.orders group=email-$unique
 dead=$topic.$group.dlq
 redrive() { noun=redrive kurier "$@"; }
-value() { python3 -c 'import json, sys; print(json.loads(open(sys.argv[1]).read().splitlines()[-1])[sys.argv[2]])' "$work/out" "$1"; }
 
 # ---- Command lines ----
 

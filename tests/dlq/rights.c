@@ -6,11 +6,11 @@
  *
  *     rights topic NAME PARTITIONS                makes a topic
  *     rights gone NAME                            deletes one, if it is there
- *     rights compacted NAME PARTITIONS            the same, compacted
+ *     rights compacted NAME PARTITIONS            makes a compacted one
  *     rights commit GROUP TOPIC PARTITION OFFSET  a group that has no members has read so far
- *     rights allow NAME OPERATION…                the user may READ, WRITE, CREATE, DESCRIBE, DESCRIBE_CONFIGS that
- * topic rights allow-group NAME OPERATION…          the same of a group rights forbid                               the
- * user may do nothing
+ *     rights allow NAME OPERATION…                the user may do that with a topic: READ, WRITE, CREATE, DESCRIBE, …
+ *     rights allow-group NAME OPERATION…          and that with a group
+ *     rights forbid                               the user may do nothing
  */
 #include <kurier/kurier.h>
 #include <stdio.h>

@@ -1,20 +1,9 @@
 #!/usr/bin/env bash
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
 # What `kurier dlq` may with which rights, and that a missing one is named (script/kafka run --secure).
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/secure.sh"
 
-if [ -z "${KURIER_SECURE:-}" ]; then
-    skip "no broker with log-ins: script/kafka run --secure"
-    exit 0
-fi
-rights() { "$BUILD/tests/dlq/rights" "$@"; }
 dead=$unique.email.dlq copy=$unique.copy.dlq
-log_in() { # certificate, key: a file of properties
-    printf '%s\n' "bootstrap.servers=$KURIER_SECURE_MTLS" security.protocol=SSL "ssl.ca.location=$KURIER_SECURE_CA" \
-        "ssl.certificate.location=$1" "ssl.key.location=$2"
-}
-log_in "$KURIER_SECURE_CERTIFICATE" "$KURIER_SECURE_KEY" >"$work/user"
-log_in "$KURIER_SECURE_ADMIN_CERTIFICATE" "$KURIER_SECURE_ADMIN_KEY" >"$work/admin"
 # may STATUS TEXT… -- ARGUMENT…: what comes of it for the user.
 may() { dlq "$@" --properties "$work/user" --timeout 10; }
 "$SOURCE/tests/dlq/letters.py" usual >"$work/usual"

@@ -2,24 +2,12 @@
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
 # What `kurier redrive` may with which rights: those that docs/guide/redrive.md lists are enough, and each one that is
 # missing is named (script/kafka run --secure). The group has no members: what it has read is committed for it.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/secure.sh"
 
-if [ -z "${KURIER_SECURE:-}" ]; then
-    skip "no broker with log-ins: script/kafka run --secure"
-    exit 0
-fi
-rights() { "$BUILD/tests/dlq/rights" "$@"; }
 topic=$unique.orders group=$unique-email
 dead=$topic.$group.dlq retry=$topic.$group.retry-short medium=$topic.$group.retry-medium
-log_in() { # certificate, key: a file of properties
-    printf '%s\n' "bootstrap.servers=$KURIER_SECURE_MTLS" security.protocol=SSL "ssl.ca.location=$KURIER_SECURE_CA" \
-        "ssl.certificate.location=$1" "ssl.key.location=$2"
-}
-log_in "$KURIER_SECURE_CERTIFICATE" "$KURIER_SECURE_KEY" >"$work/user"
-log_in "$KURIER_SECURE_ADMIN_CERTIFICATE" "$KURIER_SECURE_ADMIN_KEY" >"$work/admin"
-# may STATUS TEXT… -- ARGUMENT…: what comes of it for the user; and of what the administrator does.
+# may STATUS TEXT… -- ARGUMENT…: what comes of it for the user.
 may() { noun=redrive kurier "$@" --properties "$work/user" --timeout 10; }
-value() { python3 -c 'import json, sys; print(json.loads(open(sys.argv[1]).read().splitlines()[-1])[sys.argv[2]])' "$work/out" "$1"; }
 from_here() { sed -e "s/\"orders\"/\"$topic\"/g" -e "s/\"email\"/\"$group\"/g"; }
 "$SOURCE/tests/dlq/letters.py" usual | from_here >"$work/usual"
 

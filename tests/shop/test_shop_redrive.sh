@@ -2,12 +2,10 @@
 # Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
 # How the demo ends: the email service gives up what it cannot write, is repaired, and gets it again by a redrive, of which
 # nobody else sees anything. On the embedded broker, or on the real one that KURIER_BOOTSTRAP names.
-. "$(dirname "$0")/../processes.sh"
+. "$(dirname "$0")/../command/lib.sh"
 
-kurier=$BUILD/tools/kurier/kurier
-unique=t$$x$RANDOM
 group=email-$unique dead=orders.email-$unique.dlq
-unset SMTP_URL KAFKA_BOOTSTRAP_SERVERS
+unset SMTP_URL
 
 # What is printed, without what is another one each time, and one space for many.
 same_each_time() {
@@ -21,17 +19,9 @@ prints() { # what standard input says, command…
     diff - <(same_each_time <"$work/out") && [ $status = 0 ] || { echo "exit status $status" && cat "$work/err" && return 1; }
 }
 
-if [ -n "${KURIER_BOOTSTRAP:-}" ]; then
-    export KAFKA_BOOTSTRAP_SERVERS=$KURIER_BOOTSTRAP
-    note= members= # it tells whether a group has members
-    check "Kafka makes the topic orders" await 30 has_leader orders
-else
-    start broker "$kurier" broker --topic orders:6
-    await 10 has broker ':[0-9]+$'
-    KAFKA_BOOTSTRAP_SERVERS=$(head -n 1 "$work/broker")
-    export KAFKA_BOOTSTRAP_SERVERS
-    note=" NOTE" members=" no member now"
-fi
+real_or_embedded orders:6
+note=" NOTE" members=" no member now"
+if is_real; then note= members=; fi # it tells whether a group has members
 # On the embedded broker a rebalance takes a second less than that.
 echo "session.timeout.ms = 6000" >"$work/properties"
 

@@ -196,8 +196,7 @@ void ordered_end(struct world *world, const struct item *item)
                      1 + story->excused);
 }
 
-/* Whether the group knows that a record is finished. */
-/* What is above a cut of the log since then is not believed. */
+/* Whether the group knows that a record is finished; what is above a cut of the log since then is not believed. */
 static bool is_committed(const struct world *world, int slot, int64_t offset)
 {
     if (offset >= world_lowest_cut(&world->logs[slot], world->committed_epochs[slot]))
