@@ -176,6 +176,7 @@ void kur__control_serve(kur_listener *listener, int64_t now_us)
     if (listener->producer != NULL)
         kur_producer_dispatch(listener->producer, 0, NULL, NULL);
     take_results(listener, now_us);
+    kur__topics_hear(listener, now_us);
     kur__effects_begin(listener, now_us);
     hand_over_rejected(listener);
     kur__exactly_serve(listener, now_us);

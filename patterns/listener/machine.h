@@ -401,12 +401,13 @@ void kur__machine_end_transaction(kur__machine *machine, bool is_committed, int6
  * asks and is told none says that more of it waits. And whether there will be none for some seconds either. */
 size_t kur__machine_room(kur__machine *machine, kur__source *source);
 bool kur__machine_is_full_for_long(const kur__machine *machine, const kur__source *source, int64_t now_us);
-
 /* Whether all together hold as much as they may: then there is room for nobody. */
 bool kur__machine_is_full(const kur__machine *machine);
 
 /* The clock of the world has jumped against this one: what waits for a time of the world's is due that much sooner. */
 void kur__machine_clock_jumped(kur__machine *machine, int64_t ahead_us);
+/* What effects failed for is over: those that wait for their next try are tried now. */
+void kur__machine_effects_now(kur__machine *machine, int64_t now_us);
 
 /* When something becomes due by itself; INT64_MAX: nothing does. */
 int64_t kur__machine_wake_us(const kur__machine *machine);
@@ -493,7 +494,6 @@ void kur__flow_share(kur__machine *machine);
 /* Whether a source is full now. */
 void kur__flow_update(kur__machine *machine, kur__source *source);
 void kur__flow_update_all(kur__machine *machine);
-
 /* Less is held. Sources that were full for the sum alone may have nothing of their own that ends and would tell. */
 void kur__flow_update_sum(kur__machine *machine);
 

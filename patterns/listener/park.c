@@ -87,16 +87,34 @@ static void tell_candidates(kur__machine *machine, int64_t ahead_us)
             work->due_us -= ahead_us;
 }
 
-void kur__machine_clock_jumped(kur__machine *machine, int64_t ahead_us)
+/* After their times have changed. */
+static void sort_anew(kur__machine *machine)
 {
     size_t count = machine->parked_count;
-    tell_candidates(machine, ahead_us);
-    for (size_t i = 0; i < count; i++)
-        if (machine->parked[i]->is_early)
-            machine->parked[i]->due_us -= ahead_us;
     machine->parked_count = 0;
     for (size_t i = 0; i < count; i++) /* the first i places are a heap already */
         sift_up(machine, machine->parked_count++, machine->parked[i]);
+}
+
+void kur__machine_clock_jumped(kur__machine *machine, int64_t ahead_us)
+{
+    tell_candidates(machine, ahead_us);
+    for (size_t i = 0; i < machine->parked_count; i++)
+        if (machine->parked[i]->is_early)
+            machine->parked[i]->due_us -= ahead_us;
+    sort_anew(machine);
+}
+
+void kur__machine_effects_now(kur__machine *machine, int64_t now_us)
+{
+    for (size_t i = 0; i < machine->parked_count; i++) {
+        kur__work *work = machine->parked[i];
+        if (work->state != KUR__SETTLING || work->due_us <= now_us)
+            continue;
+        work->due_us = now_us;
+        work->tries = 0;
+    }
+    sort_anew(machine);
 }
 
 /* xorshift64*: for spreading delays, nothing more. */

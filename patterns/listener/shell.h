@@ -477,6 +477,8 @@ kur_status kur__companions(kur_consumer *consumer, const char *topic, const char
                            kur_error *error);
 /* Reads retry topics that have been found; the control thread. */
 void kur__topics_serve(kur_listener *listener);
+/* Forwards what waited for topics that are there now; likewise. */
+void kur__topics_hear(kur_listener *listener, int64_t now_us);
 
 /* ---- listener.c ---- */
 

@@ -425,6 +425,7 @@ kur_status kur__tiers_new(kur_listener *listener, const kur_listener_options *op
     tiers->keeps_order = keeps_order;
     atomic_init(&tiers->ends, false);
     atomic_init(&tiers->has_others, false);
+    atomic_init(&tiers->has_news, false);
     pthread_mutex_init(&tiers->lock, NULL);
     kur_condition_init(&tiers->changed);
     tiers->arena = kur_arena_new();

@@ -60,6 +60,7 @@ struct kur__tiers {
     size_t bucket_count, name_count;
     const struct kur__family *seen; /* the one that was found last; likewise */
     atomic_bool has_others;         /* that are to be read, and are not yet */
+    atomic_bool has_news;           /* a family has become ready: what waits to be forwarded can be */
     struct kur__refused *refused;   /* the control thread's */
     /* New ones come in front, made by one thread; any thread walks them. */
     _Atomic(struct kur__family *) first;

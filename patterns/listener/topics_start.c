@@ -337,8 +337,10 @@ static int look_around(struct kur__tiers *tiers)
             look_at(tiers, &look, family);
     if (look.missing_count > 0)
         end_with_missing(tiers, &look);
-    else if (look.has_news)
-        kur_consumer_look_up(tiers->listener->consumer, NULL);
+    else if (look.has_news) {
+        atomic_store(&tiers->has_news, true);
+        kur_consumer_look_up(tiers->listener->consumer, NULL); /* wakes the control thread too */
+    }
     kur_buffer_done(&look.missing);
     kur_buffer_done(&look.command);
     kur_buffer_done(&look.line);
@@ -457,6 +459,13 @@ kur_status kur__companions(kur_consumer *consumer, const char *topic, const char
     *at = NULL;
     *companions = family->companions;
     return KUR_OK;
+}
+
+void kur__topics_hear(kur_listener *listener, int64_t now_us)
+{
+    if (listener->tiers != NULL && atomic_load_explicit(&listener->tiers->has_news, memory_order_relaxed) &&
+        atomic_exchange(&listener->tiers->has_news, false))
+        kur__machine_effects_now(&listener->machine, now_us);
 }
 
 void kur__topics_serve(kur_listener *listener)

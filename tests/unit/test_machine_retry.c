@@ -65,6 +65,38 @@ START_TEST(test_machine_retry__by_topic_lets_the_key_go_on_and_finishes_when_it_
 }
 END_TEST
 
+START_TEST(test_machine_retry__what_has_waited_for_its_topic_goes_as_soon_as_that_is_there)
+{
+    kur__source *source = begin_by_topic(KUR_RETRY_BY_TOPIC);
+    kur__work *works[3];
+    for (int i = 0; i < 3; i++) {
+        admit(source, i, NULL);
+        works[i] = take_offset(i);
+        ck_assert_int_eq(say(works[i], i == 1 ? &reject : &retry), i == 1 ? KUR__REJECTS : KUR__FORWARDS);
+    }
+    for (int i = 0; i < 3; i++) {
+        kur__work *work = kur__machine_next_effect(&machine, now_us);
+        ck_assert_ptr_nonnull(work);
+        kur__machine_effect(&machine, work, false, now_us);
+    }
+    ck_assert_ptr_null(kur__machine_next_effect(&machine, now_us));
+    kur__machine_effects_now(&machine, now_us);
+    for (int i = 0; i < 3; i++) {
+        kur__work *work = kur__machine_next_effect(&machine, now_us);
+        ck_assert_ptr_nonnull(work);
+        ck_assert_int_eq(work->tries, 0);
+        kur__machine_effect(&machine, work, true, now_us);
+    }
+    ck_assert_int_eq(kur__ledger_commit_offset(&source->ledger), 3);
+    /* What waits for its time goes on waiting. */
+    kur__source *short_one = assign_retry(0, KUR_TIER_SHORT);
+    ck_assert_int_eq(admit_again(short_one, 0, NULL, 1, now_us + SECOND), KUR__ADMITTED);
+    kur__machine_effects_now(&machine, now_us);
+    ck_assert_ptr_null(take_one());
+    end();
+}
+END_TEST
+
 START_TEST(test_machine_retry__the_delay_says_which_topic)
 {
     const struct {
@@ -712,6 +744,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         test_machine_retry__by_topic_lets_the_key_go_on_and_finishes_when_it_is_there,
+        test_machine_retry__what_has_waited_for_its_topic_goes_as_soon_as_that_is_there,
         test_machine_retry__the_delay_says_which_topic,
         test_machine_retry__in_place_first_then_by_topic,
         test_machine_retry__rejected_ones_go_to_the_dead_letters,
