@@ -28,7 +28,8 @@ enum {
     COMMITS_AT_ONCE = 64,
     COMMIT_MS = 5000,
     CLOSE_MS = 10000,
-    CLOSE_LEAST_MS = 200 /* for a broker that is there, when all other time was used up */
+    CLOSE_LEAST_MS = 200,   /* for a broker that is there, when all other time was used up */
+    METADATA_TOO_LARGE = 12 /* as Kafka numbers errors */
 };
 
 static int least(int64_t a, int64_t b)
@@ -57,8 +58,23 @@ struct round {
     size_t count;
     kur__source *sources[COMMITS_AT_ONCE];
     kur_position positions[COMMITS_AT_ONCE];
+    size_t text_limit; /* by which they were made */
     kur__commit commits[COMMITS_AT_ONCE];
 };
+
+bool kur__text_is_refused(const kur_error *error)
+{
+    return error->kafka_code == METADATA_TOO_LARGE;
+}
+
+void kur__shorten_texts(kur_listener *listener)
+{
+    kur__machine_text_refused(&listener->machine);
+    kur_client_log(listener->client, KUR_LOG_WARNING,
+                   "group %s: the broker takes less beside an offset than by default (offset.metadata.max.bytes): %zu "
+                   "characters at most from now on",
+                   listener->group, listener->machine.options.text_limit);
+}
 
 static void take_answers(struct round *round, const kur_position *answers, const kur_error *error)
 {
@@ -73,6 +89,8 @@ static void take_answers(struct round *round, const kur_position *answers, const
                        "group %s: not committed, and will be: %s", listener->group, error->message);
     if (error != NULL && error->code == KUR_ERROR_FENCED)
         kur__listener_fail(listener, error);
+    if (error != NULL && kur__text_is_refused(error) && round->text_limit == listener->machine.options.text_limit)
+        kur__shorten_texts(listener);
     kur_free(round);
 }
 
@@ -115,6 +133,7 @@ void kur__commit_round(kur_listener *listener, kur__source *only, int timeout_ms
             return; /* the marks stay: the next round takes them */
         round->listener = listener;
         round->count = 0;
+        round->text_limit = listener->machine.options.text_limit;
         if (!fill(round)) {
             kur_free(round);
             return;

@@ -8,8 +8,19 @@
  * committed again, for the late commit of a former owner may have moved the offset back.
  *
  * The offset of a source never goes backwards in its epoch: the first unfinished offset only goes up.
+ *
+ * A broker may take less text beside an offset than ours is by default (offset.metadata.max.bytes), and says so only by
+ * refusing. Then the limit is halved, until it fits; below what is worth writing there is none. Exactly-once, what has
+ * been committed has to be told with every later commit too, so that the limit never falls below what that needs.
  */
+#include <string.h>
+
 #include "listener/machine.h"
+
+enum {
+    LEAST_TEXT = 64, /* its head alone takes 45 characters */
+    SPARE_TEXT = 32  /* for what is finished next */
+};
 
 bool kur__machine_commit_is_due(const kur__machine *machine, int64_t now_us)
 {
@@ -73,6 +84,30 @@ void kur__machine_committed(kur__machine *machine, kur__source *source, bool is_
         machine->next_commit_us = now_us + machine->options.commit_interval_us;
     }
     kur__source_free_if_over(machine, source);
+}
+
+/* How long the texts are at most that tell what is committed. */
+static size_t needed_text(const kur__machine *machine)
+{
+    char text[KUR__LEDGER_TEXT_MAX + 1];
+    size_t most = 0;
+    for (const kur__source *source = machine->oldest; source != NULL; source = source->newer) {
+        kur__ledger_write(&source->ledger, &source->log, machine->options.text_limit, text);
+        most = strlen(text) > most ? strlen(text) : most;
+    }
+    return most;
+}
+
+void kur__machine_text_refused(kur__machine *machine)
+{
+    size_t before = machine->options.text_limit, limit = before / 2 >= LEAST_TEXT ? before / 2 : 0;
+    size_t needed = machine->options.exactly_once && before > 0 ? needed_text(machine) + SPARE_TEXT : 0;
+    limit = limit < needed ? needed : limit;
+    if (before > 0)
+        machine->options.text_limit = limit < before ? limit : before - 1;
+    for (kur__source *source = machine->oldest; source != NULL; source = source->newer)
+        source->checked_runs = -KUR__LEDGER_TEXT_MAX; /* whether it is full is looked at anew */
+    kur__flow_update_all(machine);
 }
 
 int64_t kur__machine_wake_us(const kur__machine *machine)

@@ -199,6 +199,8 @@ static void take_end(kur_listener *listener, int64_t now_us)
     if (is_committed)
         count_forwarded(listener);
     kur__machine_end_transaction(&listener->machine, is_committed, now_us);
+    if (exactly->refusal.code == KUR_OK && kur__text_is_refused(&exactly->error))
+        kur__shorten_texts(listener);
     clear_set(exactly);
     atomic_store(&exactly->stage, KUR__SET_NONE);
     if (exactly->error.fatal)

@@ -290,7 +290,8 @@ static enum kur__exactly_outcome conclude(struct kur__exactly *exactly, kur_stat
         break;
     default:
         exactly->need = KUR__NEED_ABORT;
-        if (exactly->refusal.code == KUR_OK && status == KUR_ERROR_MUST_ABORT && is_refusal(&exactly->error))
+        if (exactly->refusal.code == KUR_OK && status == KUR_ERROR_MUST_ABORT && is_refusal(&exactly->error) &&
+            !kur__text_is_refused(&exactly->error))
             suspect_all(exactly, &exactly->error);
         break;
     }

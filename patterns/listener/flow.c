@@ -27,6 +27,8 @@ enum {
 static bool text_is_full(kur__machine *machine, kur__source *source)
 {
     const kur__ledger *ledger = &source->ledger;
+    if (machine->options.text_limit == 0 && !machine->options.exactly_once)
+        return source->text_is_full = false; /* nothing is told, and nothing would become better by waiting */
     if (source->held == 0 || ledger->done_head < ledger->done_count || machine->options.commits_nothing)
         return source->text_is_full = false;
     int64_t limit = (int64_t)machine->options.text_limit;

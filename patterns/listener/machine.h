@@ -380,14 +380,16 @@ bool kur__machine_next_commit(kur__machine *machine, kur__commit *commit);
  * until then.
  */
 void kur__machine_committed(kur__machine *machine, kur__source *source, bool is_committed, int64_t now_us);
+/* A commit was refused for the length of its text: from now on they are half as long, as far as that may be. */
+void kur__machine_text_refused(kur__machine *machine);
 
 /* ---- Transactions, in the place of commits: exactly-once ---- */
 
 /*
  * Closes a set of outcomes, and begins a transaction with it; one at a time. False when there is nothing for one.
  * kur__machine_next_commit gives the offsets that go in: as they will be when the set is finished, with a text that
- * tells all that is. The records of a
- * source that is concerned are its `in_transaction`, in their order; they are the shell's until the end.
+ * tells all that is. The records of a source that is concerned are its `in_transaction`, in their order; they are the
+ * shell's until the end.
  */
 bool kur__machine_begin_transaction(kur__machine *machine, int64_t now_us);
 
@@ -403,12 +405,10 @@ size_t kur__machine_room(kur__machine *machine, kur__source *source);
 bool kur__machine_is_full_for_long(const kur__machine *machine, const kur__source *source, int64_t now_us);
 /* Whether all together hold as much as they may: then there is room for nobody. */
 bool kur__machine_is_full(const kur__machine *machine);
-
 /* The clock of the world has jumped against this one: what waits for a time of the world's is due that much sooner. */
 void kur__machine_clock_jumped(kur__machine *machine, int64_t ahead_us);
 /* What effects failed for is over: those that wait for their next try are tried now. */
 void kur__machine_effects_now(kur__machine *machine, int64_t now_us);
-
 /* When something becomes due by itself; INT64_MAX: nothing does. */
 int64_t kur__machine_wake_us(const kur__machine *machine);
 

@@ -378,6 +378,9 @@ kur__source *kur__source_open(kur_listener *listener, const kur_position *positi
 int kur__close_ms(const kur_listener *listener);
 /* Commits what is to be: the round of one source, or of all; `waits`: until the answer is there. */
 void kur__commit_round(kur_listener *listener, kur__source *only, int timeout_ms, int64_t now_us);
+/* Whether a commit failed since the broker takes less text; and what is done then. */
+bool kur__text_is_refused(const kur_error *error);
+void kur__shorten_texts(kur_listener *listener);
 /* What the control thread does between two polls: results, effects, releases. */
 void kur__control_serve(kur_listener *listener, int64_t now_us);
 /* Takes back what no worker has claimed. */

@@ -16,12 +16,13 @@
 #include "../support.h"
 
 enum {
-    REFUSED = 28 /* INVALID_COMMIT_OFFSET_SIZE: for good */
+    REFUSED = 28,           /* INVALID_COMMIT_OFFSET_SIZE: for good */
+    METADATA_TOO_LARGE = 12 /* of a broker that takes less text than by default */
 };
 
 /* A client that counts what its log says. */
 struct told {
-    atomic_int not_committed, warnings;
+    atomic_int not_committed, warnings, shorter;
 };
 
 static void hear(kur_log_level level, const char *message, void *user)
@@ -29,6 +30,7 @@ static void hear(kur_log_level level, const char *message, void *user)
     struct told *told = user;
     told->not_committed += strstr(message, "not committed") != NULL;
     told->warnings += level <= KUR_LOG_WARNING;
+    told->shorter += strstr(message, "offset.metadata.max.bytes") != NULL;
 }
 
 static kur_client *listening_client(struct told *told)
@@ -91,6 +93,33 @@ START_TEST(test_listener_commits__what_was_refused_is_committed_again)
     wait_committed(client, topic, group, 2, SOON_MS);
     ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
     ck_assert_int_eq(count, 2);
+    kur_listener_free(listener);
+    kur_client_unref(client);
+}
+END_TEST
+
+START_TEST(test_listener_commits__a_text_that_is_refused_is_shorter_the_next_time)
+{
+    skip_unless(!support_is_real(), "a real Kafka cannot be told to refuse a commit");
+    static struct told told;
+    atomic_int count = 0;
+    kur_error error = {0};
+    memset(&told, 0, sizeof told);
+    kur_client *client = listening_client(&told);
+    const char *topic = support_topic(1), *group = support_name("short");
+    kur_listener *listener =
+        listen(client, &KUR_LISTENER_OPTIONS(.commit_interval_ms = 50), topic, group, count_one, &count);
+    ck_assert(wait_for(listener, is_assigned, 1));
+    for (int i = 1; i <= 3; i++) {
+        support_refuse(PROXY_API_OFFSET_COMMIT, METADATA_TOO_LARGE);
+        send_text(client, topic, 0, NULL, "x");
+        flush(client);
+        ck_assert(support_wait(&told.shorter, i)); /* once each */
+        wait_committed(client, topic, group, i, SOON_MS);
+        ck_assert_int_eq(told.shorter, i);
+    }
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
+    ck_assert_int_eq(health_of(listener).status, KUR_OK);
     kur_listener_free(listener);
     kur_client_unref(client);
 }
@@ -294,6 +323,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         test_listener_commits__what_was_refused_is_committed_again,
+        test_listener_commits__a_text_that_is_refused_is_shorter_the_next_time,
         test_listener_commits__a_late_answer_is_an_answer,
         test_listener_commits__a_text_without_room_stops_reading_and_nothing_else,
         test_listener_commits__the_leader_epoch_rises_under_it,

@@ -438,13 +438,18 @@ static void judge_forward(struct world *world, const struct member *member, stru
                      (long)item->offset);
 }
 
+/* For all that has to be told beside an offset. */
+static bool world_has_room(const struct world *world)
+{
+    return world->options.text_limit == KUR__LEDGER_TEXT_MAX && world->metadata_max == KUR__LEDGER_TEXT_MAX;
+}
+
 /* One that was moved before rests for an eighth of its age, unless one that is near was read lately. */
 static void check_rest(struct world *world, const struct member *member, const struct item *item)
 {
     int64_t rest_us = (item->written_us - item->waits_us) / 8, now_us = world_wall_us(world);
     rest_us = rest_us < 6 * hour_us ? rest_us : 6 * hour_us;
-    bool is_known = item->jumps == world->jumps && item->written_jumps == world->jumps &&
-                    world->options.text_limit == KUR__LEDGER_TEXT_MAX;
+    bool is_known = item->jumps == world->jumps && item->written_jumps == world->jumps && world_has_room(world);
     /* It was decided some time ago, when its transaction is a late one, or nothing has happened since the last look. */
     int64_t near_until_us = world->near_us[item->partition] + 8 * pause_us(slot_tier(item->partition)) + MINUTE +
                             world->now_us - member->pumped_before_us;
@@ -467,8 +472,7 @@ static void count_move(struct world *world, const struct member *member, const s
     entry->moved_from_epochs = from->moves > 0 ? from->moved_from_epochs : begun;
     int64_t passed = (world->now_us - entry->moved_from_us) / pause_us(slot_tier(item->partition));
     world->checker.looked[RULE_LIVENESS]++;
-    if (world->options.text_limit == KUR__LEDGER_TEXT_MAX &&
-        entry->moves > 2 + passed + begun - entry->moved_from_epochs)
+    if (world_has_room(world) && entry->moves > 2 + passed + begun - entry->moved_from_epochs)
         checker_fail(&world->checker, RULE_LIVENESS, "%d@%ld is moved for the %dth time", item->partition,
                      (long)item->offset, entry->moves);
 }

@@ -30,6 +30,7 @@ struct transaction {
     int64_t generation;
     bool is_unstable;              /* the broker has its offsets, and does not know what becomes of them */
     bool is_committed, is_unknown; /* to the member */
+    bool is_too_long;              /* the text of some offset */
     bool ended;                    /* the member has heard */
     int offsets_count, outcomes_count;
     struct event offsets[SLOTS_MAX]; /* what is committed */
@@ -61,6 +62,7 @@ static void take_offset(struct world *world, struct transaction *transaction, co
                                                                         .epoch = member->epochs[p],
                                                                         .offset = made->offset,
                                                                         .text = strdup(made->text)};
+    transaction->is_too_long |= world_is_too_long(world, made->text);
     for (const kur__work *work = made->source->in_transaction.first; work != NULL; work = work->next) {
         const struct item *item = work->item;
         transaction->outcomes =
@@ -179,6 +181,8 @@ static void end(struct world *world, struct transaction *transaction)
               is_committed ? "committed" : "aborted");
     member->transaction = NULL;
     kur__machine_end_transaction(&member->machine, is_committed, world->now_us);
+    if (transaction->is_too_long)
+        kur__machine_text_refused(&member->machine);
 }
 
 void transaction_take_event(struct world *world, const struct event *event)
@@ -190,7 +194,7 @@ void transaction_take_event(struct world *world, const struct event *event)
     case STEP_OFFSETS: {
         if (!is_alive)
             break;
-        bool is_refused = leave_one_out(world, transaction);
+        bool is_refused = leave_one_out(world, transaction) || transaction->is_too_long;
         transaction->is_unstable =
             !world_strikes(world, FAULT_ABORT, 10) && !is_refused && transaction->generation == world->generation;
         schedule_step(world, transaction, transaction->is_unstable ? STEP_COMMIT : STEP_END);

@@ -13,7 +13,7 @@ const char *const fault_names[FAULT_COUNT] = {"crash",        "rebalance",      
                                               "grow",         "clock",          "abort",        "outcome-unknown",
                                               "refused",      "skew",           "late",         "far",
                                               "delayed",      "outside",        "alien",        "policy",
-                                              "apart"};
+                                              "apart",        "narrow"};
 
 enum {
     PAUSE_US = 5000,
@@ -386,6 +386,23 @@ static bool fails_late(struct world *world)
     return fails && chance(world, 50);
 }
 
+bool world_is_too_long(struct world *world, const char *text)
+{
+    bool is_so = strlen(text) > world->metadata_max;
+    world->happened[FAULT_NARROW] += is_so;
+    return is_so;
+}
+
+/* Whoever has sent several with texts of one limit makes them shorter once. */
+static void hear_of_length(struct world *world, struct member *member, const struct event *event)
+{
+    if (!event->is_too_long || event->text_limit != member->machine.options.text_limit)
+        return;
+    kur__machine_text_refused(&member->machine);
+    say(world, "%c writes %zu characters at most from now on", 'A' + (int)(member - world->members),
+        member->machine.options.text_limit);
+}
+
 /* Sends what is to be committed; synchronously at a revoke. */
 static void commit(struct world *world, int index, kur__source *only, bool waits)
 {
@@ -410,16 +427,18 @@ static void commit(struct world *world, int index, kur__source *only, bool waits
                               .epoch = member->epochs[p],
                               .offset = made.offset,
                               .generation = member->generation,
-                              .good = true};
+                              .text_limit = member->machine.options.text_limit,
+                              .is_too_long = world_is_too_long(world, made.text)};
         bool fails = strikes(world, FAULT_COMMIT_FAILS, 10) || fails_late(world),
              lost = strikes(world, FAULT_COMMIT_ANSWER_LOST, 5);
-        event.applied = !fails;
-        event.good = !fails && !lost;
+        event.applied = !fails && !event.is_too_long;
+        event.good = event.applied && !lost;
         event.text = strdup(made.text);
         if (waits) {
             if (event.applied && member->incarnations[p] == world->logs[p].incarnation)
                 apply_commit(world, &event);
             kur__machine_committed(&member->machine, made.source, event.good, world->now_us);
+            hear_of_length(world, member, &event);
             free(event.text);
         } else {
             struct event *to = schedule(world, EVENT_COMMIT, (int64_t)draw(world, 30000));
@@ -609,8 +628,10 @@ static void take_event(struct world *world, int index)
         break;
     }
     case EVENT_ANSWER:
-        if (is_there)
+        if (is_there) {
             kur__machine_committed(&member->machine, event.source, event.good, world->now_us);
+            hear_of_length(world, member, &event);
+        }
         break;
     case EVENT_TRANSACTION:
         transaction_take_event(world, &event);
@@ -1136,10 +1157,14 @@ static void set_up(struct world *world)
                                .timeout_us = chance(world, 20) ? 5000000 : 0,
                                .effect_delay_us = 50000,
                                .effect_delay_max_us = 1000000};
+    bool is_narrow = world->settings.seed % 7 % 3 == 2 && (world->settings.without >> FAULT_NARROW & 1) == 0;
+    world->metadata_max = is_narrow ? 40 + world->settings.seed / 7 % 80 : KUR__LEDGER_TEXT_MAX;
     world->exactly_once = world->options.exactly_once = world->settings.seed % 4 == 3;
     if (world->exactly_once) {
         world->options.commit_interval_us = 100000;
-        world->options.text_limit = world->settings.seed % 3 == 0 ? 4096 : world->settings.seed % 3 == 1 ? 64 : 52;
+        world->options.text_limit = world->settings.seed % 3 == 0 || is_narrow ? 4096
+                                    : world->settings.seed % 3 == 1            ? 64
+                                                                               : 52;
         /* So much at once that it is too late for the text. */
         world->batch += 90;
         world->options.hold_records += is_tight ? 0 : (size_t)(90 * world->partitions);

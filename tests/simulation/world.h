@@ -49,6 +49,7 @@ enum fault {
     FAULT_ALIEN,   /* records of another group in a retry topic */
     FAULT_POLICY,  /* a process that begins has another policy */
     FAULT_APART,   /* where keys keep their order: partitions of one number go to several members */
+    FAULT_NARROW,  /* the broker takes less text beside an offset than it is thought to */
     FAULT_COUNT
 };
 
@@ -170,6 +171,8 @@ struct event {
     int partition, incarnation, epoch;
     int64_t offset, generation;
     bool applied, good;
+    bool is_too_long; /* the text, for the broker */
+    size_t text_limit;
     char *text;
     struct transaction *transaction;
     struct forward forward;
@@ -198,7 +201,8 @@ struct world {
     int members_count;
     struct member members[INSTANCES_MAX];
     kur__machine_options options;
-    int attempts; /* of all policies in the run; -1: not the same in all */
+    size_t metadata_max; /* what the broker takes beside an offset */
+    int attempts;        /* of all policies in the run; -1: not the same in all */
     int concurrency, keys, batch;
     int together; /* records in a handler's batch, at most; 0: they are handled one by one */
     int batches;  /* handed to handlers */
@@ -222,6 +226,9 @@ struct world {
 /* Plays a run; the checker says how it ended. */
 void world_run(struct world *world, const struct settings *settings);
 void world_free(struct world *world);
+
+/* Whether the broker refuses a text. */
+bool world_is_too_long(struct world *world, const char *text);
 
 /* ---- transactions.c: exactly-once ---- */
 

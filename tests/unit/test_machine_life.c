@@ -336,6 +336,55 @@ START_TEST(test_machine_life__commits_in_rounds)
 }
 END_TEST
 
+/* Commits until the broker takes it, which has room for `most` characters; how often that is, and what it took. */
+static int commit_until_it_fits(kur__source *source, size_t most, kur__commit *commit)
+{
+    for (int refused = 0;; refused++) {
+        ck_assert_int_lt(refused, 20);
+        now_us += SECOND;
+        ck_assert(kur__machine_commit_is_due(&machine, now_us));
+        kur__machine_begin_commits(&machine, NULL, now_us);
+        ck_assert(kur__machine_next_commit(&machine, commit));
+        ck_assert_uint_le(strlen(commit->text), machine.options.text_limit);
+        bool is_taken = strlen(commit->text) <= most;
+        kur__machine_committed(&machine, source, is_taken, now_us);
+        if (is_taken)
+            return refused;
+        kur__machine_text_refused(&machine);
+    }
+}
+
+/* A broker whose offset.metadata.max.bytes is smaller: it gets as much as it takes, in the end nothing. */
+START_TEST(test_machine_life__a_text_that_is_refused_is_shorter_the_next_time)
+{
+    static const size_t rooms[] = {100, 64, 0};
+    for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++) {
+        kur__commit commit;
+        begin(&usual);
+        kur__source *source = assign(0);
+        commit_round(source, 0, true);
+        for (int64_t offset = 0; offset < 800; offset++)
+            admit(source, offset, NULL);
+        kur__work *works[800];
+        for (int64_t offset = 0; offset < 800; offset++)
+            works[offset] = take_offset(offset);
+        for (int64_t offset = 1; offset < 800; offset += 2)
+            say(works[offset], &done);
+        int refused = commit_until_it_fits(source, rooms[i], &commit);
+        ck_assert_int_ge(refused, 4);
+        ck_assert_int_eq(commit.offset, 0);
+        ck_assert_int_eq(source->committed, 0);
+        ck_assert_int_gt(source->untold, 0);
+        ck_assert_uint_eq(commit.text[0] != '\0', rooms[i] > 0);
+        expect_full(source, rooms[i] > 0); /* where nothing can be told, waiting makes nothing better */
+        say(works[0], &done);
+        ck_assert_int_eq(commit_until_it_fits(source, rooms[i], &commit), 0);
+        ck_assert_int_eq(commit.offset, 2);
+        end();
+    }
+}
+END_TEST
+
 START_TEST(test_machine_life__what_has_not_changed_is_committed_again_after_a_minute)
 {
     begin(&usual);
@@ -467,6 +516,7 @@ int main(void)
         test_machine_life__others_go_on_when_what_is_left_of_an_ended_source_is_over,
         test_machine_life__effects_are_tried_again_until_they_are_durable,
         test_machine_life__commits_in_rounds,
+        test_machine_life__a_text_that_is_refused_is_shorter_the_next_time,
         test_machine_life__what_has_not_changed_is_committed_again_after_a_minute,
         test_machine_life__stops_and_drains,
         test_machine_life__each_allocation_fails_once,

@@ -352,6 +352,49 @@ START_TEST(test_machine_transaction__never_more_than_the_text_can_tell)
 }
 END_TEST
 
+/*
+ * A broker that has just room for what it has: the set becomes smaller until it takes it, never so small that what is
+ * committed could not be told any more.
+ */
+START_TEST(test_machine_transaction__a_text_that_is_refused_is_shorter_the_next_time)
+{
+    begin_exactly();
+    exactly.hold_records = 4 * MANY;
+    begin(&exactly);
+    kur__source *source = assigned(0);
+    for (int64_t i = 0; i < 2 * MANY; i++)
+        admit(source, i, NULL);
+    kur__work *waiting[2 * MANY];
+    for (int64_t i = 0; i < 2 * MANY; i++)
+        waiting[i] = take_offset(i);
+    for (int64_t i = 1; i < MANY; i += 2)
+        say(waiting[i], &done);
+    ck_assert_int_eq(transact(), 1);
+    size_t room = strlen(commits[0].text) + 3;
+    conclude(true);
+    for (int64_t i = MANY + 1; i < 2 * MANY; i += 2)
+        say(waiting[i], &done);
+    int refused = 0;
+    for (int64_t next = 0; next < 2 * MANY; next += 2) {
+        while (transact() > 0) {
+            bool is_taken = strlen(commits[0].text) <= room;
+            ck_assert_int_eq(source->untold, 0);
+            conclude(is_taken);
+            if (!is_taken)
+                kur__machine_text_refused(&machine);
+            ck_assert_int_lt(refused += !is_taken, 50);
+        }
+        say(waiting[next], &done);
+    }
+    while (transact() > 0)
+        conclude(true);
+    ck_assert_int_gt(refused, 0);
+    ck_assert(kur__machine_is_drained(&machine));
+    ck_assert_int_eq(kur__ledger_commit_offset(&source->ledger), 2 * MANY);
+    end();
+}
+END_TEST
+
 /* Where there is no record nobody has an outcome, and nothing is lost when it is not told. */
 START_TEST(test_machine_transaction__gaps_need_no_room)
 {
@@ -411,6 +454,7 @@ int main(void)
         test_machine_transaction__its_end_is_late_for_a_source_that_has_ended,
         test_machine_transaction__nothing_of_a_partition_that_is_away,
         test_machine_transaction__never_more_than_the_text_can_tell,
+        test_machine_transaction__a_text_that_is_refused_is_shorter_the_next_time,
         test_machine_transaction__gaps_need_no_room,
         test_machine_transaction__a_text_that_is_ignored_is_replaced_first,
         NULL,
