@@ -166,6 +166,48 @@ START_TEST(test_listener_faults__a_log_that_is_cut_is_told)
 }
 END_TEST
 
+static bool has_ended(const kur_listener_health *health, int64_t wanted)
+{
+    return health->status == (kur_status)wanted && !health->is_running;
+}
+
+/* Told as ever; what is there behind the gap is left for whoever decides to go on. */
+START_TEST(test_listener_faults__a_gap_may_end_it)
+{
+    skip_unless(support_is_real(), "the embedded broker cannot administer topics");
+    static struct gaps gaps;
+    kur_error error = {0};
+    memset(&gaps, 0, sizeof gaps);
+    kur_client *client = support_client();
+    const char *topic = support_topic(1), *group = support_name("stop");
+    kur_listener_options options = KUR_LISTENER_OPTIONS(.gap = KUR_GAP_STOP, .on_gap = take_gap);
+    send_text(client, topic, 0, NULL, "x");
+    flush(client);
+    kur_listener *listener = listen(client, &options, topic, group, count_gaps, &gaps);
+    ck_assert(wait_for(listener, has_finished, 1));
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
+    kur_listener_free(listener);
+    for (int i = 0; i < 9; i++)
+        send_text(client, topic, 0, NULL, "x");
+    flush(client);
+    kur_admin *admin = kur_admin_new(client, &error);
+    kur_position before = KUR_POSITION(.topic = topic, .partition = 0, .offset = 5);
+    ck_ok(kur_admin_delete_records(admin, &before, 1, WAIT_MS, &error), error);
+    for (int i = 1; i <= 2; i++) { /* and so does the next start, until somebody has moved the group */
+        listener = listen(client, &options, topic, group, count_gaps, &gaps);
+        ck_assert(wait_for(listener, has_ended, KUR_ERROR_GAP));
+        ck_status(kur_listener_stop(listener, WAIT_MS, &error), KUR_ERROR_GAP, error);
+        kur_listener_free(listener);
+        ck_assert_int_eq(gaps.told, i);
+        ck_assert_int_eq(gaps.offset, 1);
+        ck_assert_int_eq(gaps.low, 5);
+        ck_assert_int_eq(gaps.count, 1);
+    }
+    kur_admin_free(admin);
+    kur_client_unref(client);
+}
+END_TEST
+
 static atomic_bool is_held; /* handlers of records with a key wait */
 
 static kur_outcome hold_then_count(kur_delivery *delivery, void *user)
@@ -411,6 +453,7 @@ int main(void)
         test_listener_faults__a_slow_handler_holds_up_no_other_key,
         test_listener_faults__a_stop_that_was_too_short_can_be_waited_on,
         test_listener_faults__a_log_that_is_cut_is_told,
+        test_listener_faults__a_gap_may_end_it,
         test_listener_faults__what_is_held_outlives_the_log_that_it_came_from,
         test_listener_faults__a_topic_made_anew_is_read_from_its_beginning,
         test_listener_faults__stops_by_its_deadline_when_the_broker_is_silent,

@@ -418,6 +418,74 @@ START_TEST(test_listener_handlers__a_worker_that_cannot_start_ends_the_listener)
 }
 END_TEST
 
+enum {
+    WORKERS = 4
+};
+
+/* What a worker keeps, made on its thread. */
+struct desk {
+    pthread_t thread;
+    atomic_int handled;
+    bool is_closed;
+};
+static struct desk desks[WORKERS];
+static atomic_int desk_count, at_desk;
+
+static kur_status open_desk(void *user, void **state, kur_error *error)
+{
+    (void)user, (void)error;
+    int number = desk_count++;
+    ck_assert_int_lt(number, WORKERS);
+    desks[number].thread = pthread_self();
+    *state = &desks[number];
+    return KUR_OK;
+}
+
+static void close_desk(void *state)
+{
+    ck_assert(pthread_equal(((struct desk *)state)->thread, pthread_self()));
+    ((struct desk *)state)->is_closed = true;
+}
+
+/* Until all of them are in it. */
+static kur_outcome work_at_desk(kur_delivery *delivery, void *user)
+{
+    struct desk *desk = kur_delivery_worker(delivery);
+    (void)user;
+    ck_assert_ptr_nonnull(desk);
+    ck_assert(pthread_equal(desk->thread, pthread_self()));
+    desk->handled++;
+    at_desk++;
+    for (int64_t until_ms = now_ms() + WAIT_MS; at_desk < WORKERS && now_ms() < until_ms;)
+        nap(1);
+    return KUR_DONE;
+}
+
+START_TEST(test_listener_handlers__each_worker_has_what_it_has_made)
+{
+    kur_error error = {0};
+    memset(desks, 0, sizeof desks);
+    desk_count = at_desk = 0;
+    kur_client *client = support_client();
+    const char *topic = support_topic(1);
+    for (int i = 0; i < 10 * WORKERS; i++)
+        send_text(client, topic, 0, NULL, "x");
+    flush(client);
+    kur_listener *listener = listen(
+        client, &KUR_LISTENER_OPTIONS(.concurrency = WORKERS, .worker_start = open_desk, .worker_stop = close_desk),
+        topic, support_name("desk"), work_at_desk, NULL);
+    ck_assert(wait_for(listener, has_finished, 10 * WORKERS));
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
+    kur_listener_free(listener);
+    ck_assert_int_eq(desk_count, WORKERS);
+    for (int i = 0; i < WORKERS; i++) {
+        ck_assert_int_ge(desks[i].handled, 1);
+        ck_assert(desks[i].is_closed);
+    }
+    kur_client_unref(client);
+}
+END_TEST
+
 static bool has_ended(const kur_listener_health *health, int64_t wanted)
 {
     (void)wanted;
@@ -503,6 +571,7 @@ int main(void)
         test_listener_handlers__handlers_run_in_the_callers_loop,
         test_listener_handlers__pauses_and_goes_on_elsewhere,
         test_listener_handlers__a_worker_that_cannot_start_ends_the_listener,
+        test_listener_handlers__each_worker_has_what_it_has_made,
         test_listener_handlers__a_session_timeout_that_the_broker_refuses_ends_the_listener,
         test_listener_handlers__what_is_rejected_is_taken_over_before_the_next_of_its_key_runs,
         NULL,

@@ -27,6 +27,7 @@ enum says {
     AT,    /* in 120 ms */
     LONG_AGO,
     NOTHING, /* no outcome */
+    DONE,    /* after it has said that it fails: the one that keeps the record counts */
     REJECT
 };
 
@@ -86,6 +87,10 @@ static const struct line lines[] = {
     {"retry at", POLICY(.delay_ms = HOUR_MS), AT, 3, "test.fails", 4, false, 100, 0},
     {"retry at a time that is over", POLICY(.delay_ms = HOUR_MS), LONG_AGO, 3, "test.fails", 4, false, 0, 0},
     {"no outcome", POLICY(SOON), NOTHING, 2, "", 3, false, 50, 0},
+    {"no outcome, too often", POLICY(SOON, .attempts = 2), NOTHING, PLENTY, "kurier.no_outcome", 2, true, 50, 0},
+    {"said again, and returned done", POLICY(SOON), DONE, 2, "test.fails", 3, false, 50, 0},
+    {"said again, and returned done, too often", POLICY(SOON, .attempts = 2), DONE, PLENTY, "test.fails", 2, true, 50,
+     0},
     {"rejected", POLICY(SOON), REJECT, PLENTY, "test.never", 1, true, 0, 0},
 };
 
@@ -155,6 +160,10 @@ static kur_outcome say(const struct run *run, kur_delivery *delivery)
         return kur_retry_at(delivery, 1000000, cause, "it fails");
     case REJECT:
         return kur_reject(delivery, cause, "it fails");
+    case DONE: {
+        kur_outcome said = kur_retry(delivery, cause, "it fails");
+        return said == KUR_RETRY ? KUR_DONE : KUR_NO_OUTCOME;
+    }
     default:
         return KUR_NO_OUTCOME;
     }
@@ -272,7 +281,7 @@ static void check_letters(const struct run *run)
         seen |= bit;
         ck_assert_int_eq(view.attempt, run->line->attempts);
         ck_assert_str_eq(view.cause, run->line->cause);
-        ck_assert_str_eq(view.message, "it fails");
+        ck_assert_str_eq(view.message, run->line->says == NOTHING ? "the handler returned no outcome" : "it fails");
         kur_consumer_free_records(consumer, &record, 1);
     }
     ck_assert_int_eq(seen, (1 << RECORDS) - 1);
@@ -339,7 +348,7 @@ static void run_all(struct run *runs, size_t count)
 static bool can_say(enum way way, const struct line *line)
 {
     return way == PLAIN || (way == TICKET && (line->says == RETRY || line->says == REJECT)) ||
-           (way == BATCH && line->says != NOTHING);
+           (way == BATCH && line->says != NOTHING && line->says != DONE);
 }
 
 static void run_ways(kur_retry_mode mode, kur_guarantee guarantee)

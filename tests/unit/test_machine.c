@@ -172,6 +172,38 @@ END_TEST
 
 /* ---- Back pressure ---- */
 
+/* The hash of a key of two words is no other's when the first word leaves nothing of what was before. */
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Keys whose hash is the same: found by going its way back, since no two come by it by chance. */
+START_TEST(test_machine__keys_of_one_hash_are_two)
+{
+    kur__lanes lanes = {.seed = 4711};
+    char home;
+    struct kur__partition *partition = (void *)&home;
+    uint64_t seed = lanes.seed ^ (uint64_t)(uintptr_t)partition;
+    uint64_t words[2][2] = {{1, 2}, {3, 0}};
+    uint64_t begin = fold(seed ^ UINT64_C(0x9e3779b97f4a7c15), sizeof words[0] | 1u << 30);
+    words[1][1] = words[0][1] ^ fold(begin ^ words[0][0], UINT64_C(0xe7037ed1a0b428db)) ^
+                  fold(begin ^ words[1][0], UINT64_C(0xe7037ed1a0b428db));
+    kur__lane *found[2];
+    for (int i = 0; i < 2; i++)
+        found[i] = kur__lanes_get(&lanes, partition, kur_bytes_of(words[i], sizeof words[i]));
+    ck_assert_uint_eq(found[0]->hash, found[1]->hash);
+    ck_assert_ptr_ne(found[0], found[1]);
+    for (int i = 0; i < 2; i++)
+        ck_assert_ptr_eq(kur__lanes_get(&lanes, partition, kur_bytes_of(words[i], sizeof words[i])), found[i]);
+    for (int i = 0; i < 2; i++)
+        kur__lanes_put(&lanes, found[i]);
+    kur__lanes_done(&lanes);
+}
+END_TEST
+
 START_TEST(test_machine__is_full_at_its_share_until_half_of_it)
 {
     kur__machine_options small = usual;
@@ -433,6 +465,7 @@ int main(void)
         test_machine__who_holds_more_gets_more_turns_but_not_all,
         test_machine__of_a_lane_one_runs_at_a_time,
         test_machine__lanes_of_any_number_and_length,
+        test_machine__keys_of_one_hash_are_two,
         test_machine__is_full_at_its_share_until_half_of_it,
         test_machine__is_full_for_bytes_too,
         test_machine__a_text_that_is_full_stops_admission,
