@@ -44,6 +44,15 @@ static void begin(int64_t delay_us)
     client = support_client();
 }
 
+/* The client's log, from now on. */
+static void keep_what_is_told(void)
+{
+    kur_client_unref(client);
+    log_text[0] = '\0';
+    client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .log = keep_log), NULL);
+    ck_assert_ptr_nonnull(client);
+}
+
 static void end(void)
 {
     kur_client_unref(client);
@@ -176,6 +185,30 @@ START_TEST(test_retry__comes_again_as_it_was_and_never_early)
 }
 END_TEST
 
+/* One record waits in the long topic, which is told half a second later at most. */
+static void expect_parked(kur_listener *listener, int64_t due_us)
+{
+    kur_error error = {0};
+    kur_arena *arena = kur_arena_new();
+    const kur_retry_health *health = NULL;
+    const kur_tier_health *tier = NULL;
+    for (int64_t until_ms = now_ms() + WAIT_MS; now_ms() < until_ms; nap(20)) {
+        kur_arena_reset(arena);
+        ck_ok(kur_listener_retries(listener, arena, &health, &error), error);
+        tier = health->tiers[KUR_TIER_LONG - KUR_TIER_SHORT];
+        if (tier->parked == 1 && tier->lag == 1)
+            break;
+    }
+    ck_assert_int_eq(tier->tier, KUR_TIER_LONG);
+    ck_assert_int_eq(tier->parked, 1);
+    ck_assert_int_eq(tier->lag, 1);
+    ck_assert_int_ge(tier->next_due_us, due_us);
+    ck_assert_int_le(tier->next_due_us, due_us + 60000000);
+    ck_assert_int_eq(health->tiers[0]->parked, 0);
+    ck_assert_int_eq(health->tiers[0]->next_due_us, 0);
+    kur_arena_free(arena);
+}
+
 START_TEST(test_retry__the_key_goes_on_meanwhile)
 {
     begin(0);
@@ -191,6 +224,7 @@ START_TEST(test_retry__the_key_goes_on_meanwhile)
     ck_assert(support_wait(&book.done, 9));
     ck_assert(wait_for(listener, has_finished, 10));
     ck_assert_int_eq(book.attempts[0], 1);
+    expect_parked(listener, book.failed_us[0] + INT64_C(3600000000));
     kur_listener_free(listener);
     /* It waits in the topic for so long. */
     kur_record *records[1];
@@ -306,6 +340,46 @@ START_TEST(test_retry__in_place_first_then_by_topic)
 }
 END_TEST
 
+/* A cause has dead letters of its own; all others go where they go. */
+static void route_letters(kur_guarantee guarantee)
+{
+    static const kur_dead_letter_route routes[] = {{"smtp.*", "mail"}, {NULL, NULL}};
+    static const char *const causes[] = {"smtp.timeout", "disk.full"};
+    kur_buffer names[2] = {{0}};
+    begin(0);
+    const char *topic = book.topic = support_topic(1), *group = support_name("retry");
+    kur_retry_topics topics = KUR_RETRY_TOPICS(.routes = routes);
+    for (int i = 0; i < 2; i++) {
+        kur_error error = {0};
+        book.cause = causes[i];
+        send_one(topic, 0, i, 100, 0);
+        flush(client);
+        kur_listener *listener = listen(client, &KUR_LISTENER_OPTIONS(.retry_topics = &topics, .guarantee = guarantee),
+                                        topic, group, handle, NULL);
+        ck_assert(wait_for(listener, has_finished, 1));
+        kur_listener_free(listener);
+        ck_ok(kur_retry_topic(&names[i], &topics, topic, group, KUR_TIER_DEAD, i == 0 ? "mail" : NULL, &error), error);
+    }
+    for (int i = 0; i < 2; i++) {
+        kur_record *letter;
+        kur_consumer *consumer;
+        ck_assert_uint_eq(read_all(names[i].data, &letter, 1, &consumer), 1);
+        ck_assert_int_eq(*(const char *)kur_record_value(letter).data, '0' + i);
+        kur_consumer_free_records(consumer, &letter, 1);
+        kur_consumer_free(consumer);
+        kur_buffer_done(&names[i]);
+    }
+    end();
+}
+
+START_TEST(test_retry__a_cause_has_dead_letters_of_its_own)
+{
+    route_letters(KUR_AT_LEAST_ONCE);
+    if (support_is_real())
+        route_letters(KUR_EXACTLY_ONCE);
+}
+END_TEST
+
 static bool rejected_some(const kur_listener_health *health, int64_t wanted)
 {
     return health->rejected >= wanted;
@@ -344,6 +418,7 @@ END_TEST
 START_TEST(test_retry__without_dead_letters_each_drop_is_told)
 {
     begin(0);
+    keep_what_is_told();
     const char *topic = book.topic = support_topic(1), *group = support_name("retry");
     kur_listener_options options = KUR_LISTENER_OPTIONS(.dead_letters = KUR_NO_DEAD_LETTER);
     for (int i = 0; i < 5; i++)
@@ -353,6 +428,12 @@ START_TEST(test_retry__without_dead_letters_each_drop_is_told)
     ck_assert(wait_for(listener, has_finished, 5));
     ck_assert_int_eq(health_of(listener).rejected, 2);
     kur_listener_free(listener);
+    ck_assert_int_eq(count_in_log("dropped after 1 attempts"), 2);
+    for (int i = 0; i < 2; i++) {
+        char place[200];
+        snprintf(place, sizeof place, "%s [0] at offset %d", topic, i);
+        ck_assert_msg(count_in_log(place) == 1, "%s", log_text);
+    }
     end();
 }
 END_TEST
@@ -374,10 +455,19 @@ START_TEST(test_retry__a_delayed_first_delivery_waits)
                         .value = kur_bytes_text(i == 0 ? "0 0" : "1 0"), .headers = headers, .header_count = 3);
         ck_ok(kur_producer_send(kur_client_producer(client, &error), &message, &error), error);
     }
+    /* And an event, as it is published. */
+    const kur_header own[] = {{"colour", kur_bytes_text("red")}, {"colour", kur_bytes_text("blue")}};
+    ck_ok(kur_producer_publish_raw(kur_client_producer(client, &error), "test.late.v1", kur_bytes_text("2 0"),
+                                   &KUR_PUBLISH_OPTIONS(.topic = topic, .key = kur_bytes_text("k"),
+                                                        .content_type = "text/plain", .headers = own, .header_count = 2,
+                                                        .due_us = due_us),
+                                   &error),
+          error);
     flush(client);
     kur_listener_options options = KUR_LISTENER_OPTIONS(.allow_due = true, .retry_topics = &KUR_RETRY_TOPICS());
     kur_listener *listener = listen(client, &options, topic, group, handle, NULL);
-    ck_assert(support_wait(&book.done, 2)); /* one that is no time comes at once */
+    ck_assert(support_wait(&book.done, 3)); /* one that is no time comes at once */
+    ck_assert_int_ge(book.failed_us[2], due_us);
     ck_assert_int_ge(book.failed_us[0], due_us);
     ck_assert_int_lt(book.failed_us[1], due_us);
     ck_assert_int_eq(book.wrong_attempt, 0); /* it was not seen before */
@@ -429,9 +519,28 @@ START_TEST(test_retry__a_time_too_far_ahead_counts_from_when_it_was_written)
 }
 END_TEST
 
+/* What is told of headers, half a second later at most. */
+static void expect_counted(kur_listener *listener, int foreign, int clamped, int ignored)
+{
+    kur_error error = {0};
+    kur_arena *arena = kur_arena_new();
+    const kur_retry_health *health = NULL;
+    for (int64_t until_ms = now_ms() + WAIT_MS; now_ms() < until_ms; nap(20)) {
+        kur_arena_reset(arena);
+        ck_ok(kur_listener_retries(listener, arena, &health, &error), error);
+        if (health->foreign == foreign && health->clamped == clamped && health->ignored == ignored)
+            break;
+    }
+    ck_assert_int_eq(health->foreign, foreign);
+    ck_assert_int_eq(health->clamped, clamped);
+    ck_assert_int_eq(health->ignored, ignored);
+    kur_arena_free(arena);
+}
+
 START_TEST(test_retry__headers_from_outside_are_believed_within_limits)
 {
     begin(0);
+    keep_what_is_told();
     const char *topic = book.topic = support_topic(1), *group = support_name("retry");
     kur_error error = {0};
     kur_retry_policy policy = by_topic;
@@ -450,8 +559,9 @@ START_TEST(test_retry__headers_from_outside_are_believed_within_limits)
                {"2", "another", topic, retry_topic}, /* left to that group */
                {"3", group, "elsewhere", retry_topic},
                {"3", group, topic, topic}}; /* in a main topic it says nothing */
-    for (int i = 0; i < 5; i++) {
+    for (int sent = 0; sent < 5; sent++) {
         char value[16];
+        int i = (sent + 2) % 5; /* that of another group first: of what is wrong the log tells once in a while */
         snprintf(value, sizeof value, "%d 0", 10 + i);
         kur_header headers[] = {{"colour", kur_bytes_text("red")},
                                 {"colour", kur_bytes_text("blue")},
@@ -469,6 +579,21 @@ START_TEST(test_retry__headers_from_outside_are_believed_within_limits)
     ck_assert(wait_for(listener, has_finished, 2 + 5));
     ck_assert_int_eq(book.attempts[12], 0);
     ck_assert_int_eq(book.attempts[14], 1);
+    expect_counted(listener, 1, 2, 0);
+    ck_assert_int_eq(count_in_log("another group"), 1);
+    /* What has such headers in a main topic, and fails, goes on without them, and is counted. */
+    kur_header forged[] = {{"colour", kur_bytes_text("red")},
+                           {"colour", kur_bytes_text("blue")},
+                           {"kurier-retry-attempt", kur_bytes_text("3")}};
+    ck_ok(kur_producer_send(kur_client_producer(client, &error),
+                            &KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION(0), .key = kur_bytes_text("k"),
+                                         .value = kur_bytes_text("20 1"), .headers = forged, .header_count = 3),
+                            &error),
+          error);
+    flush(client);
+    ck_assert(support_wait(&book.done, 6));
+    ck_assert_int_eq(book.attempts[20], 2);
+    expect_counted(listener, 1, 2, 1);
     ck_assert_int_eq(book.wrong_attempt, 2); /* the first and the fourth; that in a main topic is its first attempt */
     ck_assert_int_eq(book.changed, 1);       /* what comes from elsewhere stands for itself */
     kur_listener_free(listener);
@@ -536,9 +661,7 @@ START_TEST(test_retry__exactly_once_forwards_in_transactions)
 {
     skip_unless(support_is_real(), "the embedded broker has no transactions");
     begin(DELAY_MS * 1000);
-    kur_client_unref(client);
-    client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .log = keep_log), NULL);
-    ck_assert_ptr_nonnull(client);
+    keep_what_is_told();
     const char *topic = book.topic = support_topic(2), *group = support_name("retry");
     kur_retry_policy policy = by_topic;
     kur_listener_options options =
@@ -573,6 +696,7 @@ int main(void)
         test_retry__dead_letters_hold_the_record_and_its_story,
         test_retry__a_restart_keeps_what_waits,
         test_retry__in_place_first_then_by_topic,
+        test_retry__a_cause_has_dead_letters_of_its_own,
         test_retry__causes_decide,
         test_retry__without_dead_letters_each_drop_is_told,
         test_retry__a_delayed_first_delivery_waits,
