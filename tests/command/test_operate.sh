@@ -55,7 +55,7 @@ check "no ledger, and so everything unread" holds 'it[0]["finished_above"] == 0 
 if is_real; then
     check "all groups" kurier 0 "$group" "$unique-foreign" -- lag show
 else
-    check "the embedded broker has no list of groups" kurier 1 "embedded" -- lag show
+    check "the embedded broker has no list of groups" kurier 3 "embedded" -- lag show
 fi
 
 # ---- topics ----
@@ -112,7 +112,8 @@ if is_real; then
     check "a group that is not there" kurier 1 'no group "'"$unique-none"'"' -- groups show "$unique-none"
     check "one of two" kurier 2 "$unique-none" "$group: empty" -- groups show "$group" "$unique-none"
 else
-    check "no list of groups" kurier 1 "embedded" -- groups list
+    check "no list of groups" kurier 3 "embedded" -- groups list
+    check "nor what is known of one" kurier 3 "embedded" -- groups show "$group"
 fi
 
 # ---- offsets ----
@@ -196,6 +197,35 @@ if is_real; then
     check "tail from a time" kurier 0 -- events tail "$orders" --from 30m --stop -o jsonl
     check "has the younger ones" holds '{(r["partition"], r["offset"]) for r in it} == {(0, o) for o in range(100, 110)} | {(1, o) for o in range(0, 205)}'
 fi
+
+# ---- Each way ----
+
+# Every verb that takes -o and needs no more than these: what it prints is JSON, or is not, as asked for.
+each_way() { # format, noun and verb…, arguments
+    local format=$1
+    shift
+    ends_with 0 "$kurier" "$@" -o "$format" || return 1
+    python3 -c 'import json, sys
+text, format = open(sys.argv[1]).read(), sys.argv[2]
+if format == "json": assert isinstance(json.loads(text), list)
+elif format == "jsonl": assert text and all(isinstance(json.loads(line), dict) for line in text.splitlines())
+else: assert text and text[0] not in "{[", text' "$work/out" "$format"
+}
+wishes '{"name": "'"$orders"'", "partitions": 100}'
+"$kurier" offsets plan "$group" --to end --topic "$orders" --partition 0 -o json >"$work/plan.json"
+for format in table json jsonl; do
+    for line in "topics list $orders" "topics show $orders" "topics plan $work/wishes.json" "lag show $group --partitions" \
+        "offsets plan $group --to end --topic $orders --partition 0" "events tail $events --from start --stop" \
+        "events show $events/1/1" "events publish $events --data x --partition 3 --execute"; do
+        # shellcheck disable=SC2086
+        check "$line -o $format" each_way $format $line
+    done
+    if is_real; then
+        check "groups list -o $format" each_way $format groups list
+        check "groups show -o $format" each_way $format groups show "$group"
+    fi
+done
+check "lag watch, for people" kurier 0 WAITING -- lag watch "$group" --count 1
 
 # ---- top ----
 

@@ -39,6 +39,7 @@ check "has all of them" holds 'it[-1]["letters"] == 30 and it[-1]["state"] == "p
 check "and says where they go" holds 'it[-1]["routes"][0]["target"].endswith(".retry-short") and it[-1]["routes"][0]["refused"] is None'
 plan=$(value id)
 check "for people" redrive 0 "30" "retry-short" "nothing was sent" -- plan "$dead"
+check "headers of ours are not left out" redrive 3 "kurier-" -- plan "$dead" --strip-header 'kurier-*'
 check "a filter that nothing fits" redrive 3 "no letter is left" -- plan "$dead" --cause nothing
 check "status lists it" redrive 0 "$plan" planned ann -- status
 check "and shows it" redrive 0 "ticket 4711" "planned" "$dead" -- status "$plan"
@@ -55,7 +56,7 @@ check "watch tells what has become of them" redrive 2 "5 failed again, 0 pending
 # ---- Repaired ----
 
 touch "$work/repaired"
-check "a plan of the rest" redrive 0 -- plan "$dead" -o jsonl
+check "a plan of the rest" redrive 0 -- plan "$dead" --set-header sent=again -o jsonl
 check "has those that failed again too" holds 'it[-1]["letters"] == 30 and it[-1]["left_out"]["sent"] == 5'
 plan=$(value id) digest=$(value digest)
 start first "$kurier" redrive start "$plan" --rate 1 --canary 3 --digest "${digest:0:8}" --execute -o jsonl
@@ -76,6 +77,8 @@ check "SIGTERM stops it in order, as Ctrl-C does" test $ended = 2
 check "and says how far it was" has first '"state":"stopped"'
 check "killed in the middle" sh -c '"$1" redrive start "$2" --rate 0.5 --lease 1500ms --execute >/dev/null 2>&1 & sleep 3; kill -9 $!' - "$kurier" "$plan"
 check "the next one goes on" redrive 0 "done: 30 of 30 letters are sent" -- start "$plan" --execute
+headed() { [ "$(kcat -q -b "$KAFKA_BOOTSTRAP_SERVERS" -t "$topic.$group.retry-short" -C -e -f '%h\n' | grep -c 'sent=again')" -ge 30 ]; }
+check "each with the header that the plan has" headed
 check "all succeeded" redrive 0 '"state":"done"' '"succeeded":30' -- watch "$plan" -o jsonl --every 100ms
 handled() { [ "$(grep -c ^handled "$work/service" | sort -u)" -ge 30 ] && [ "$(grep ^handled "$work/service" | sort -u | wc -l)" = 30 ]; }
 check "each order was handled" await 10 handled

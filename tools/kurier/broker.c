@@ -91,7 +91,7 @@ static int run(struct invocation *call)
     kur_error error = {0};
     kur_embedded_broker *broker = start(&state, &error);
     if (broker == NULL)
-        return command_fail(call->noun, "%s", error.message);
+        return command_error(call->noun, &error);
     printf("%s\n", kur_embedded_broker_bootstrap_servers(broker));
     if (fflush(stdout) == 0) {
         int signal;

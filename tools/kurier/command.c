@@ -77,6 +77,12 @@ int command_fail(const char *noun, const char *format, ...)
     return EXIT_FAILED;
 }
 
+int command_error(const char *noun, const kur_error *error)
+{
+    command_fail(noun, "%s", error->message);
+    return error->code == KUR_ERROR_UNSUPPORTED ? EXIT_REFUSED : EXIT_FAILED;
+}
+
 void command_note(const char *noun, const char *format, ...)
 {
     va_list arguments;

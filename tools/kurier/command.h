@@ -136,6 +136,9 @@ int command_refuse(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);
 /* Prints "kurier NOUN: message"; returns EXIT_FAILED. */
 int command_fail(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);
 
+/* Prints "kurier NOUN: the error"; EXIT_FAILED, or EXIT_REFUSED for what this broker or librdkafka does not have. */
+int command_error(const char *noun, const kur_error *error);
+
 /* Prints "kurier NOUN: message" on standard error. */
 void command_note(const char *noun, const char *format, ...) KUR_PRINTF(2, 3);
 

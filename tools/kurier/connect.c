@@ -69,7 +69,7 @@ kur_client *connect_client_with(struct invocation *call, const kur_property *own
                             .security = &KUR_SECURITY_OPTIONS(.allow_clear_text = connection->allows_clear_text)),
         &error);
     if (client == NULL)
-        command_fail(call->noun, "%s", error.message);
+        command_error(call->noun, &error);
     return client;
 }
 
@@ -84,6 +84,6 @@ kur_admin *connect_admin(const struct invocation *call)
     kur_error error = {0};
     kur_admin *admin = kur_admin_new(call->client, &error);
     if (admin == NULL)
-        command_fail(call->noun, "%s", error.message);
+        command_error(call->noun, &error);
     return admin;
 }

@@ -79,7 +79,7 @@ static int write_discards(struct discard *discard, kur_letter_writer *writer)
         if (kur_letter_writer_discard(writer, letter, dlq->reason, discard->who, &error) != KUR_OK) {
             status = error.code == KUR_ERROR_CANCELLED          ? EXIT_PARTIAL
                      : error.code == KUR_ERROR_INVALID_ARGUMENT ? command_refuse(dlq->call.noun, "%s", error.message)
-                                                                : command_fail(dlq->call.noun, "%s", error.message);
+                                                                : command_error(dlq->call.noun, &error);
             break;
         }
     }

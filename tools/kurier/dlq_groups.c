@@ -61,7 +61,7 @@ static int print(struct dlq *dlq, const kur_letter_groups *groups)
     headings[columns++] = "LAST";
     headings[columns] = "SAMPLE";
     if (kur_letter_groups_list(groups, dlq->call.arena, &list, &error) != KUR_OK)
-        return command_fail(dlq->call.noun, "%s", error.message);
+        return command_error(dlq->call.noun, &error);
     struct table table = {.headings = headings};
     struct objects objects = {.output = dlq->call.output};
     kur_buffer json = {0};

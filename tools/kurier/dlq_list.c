@@ -85,7 +85,7 @@ static int run(struct invocation *call)
     kur_letter_topic_list list;
     if (kur_letter_topics(dlq->call.client, dlq_is_named, dlq, dlq->call.connection.timeout_ms, dlq->call.arena, &list,
                           &error) != KUR_OK)
-        return command_fail(dlq->call.noun, "%s", error.message);
+        return command_error(dlq->call.noun, &error);
     int64_t now_us = kur_clock_now_us();
     struct table table = {.headings = headings};
     struct objects objects = {.output = dlq->call.output};

@@ -22,7 +22,7 @@ static int find_topics(struct dlq *dlq, const char ***topics)
     kur_status status = kur_admin_list_topics(admin, dlq->call.connection.timeout_ms, dlq->call.arena, &list, &error);
     kur_admin_free(admin);
     if (status != KUR_OK)
-        return command_fail(dlq->call.noun, "%s", error.message);
+        return command_error(dlq->call.noun, &error);
     size_t count = 0;
     *topics = kur_arena_alloc(dlq->call.arena, (list.count + 1) * sizeof **topics);
     text_need(*topics != NULL ? KUR_OK : KUR_ERROR_NO_MEMORY);
@@ -74,7 +74,7 @@ kur_letter_reader *dlq_read(struct dlq *dlq, const char *const *topics, int *sta
         &error);
     *status = reader != NULL                             ? EXIT_DONE
               : error.code == KUR_ERROR_INVALID_ARGUMENT ? command_refuse(dlq->call.noun, "%s", error.message)
-                                                         : command_fail(dlq->call.noun, "%s", error.message);
+                                                         : command_error(dlq->call.noun, &error);
     return reader;
 }
 

@@ -27,7 +27,7 @@ kur_letter_writer *dlq_writer(struct dlq *dlq)
         &KUR_LETTER_WRITER_OPTIONS(.timeout_ms = dlq->call.connection.timeout_ms, .on_progress = tell, .user = dlq),
         &error);
     if (writer == NULL)
-        command_fail(dlq->call.noun, "%s", error.message);
+        command_error(dlq->call.noun, &error);
     return writer;
 }
 
@@ -42,7 +42,7 @@ int dlq_finish(struct dlq *dlq, kur_letter_writer *writer, int status, const cha
     kur_letter_writer_free(writer);
     progress_end(&dlq->progress);
     if (finished != KUR_OK)
-        command_fail(dlq->call.noun, "%s", error.message);
+        command_error(dlq->call.noun, &error);
     if (counts.failed + counts.unknown > 0)
         command_note(dlq->call.noun, "%" PRId64 " letters %s %s, %" PRId64 " failed, of %" PRId64 " it is not known",
                      counts.written, done, by, counts.failed, counts.unknown);

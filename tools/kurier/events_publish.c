@@ -66,7 +66,7 @@ static int check_topic(struct invocation *call)
     if (status == KUR_ERROR_UNKNOWN_TOPIC)
         return command_refuse(call->noun, "there is no topic \"%.249s\"", call->arguments[0]);
     if (status != KUR_OK)
-        return command_fail(call->noun, "%s", error.message);
+        return command_error(call->noun, &error);
     if (events_state.partition >= (int64_t)topic->partition_count)
         return command_refuse(call->noun, "%.249s has %zu partitions", call->arguments[0], topic->partition_count);
     return EXIT_DONE;
@@ -102,7 +102,7 @@ static int send(struct invocation *call, kur_bytes value)
     kur_producer *producer = kur_client_producer(call->client, &error);
     kur_status status = publish(producer, call, value, &result, &error);
     if (status != KUR_OK) {
-        command_fail(call->noun, "%s", error.message);
+        command_error(call->noun, &error);
         return error.code == KUR_ERROR_INVALID_ARGUMENT || error.code == KUR_ERROR_CONFIG ? EXIT_REFUSED
                : result.status == KUR_UNKNOWN                                             ? EXIT_UNKNOWN
                                                                                           : EXIT_FAILED;

@@ -178,7 +178,7 @@ static int follow(struct tail *tail)
         if (status == KUR_ERROR_UNKNOWN_TOPIC && !tail->has_all && tail->call->argument_count == 1)
             return EXIT_FAILED;
         if (status != KUR_OK && status != KUR_ERROR_UNKNOWN_TOPIC && !kur_status_is_retriable(status))
-            return command_fail(tail->call->noun, "%s", error.message);
+            return command_error(tail->call->noun, &error);
     }
     return EXIT_DONE;
 }
@@ -202,7 +202,7 @@ static int run(struct invocation *call)
     int status = tail.consumer != NULL &&
                          kur_consumer_subscribe(tail.consumer, (const char *const *)call->arguments, &error) == KUR_OK
                      ? follow(&tail)
-                     : command_fail(call->noun, "%s", error.message);
+                     : command_error(call->noun, &error);
     kur_consumer_free(tail.consumer);
     json_end(&tail.objects);
     if (tail.lost > 0)

@@ -49,7 +49,7 @@ static int list_all(struct invocation *call, kur_admin *admin)
     kur_error error = {0};
     kur_group_list list;
     if (kur_admin_list_groups(admin, call->connection.timeout_ms, call->arena, &list, &error) != KUR_OK)
-        return command_fail(call->noun, "%s", error.message);
+        return command_error(call->noun, &error);
     for (size_t i = 0; i < list.count; i++) {
         const kur_group_view *group = list.items[i];
         bool is_described = kur_admin_describe_group(admin, group->name, call->connection.timeout_ms, call->arena,
@@ -174,7 +174,7 @@ static int show_one(struct invocation *call, kur_admin *admin, const char *name,
     kur_position_list offsets;
     if (kur_admin_describe_group(admin, name, call->connection.timeout_ms, call->arena, &group, &error) != KUR_OK ||
         kur_admin_group_offsets(admin, name, call->connection.timeout_ms, call->arena, &offsets, &error) != KUR_OK)
-        return command_fail(call->noun, "%s", error.message);
+        return command_error(call->noun, &error);
     if (group->state == KUR_GROUP_DEAD && offsets.count == 0)
         return command_fail(call->noun, "there is no group \"%.200s\"", name);
     kur_buffer json = {0};
@@ -198,11 +198,11 @@ static int run_show(struct invocation *call)
     kur_admin *admin = connect_admin(call);
     if (admin == NULL)
         return EXIT_FAILED;
-    for (size_t i = 0; i < call->argument_count; i++)
-        if (show_one(call, admin, call->arguments[i], &objects) != EXIT_DONE) {
-            failed++;
-            status = EXIT_FAILED;
-        }
+    for (size_t i = 0; i < call->argument_count; i++) {
+        int one = show_one(call, admin, call->arguments[i], &objects);
+        failed += one != EXIT_DONE;
+        status = one != EXIT_DONE ? one : status;
+    }
     json_end(&objects);
     kur_admin_free(admin);
     return failed > 0 && failed < call->argument_count ? EXIT_PARTIAL : status;

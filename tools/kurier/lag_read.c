@@ -132,7 +132,7 @@ static int list_names(struct invocation *call, kur_admin *admin, kur_arena *aren
     if (call->argument_count > 0)
         return EXIT_DONE;
     if (kur_admin_list_groups(admin, call->connection.timeout_ms, arena, &list, &error) != KUR_OK)
-        return command_fail(call->noun, "%s", error.message);
+        return command_error(call->noun, &error);
     const char **all = kur_arena_alloc(arena, (list.count + 1) * sizeof *all);
     text_need(all != NULL ? KUR_OK : KUR_ERROR_NO_MEMORY);
     for (size_t i = 0; i < list.count; i++)

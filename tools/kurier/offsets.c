@@ -41,11 +41,11 @@ static struct offsets {
 
 static int fail(const struct invocation *call, const kur_error *error, bool has_changed)
 {
-    command_fail(call->noun, "%s", error->message);
+    int status = command_error(call->noun, error);
     if (error->code == KUR_ERROR_STALE || error->code == KUR_ERROR_INVALID_STATE ||
         error->code == KUR_ERROR_INVALID_ARGUMENT)
         return EXIT_REFUSED;
-    return has_changed && error->code == KUR_ERROR_TIMEOUT ? EXIT_UNKNOWN : EXIT_FAILED;
+    return has_changed && error->code == KUR_ERROR_TIMEOUT ? EXIT_UNKNOWN : status;
 }
 
 static void put_plan(kur_buffer *json, const kur_reset_plan *plan)

@@ -38,7 +38,7 @@ int redrive_fail(const struct invocation *call, const kur_error *error)
         command_note(call->noun, "%s", error->message);
         return EXIT_UNKNOWN;
     default:
-        return command_fail(call->noun, "%s", error->message);
+        return command_error(call->noun, error);
     }
 }
 

@@ -67,7 +67,7 @@ static int run_list(struct invocation *call)
     kur_status status = kur_admin_list_topics(admin, call->connection.timeout_ms, call->arena, &list, &error);
     kur_admin_free(admin);
     if (status != KUR_OK)
-        return command_fail(call->noun, "%s", error.message);
+        return command_error(call->noun, &error);
     list_topics(call, &list);
     return EXIT_DONE;
 }
@@ -161,7 +161,7 @@ static int run_show(struct invocation *call)
         kur_error error = {0};
         if (kur_admin_describe_topic(admin, call->arguments[i], call->connection.timeout_ms, call->arena, &topic,
                                      &error) != KUR_OK) {
-            status = command_fail(call->noun, "%s", error.message);
+            status = command_error(call->noun, &error);
             continue;
         }
         shown++;

@@ -142,8 +142,8 @@ static int fail(const struct invocation *call, const kur_error *error, bool has_
 {
     if (error->code == KUR_ERROR_INVALID_ARGUMENT)
         return command_refuse(call->noun, "%s", error->message);
-    command_fail(call->noun, "%s", error->message);
-    return has_changed && error->code == KUR_ERROR_TIMEOUT ? EXIT_UNKNOWN : EXIT_FAILED;
+    int status = command_error(call->noun, error);
+    return has_changed && error->code == KUR_ERROR_TIMEOUT ? EXIT_UNKNOWN : status;
 }
 
 static int compare(struct invocation *call, kur_admin *admin, const kur_topic_spec *specs, size_t count)
