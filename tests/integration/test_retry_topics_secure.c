@@ -62,6 +62,18 @@ static void forbid_all(kur_admin *admin)
     ck_ok(kur_admin_delete_acls(admin, &KUR_ACL(.principal = principal), WAIT_MS, NULL, NULL, &error), error);
 }
 
+/* What somebody else may write to; what it is taken back by. */
+static kur_acl forbid_to_write(kur_admin *admin, const char *topic)
+{
+    static char principal[200];
+    kur_error error = {0};
+    snprintf(principal, sizeof principal, "User:%s", getenv("KURIER_SECURE_USER"));
+    kur_acl denial = KUR_ACL(.resource = KUR_ACL_TOPIC, .name = topic, .principal = principal,
+                             .operation = KUR_ACL_WRITE, .permission = KUR_ACL_DENY);
+    ck_ok(kur_admin_create_acls(admin, &denial, 1, WAIT_MS, &error), error);
+    return denial;
+}
+
 START_TEST(test_retry_topics_secure__the_rights_that_are_needed_are_told)
 {
     NEEDS_BROKER();
@@ -249,11 +261,7 @@ START_TEST(test_retry_topics_secure__dead_letters_wait_until_they_are_allowed)
     ALLOW(admin, KUR_ACL_TOPIC, KUR_ACL_LITERAL, topic, KUR_ACL_READ, KUR_ACL_DESCRIBE_CONFIGS);
     ALLOW(admin, KUR_ACL_TOPIC, KUR_ACL_PREFIXED, begin, KUR_ACL_CREATE, KUR_ACL_DESCRIBE_CONFIGS, KUR_ACL_READ,
           KUR_ACL_WRITE);
-    char principal[200];
-    snprintf(principal, sizeof principal, "User:%s", getenv("KURIER_SECURE_USER"));
-    kur_acl denial = KUR_ACL(.resource = KUR_ACL_TOPIC, .name = dead, .principal = principal,
-                             .operation = KUR_ACL_WRITE, .permission = KUR_ACL_DENY);
-    ck_ok(kur_admin_create_acls(admin, &denial, 1, WAIT_MS, &error), error);
+    kur_acl denial = forbid_to_write(admin, dead);
     kur_producer *producer = kur_client_producer(super, &error);
     for (int i = 0; i < LETTERS; i++) {
         char value[16];
@@ -308,11 +316,54 @@ START_TEST(test_retry_topics_secure__dead_letters_wait_until_they_are_allowed)
 }
 END_TEST
 
+/* Asked for: it ends instead, the record unfinished. */
+START_TEST(test_retry_topics_secure__dead_letters_that_cannot_be_written_may_end_it)
+{
+    NEEDS_BROKER();
+    kur_error error = {0};
+    atomic_int handled = 0;
+    char begin[200], dead[220];
+    kur_client *super = log_in("KURIER_SECURE_ADMIN_CERTIFICATE", "KURIER_SECURE_ADMIN_KEY");
+    kur_client *client = log_in("KURIER_SECURE_CERTIFICATE", "KURIER_SECURE_KEY");
+    kur_admin *admin = kur_admin_new(super, &error);
+    kur_arena *arena = kur_arena_new();
+    const char *topic = support_name("t"), *group = support_name("g");
+    ck_ok(kur_admin_create_topics(admin, &KUR_TOPIC_SPEC(.name = topic, .partitions = 1), 1, WAIT_MS, &error), error);
+    snprintf(begin, sizeof begin, "%s.%s.", topic, group);
+    snprintf(dead, sizeof dead, "%sdlq", begin);
+    ALLOW(admin, KUR_ACL_GROUP, KUR_ACL_LITERAL, group, KUR_ACL_READ);
+    ALLOW(admin, KUR_ACL_TOPIC, KUR_ACL_LITERAL, topic, KUR_ACL_READ, KUR_ACL_DESCRIBE_CONFIGS);
+    ALLOW(admin, KUR_ACL_TOPIC, KUR_ACL_PREFIXED, begin, KUR_ACL_CREATE, KUR_ACL_DESCRIBE_CONFIGS, KUR_ACL_READ,
+          KUR_ACL_WRITE);
+    forbid_to_write(admin, dead);
+    send_text(super, topic, 0, NULL, "reject");
+    flush(super);
+    kur_listener *listener =
+        make(client, &KUR_LISTENER_OPTIONS(.retry_topics = &KUR_RETRY_TOPICS(.failure = KUR_DEAD_LETTER_STOP)), topic,
+             group, count_one, &handled);
+    ck_status(kur_listener_run(listener, &error), KUR_ERROR_AUTHORIZATION, error);
+    ck_says(error, dead);
+    ck_assert_int_eq(health_of(listener).finished, 0);
+    kur_listener_free(listener);
+    kur_position_list offsets;
+    ck_ok(kur_admin_group_offsets(admin, group, WAIT_MS, arena, &offsets, &error), error);
+    for (size_t i = 0; i < offsets.count; i++)
+        ck_assert_int_eq(offsets.items[i]->offset, 0);
+    forbid_all(admin);
+    kur_arena_free(arena);
+    kur_admin_free(admin);
+    kur_client_unref(client);
+    kur_client_unref(super);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_retry_topics_secure__the_rights_that_are_needed_are_told,
                                   test_retry_topics_secure__that_somebody_else_has_made_are_read_at_once,
                                   test_retry_topics_secure__a_check_ends_without_them,
-                                  test_retry_topics_secure__dead_letters_wait_until_they_are_allowed, NULL};
+                                  test_retry_topics_secure__dead_letters_wait_until_they_are_allowed,
+                                  test_retry_topics_secure__dead_letters_that_cannot_be_written_may_end_it,
+                                  NULL};
     return check_main("retry_topics_secure", tests);
 }
