@@ -609,6 +609,40 @@ START_TEST(test_redrive__paused_resumed_cancelled)
 }
 END_TEST
 
+/* Others take what one of the group has rejected: two of them, and in the midst of it only the one that came later. */
+START_TEST(test_redrive__to_another_member)
+{
+    enum {
+        COUNT = 400
+    };
+    skip_unless(support_is_real(), SLOW);
+    struct service *service = repaired_service(2, COUNT, NULL);
+    kur_listener *first = service->listener;
+    start_service(client, service, &KUR_LISTENER_OPTIONS(.concurrency = 2));
+    ck_assert(wait_for(service->listener, is_assigned, 4));
+    ck_assert(wait_for(first, is_assigned, 4));
+    const kur_redrive_view *plan = plan_of(service, NULL);
+    ck_assert_int_eq(plan->count, COUNT);
+    struct helper helper = {.id = plan->id, .options = {.rate = 100}};
+    start_beside(&helper);
+    ck_assert(wait_until(&service->handled, COUNT / 8));
+    kur_error error = {0};
+    ck_ok(kur_listener_stop(first, WAIT_MS, &error), error);
+    ck_assert_int_gt(health_of(first).handled, COUNT);
+    ck_assert_int_lt(helper.acknowledged, COUNT);
+    kur_listener_free(first);
+    pthread_join(helper.thread, NULL);
+    ck_ok(helper.status, helper.error);
+    ck_assert_int_eq(helper.progress.acknowledged, COUNT);
+    kur_redrive_outcomes outcomes = outcomes_of(client, plan->id);
+    ck_assert_int_eq(outcomes.succeeded, COUNT);
+    ck_assert_int_eq(outcomes.failed, 0);
+    for (int i = 0; i < COUNT; i++)
+        ck_assert_int_eq(service->times[i], 1);
+    drop_service(service);
+}
+END_TEST
+
 START_TEST(test_redrive__one_runner)
 {
     skip_unless(support_is_real(), SLOW);
@@ -702,15 +736,25 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_redrive__goes_through,     test_redrive__fails_again,
-                                  test_redrive__canary,           test_redrive__left_out,
-                                  test_redrive__is_frozen,        test_redrive__headers,
-                                  test_redrive__targets,          test_redrive__origin,
-                                  test_redrive__compacted_origin, test_redrive__to_keep_order,
-                                  test_redrive__to_exactly_once,  test_redrive__pending,
-                                  test_redrive__too_large,        test_redrive__paused_resumed_cancelled,
-                                  test_redrive__one_runner,       test_redrive__rate,
-                                  test_redrive__errors,           NULL};
+    const TTest *const tests[] = {test_redrive__goes_through,
+                                  test_redrive__fails_again,
+                                  test_redrive__canary,
+                                  test_redrive__left_out,
+                                  test_redrive__is_frozen,
+                                  test_redrive__headers,
+                                  test_redrive__targets,
+                                  test_redrive__origin,
+                                  test_redrive__compacted_origin,
+                                  test_redrive__to_keep_order,
+                                  test_redrive__to_exactly_once,
+                                  test_redrive__pending,
+                                  test_redrive__too_large,
+                                  test_redrive__paused_resumed_cancelled,
+                                  test_redrive__to_another_member,
+                                  test_redrive__one_runner,
+                                  test_redrive__rate,
+                                  test_redrive__errors,
+                                  NULL};
     arena = kur_arena_new();
     int status = check_main("redrive", tests);
     kur_arena_free(arena);
