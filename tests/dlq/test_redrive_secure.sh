@@ -8,6 +8,7 @@ topic=$unique.orders group=$unique-email
 dead=$topic.$group.dlq retry=$topic.$group.retry-short medium=$topic.$group.retry-medium
 # may STATUS TEXT… -- ARGUMENT…: what comes of it for the user.
 may() { noun=redrive kurier "$@" --properties "$work/user" --timeout 10; }
+may_see() { kurier "$@" --properties "$work/user" --timeout 10; }
 from_here() { sed -e "s/\"orders\"/\"$topic\"/g" -e "s/\"email\"/\"$group\"/g"; }
 "$SOURCE/tests/dlq/letters.py" usual | from_here >"$work/usual"
 
@@ -75,6 +76,22 @@ check "READ" rights allow "$medium" READ DESCRIBE_CONFIGS
 for partition in 0 1; do check "the group has handled partition $partition" rights commit "$group" "$retry" $partition 16; done
 check "lets one follow it" may 0 '"succeeded":8' '"pending":0' -- watch "$plan" -o jsonl --every 100ms
 check "a pause takes WRITE and READ of the books alone" may 3 "is done" -- pause "$plan"
+# ---- Lag, of a topic whose records may not be read ----
+
+lagging=$unique.lagging
+noun=
+check "a topic with two records" rights topic "$lagging" 1
+for n in 1 2; do check "record $n" kurier 0 -- events publish "$lagging" --data x --execute --properties "$work/admin"; done
+check "of which none is read" rights commit "$unique-behind" "$lagging" 0 0
+check "DESCRIBE" rights allow "$lagging" DESCRIBE
+check "of the group, too" rights allow-group "$unique-behind" DESCRIBE
+noun=lag
+check "lag without READ" may_see 0 -- show "$unique-behind" -o json
+check "knows how many, and not since when: which is not 0" holds 'it[0]["unread"]["records"] == 2 and it[0]["unread"]["seconds"] is None'
+check "for people" may_see 0 "2 (?)" -- show "$unique-behind"
+check "whether it is too far behind is not known" may_see 4 "how far group $unique-behind is behind is not known" -- show "$unique-behind" --fail-over 1s
+check "by records it is" may_see 5 "further behind" -- show "$unique-behind" --fail-over 1
+
 check "no password and no key in anything" bash -c '! grep -rl "PRIVATE KEY" "$1"' - "$work"
 check "the user may nothing again" rights forbid
 check "and lists nothing" may 0 -- status
