@@ -8,6 +8,7 @@ lagging=$BUILD/tests/command/lagging
 orders=$unique.orders group=$unique-email parts=4
 if is_real; then parts=6; fi # as many as its broker makes
 real_or_embedded "$orders:4" "$orders.$group.retry-short:4"
+broker=${last:-}
 
 # ---- lag ----
 
@@ -196,6 +197,27 @@ check "show of what is no place" kurier 3 "TOPIC/PARTITION/OFFSET" -- events sho
 if is_real; then
     check "tail from a time" kurier 0 -- events tail "$orders" --from 30m --stop -o jsonl
     check "has the younger ones" holds '{(r["partition"], r["offset"]) for r in it} == {(0, o) for o in range(100, 110)} | {(1, o) for o in range(0, 205)}'
+fi
+
+# ---- A broker that goes away ----
+
+goes_and_comes_back() {
+    local watch lines status=0
+    start watch bash -c 'exec "$1" lag watch "$2" --every 200ms --timeout 1 -o jsonl 2>"$3"' - "$kurier" "$group" "$work/watch.err"
+    watch=$last
+    await 20 has watch '"group"' || return 1
+    kill -STOP "$broker"
+    await 30 test -s "$work/watch.err" || { kill -CONT "$broker" && echo "it says nothing" && return 1; }
+    lines=$(wc -l <"$work/watch")
+    kill -CONT "$broker"
+    goes_on() { [ "$(wc -l <"$work/watch")" -gt "$lines" ]; }
+    await 30 goes_on || { cat "$work/watch.err" && return 1; }
+    kill -TERM $watch
+    wait $watch || status=$?
+    [ $status = 143 ] || { echo "exit status $status" && return 1; }
+}
+if ! is_real; then
+    check "lag watch says so, and goes on when it is back" goes_and_comes_back
 fi
 
 # ---- Each way ----
