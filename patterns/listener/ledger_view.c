@@ -1,4 +1,9 @@
-/* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Design notes: the text beside a commit for tools, read by the listener's own reader, so that there is one form of it.
+ * For whichever log it was written: a tool may not know that, and looks, but does not go on by it.
+ */
 #include <kurier/ledger.h>
 #include <kurier/sys/error.h>
 #include <kurier/sys/options.h>

@@ -1,8 +1,9 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Records that wait for their time: a binary heap by due time. Records that are due at the same time come in the order
- * of their offsets.
+ * Design notes: records that wait for their time, in a binary heap by due time; each knows its place, so that any of
+ * them can leave. Records that are due at the same time come in the order of their offsets. Room is made when a record
+ * is admitted: parking itself cannot fail.
  */
 #include <kurier/sys/memory.h>
 

@@ -1,7 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * What others may ask of a running listener: to pause, and, without workers of its own, to run its handlers. To go on
+ * Design notes: what others may ask of a running listener: to pause, and, without workers of its own, to run its
+ * handlers. Whoever asks leaves word and wakes the control thread, which alone acts; nobody waits for it. To go on
  * elsewhere: seek.c. How it is: health.c.
  */
 #include <kurier/sys/error.h>

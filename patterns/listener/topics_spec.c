@@ -1,7 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * How a listener's own topics should be, what of their being otherwise matters, and the lines that mend it.
+ * Design notes: how a listener's own topics should be, what of their being otherwise matters, and the lines that mend
+ * it.
  *
  * A record that waits must not go: by age not before it is due, however long nobody was there to take it; by size
  * never; and not because a later one has its key. Headers are added to it, so that what the source just took is taken
