@@ -51,7 +51,9 @@ KUR_BEGIN_DECLS
     X(ERROR_FATAL, 25, 0, 1, "the client cannot go on")                                                                \
     X(ERROR_CANCELLED, 26, 0, 0, "given up before it was sent")                                                        \
     X(ERROR_MUST_ABORT, 27, 0, 0, "the transaction has failed and must be aborted")                                    \
-    X(ERROR_REJECTED, 28, 0, 1, "a record was rejected and nobody takes it")
+    X(ERROR_REJECTED, 28, 0, 1, "a record was rejected and nobody takes it")                                           \
+    X(ERROR_DATABASE, 29, 0, 0, "the database reported an error")                                                      \
+    X(ERROR_SCHEMA, 30, 0, 0, "the tables are missing or of another version")
 
 /** Every way in which a call can end. KUR_OK is 0, all others are above. */
 typedef enum kur_status {

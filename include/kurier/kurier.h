@@ -1,7 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * <kurier/kurier.h>: everything but <kurier/librdkafka.h> and the headers under sys/.
+ * <kurier/kurier.h>: everything but <kurier/librdkafka.h>, the drivers of databases (<kurier/postgres.h>,
+ * <kurier/sqlite.h>) and the headers under sys/.
  */
 #ifndef KURIER_KURIER_H
 #define KURIER_KURIER_H
@@ -13,20 +14,25 @@
 #include <kurier/bytes.h>
 #include <kurier/client.h>
 #include <kurier/consumer.h>
+#include <kurier/database.h>
 #include <kurier/deadletter.h>
 #include <kurier/delivery.h>
+#include <kurier/driver.h>
 #include <kurier/embedded_broker.h>
 #include <kurier/error.h>
 #include <kurier/event.h>
 #include <kurier/fields.h>
 #include <kurier/filter.h>
+#include <kurier/inbox.h>
 #include <kurier/json.h>
 #include <kurier/ledger.h>
 #include <kurier/listener.h>
 #include <kurier/log.h>
+#include <kurier/outbox.h>
 #include <kurier/outcome.h>
 #include <kurier/producer.h>
 #include <kurier/redrive.h>
+#include <kurier/relay.h>
 #include <kurier/retry.h>
 #include <kurier/security.h>
 #include <kurier/time.h>

@@ -18,6 +18,10 @@
  *                                                     kur_outcome *outcomes, size_t count, void *user);
  *     kur_status order_created_on_batch(listener, handler, user);
  *     kur_status order_created_emit(delivery, &event, &error);
+ *     kur_status order_created_outbox(outbox, transaction, &event, options or NULL, &error);
+ *     typedef kur_outcome order_created_inbox_handler(kur_delivery *, void *transaction, const struct order_created *,
+ *                                                     void *user);
+ *     kur_status order_created_inbox(inbox, handler, user);
  *
  * This is the one header that names every layer, by declarations only: a function that a program does not use asks for
  * no library. On the wire the type is "shop.order.created.v1": the version is the major one, which additions keep.
@@ -38,6 +42,8 @@ struct kur_result;
 typedef struct kur_producer kur_producer;
 typedef struct kur_listener kur_listener;
 typedef struct kur_delivery kur_delivery;
+typedef struct kur_outbox kur_outbox;
+typedef struct kur_inbox kur_inbox;
 /** @endcond */
 
 /** Any function; called only after a cast back to its own type. */
@@ -50,7 +56,11 @@ typedef kur_outcome kur_handler_invoke(kur_function *handler, kur_delivery *deli
 typedef kur_outcome kur_batch_invoke(kur_function *handler, kur_delivery *const *deliveries, const void *events,
                                      kur_outcome *outcomes, size_t count, void *user);
 
-/** @cond <kurier/producer.h> and <kurier/event.h> document these. */
+/** Likewise for an inbox: with the transaction that is open. */
+typedef kur_outcome kur_inbox_invoke(kur_function *handler, kur_delivery *delivery, void *transaction,
+                                     const void *event, void *user);
+
+/** @cond <kurier/producer.h>, <kurier/event.h> and <kurier/outbox.h> document these. */
 KUR_API kur_status kur_producer_publish(kur_producer *producer, const kur_type *type, const void *event,
                                         const struct kur_publish_options *options, kur_error *error);
 KUR_API kur_status kur_producer_publish_wait(kur_producer *producer, const kur_type *type, const void *event,
@@ -58,6 +68,8 @@ KUR_API kur_status kur_producer_publish_wait(kur_producer *producer, const kur_t
                                              struct kur_result *result, kur_error *error);
 KUR_API kur_status kur_event_decode(const struct kur_event_view *view, const kur_type *type, kur_arena *arena,
                                     void *event, kur_error *error);
+KUR_API kur_status kur_outbox_publish(kur_outbox *outbox, void *transaction, const kur_type *type, const void *event,
+                                      const struct kur_publish_options *options, kur_error *error);
 /** @endcond */
 
 /**
@@ -82,6 +94,13 @@ KUR_API kur_status kur_listener_on_type_batch(kur_listener *listener, const kur_
  * kur_delivery_defer, KUR_ERROR_TOO_LARGE for more than 64 events.
  */
 KUR_API kur_status kur_delivery_emit(kur_delivery *delivery, const kur_type *type, const void *event, kur_error *error);
+
+/**
+ * Registers a handler of an inbox: what order_created_inbox calls. libkurier-patterns defines it. As kur_listener_on,
+ * whose statuses it returns; a failed registration is kept by the listener.
+ */
+KUR_API kur_status kur_inbox_on(kur_inbox *inbox, const kur_type *type, kur_inbox_invoke *invoke, kur_function *handler,
+                                void *user);
 
 KUR_END_DECLS
 
@@ -136,6 +155,23 @@ KUR_END_DECLS
                                                      kur_error *error)                                                 \
     {                                                                                                                  \
         return kur_delivery_emit(delivery, &name##_type, event, error);                                                \
+    }                                                                                                                  \
+    KUR__UNUSED static inline kur_status name##_outbox(kur_outbox *outbox, void *transaction,                          \
+                                                       const struct name *event,                                       \
+                                                       const struct kur_publish_options *options, kur_error *error)    \
+    {                                                                                                                  \
+        return kur_outbox_publish(outbox, transaction, &name##_type, event, options, error);                           \
+    }                                                                                                                  \
+    typedef kur_outcome name##_inbox_handler(kur_delivery *delivery, void *transaction, const struct name *event,      \
+                                             void *user);                                                              \
+    KUR__UNUSED static inline kur_outcome name##__invoke_inbox(kur_function *handler, kur_delivery *delivery,          \
+                                                               void *transaction, const void *event, void *user)       \
+    {                                                                                                                  \
+        return ((name##_inbox_handler *)handler)(delivery, transaction, (const struct name *)event, user);             \
+    }                                                                                                                  \
+    KUR__UNUSED static inline kur_status name##_inbox(kur_inbox *inbox, name##_inbox_handler *handler, void *user)     \
+    {                                                                                                                  \
+        return kur_inbox_on(inbox, &name##_type, name##__invoke_inbox, (kur_function *)handler, user);                 \
     }                                                                                                                  \
     struct name
 

@@ -1,0 +1,37 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * <kurier/postgres.h>: PostgreSQL, 13 or newer, by libpq. Library kurier-postgres (pkg-config kurier-postgres), so that
+ * a service without PostgreSQL does not link libpq. A transaction is the caller's `PGconn *`, in the middle of one.
+ *
+ * No state of a session is used, no prepared statements, no advisory locks that outlast a transaction, no LISTEN: it
+ * works through a pooler that gives a server's connection away after each transaction (pgbouncer's pool_mode
+ * transaction). A connection in pipeline mode cannot be used.
+ */
+#ifndef KURIER_POSTGRES_H
+#define KURIER_POSTGRES_H
+
+#include <kurier/database.h>
+
+KUR_BEGIN_DECLS
+
+/** What kur_postgres_new may be told. */
+typedef struct kur_postgres_options {
+    size_t size;
+    const char *conninfo; /**< of libpq: "host=… dbname=…" or "postgresql://…"; default: libpq's own (PGHOST, …).
+                               Passwords in it never reach a log or an error */
+    const char *schema;   /**< where the tables are, [a-z_][a-z0-9_]{0,47}; default "kurier" */
+    int connect_timeout_ms; /**< default 10,000 */
+} kur_postgres_options;
+
+#define KUR_POSTGRES_OPTIONS(...) KUR__OPTIONS(kur_postgres_options, __VA_ARGS__)
+
+/**
+ * Does not connect. `options` may be NULL. NULL with KUR_ERROR_INVALID_ARGUMENT (what libpq says of the conninfo, a
+ * schema's name that cannot be), KUR_ERROR_NO_MEMORY. Any thread.
+ */
+KUR_API kur_database *kur_postgres_new(const kur_postgres_options *options, kur_error *error);
+
+KUR_END_DECLS
+
+#endif
