@@ -7,7 +7,7 @@
  * (tests/database, docs/guide/drivers.md).
  *
  * A connection is the driver's own type behind a `void *`: a PGconn, a sqlite3. One thread at a time uses it; those
- * that `connect` has made are the library's, those of outbox_check and outbox_add are the caller's, and in the middle
+ * that `connect` has made are the library's, those of outbox_add and outbox_warn are the caller's, and in the middle
  * of a transaction that is the caller's too: nothing may be begun, committed or rolled back there.
  *
  * What a function returns says what comes next:
@@ -151,6 +151,12 @@ typedef struct kur_driver {
      * has failed, when the connection is busy or is another database's or file's than the outbox's.
      */
     kur_status (*outbox_add)(void *database, void *transaction, const kur_outbox_row *row, kur_error *error);
+    /**
+     * After an outbox_add that went well: how this connection could lose what it commits, as a line for the log; NULL:
+     * nothing to say, or it was said before: each line comes once for a database. Static. NULL where there is no such
+     * thing.
+     */
+    const char *(*outbox_warn)(void *database, void *transaction);
 
     /* ---- Outbox: the relay's side ---- */
 
@@ -222,8 +228,8 @@ typedef struct kur_driver {
 
 /**
  * A database by a driver; both stay the caller's until the database is freed, which calls driver->free. NULL with
- * KUR_ERROR_INVALID_ARGUMENT (a function is missing; only `changes` may be), KUR_ERROR_NO_MEMORY: then nothing was
- * taken over. Any thread.
+ * KUR_ERROR_INVALID_ARGUMENT (a function is missing; only `changes` and `outbox_warn` may be), KUR_ERROR_NO_MEMORY:
+ * then nothing was taken over. Any thread.
  */
 KUR_API kur_database *kur_database_new(const kur_driver *driver, void *database, kur_error *error);
 
