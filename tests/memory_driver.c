@@ -64,8 +64,8 @@ struct relay {
 struct position {
     char *consumer, *topic;
     int32_t partition;
-    kur_uuid topic_id;
-    int64_t next_offset, epoch;
+    kur_uuid log_id;
+    int64_t first, next, epoch;
 };
 
 struct done {
@@ -74,6 +74,7 @@ struct done {
     bool is_open;
     struct connection *owner; /* who added it, or closes it */
     bool was_open;            /* before its owner closed it */
+    bool leaves;              /* when its owner commits */
 };
 
 struct note {
@@ -284,8 +285,8 @@ static bool end_done(void *item, void *user)
     done->owner = NULL;
     if (!ending->commits && done->was_open)
         done->is_open = true;
-    bool goes = !ending->commits && !done->was_open;
-    done->was_open = false;
+    bool goes = ending->commits ? done->leaves : !done->was_open;
+    done->was_open = done->leaves = false;
     return goes;
 }
 
@@ -1082,54 +1083,42 @@ static kur_status wait_changed(struct connection *connection, const struct times
 
 struct forgotten {
     size_t position;
-    int64_t below; /* INT64_MAX: all, what is open too */
+    int64_t from, below; /* INT64_MAX: all, what is open too */
 };
 
 static bool done_goes(void *item, void *user)
 {
     const struct done *done = item;
     const struct forgotten *forgotten = user;
-    return done->owner == NULL && done->position == forgotten->position && done->offset < forgotten->below &&
-           (!done->is_open || forgotten->below == INT64_MAX);
+    return done->owner == NULL && done->position == forgotten->position && done->offset >= forgotten->from &&
+           done->offset < forgotten->below && (!done->is_open || forgotten->below == INT64_MAX);
 }
 
-static bool uuid_is_none(const kur_uuid *id)
-{
-    static const kur_uuid none;
-    return memcmp(id, &none, sizeof none) == 0;
-}
-
-static kur_status driver_inbox_own(void *given, const char *consumer, const char *topic, int32_t partition,
-                                   const kur_uuid *topic_id, int64_t *epoch, kur_error *error)
+static kur_status driver_inbox_join(void *given, const kur_inbox_place *place, kur_uuid *log_id, int64_t *next,
+                                    int64_t *epoch, kur_error *error)
 {
     struct connection *connection = given;
     struct memory *memory = connection->memory;
-    struct timespec deadline = kur_deadline_after(LOCK_WAIT_MS);
-    kur_status status = enter(connection, "inbox_own", ALONE, error);
+    kur_status status = enter(connection, "inbox_join", ALONE, error);
     if (status != KUR_OK)
         return status;
-    size_t index = find_position(memory, consumer, topic, partition);
-    if (index == memory->positions.count)
-        append(&memory->positions, &(struct position){.consumer = copy_text(consumer),
-                                                      .topic = copy_text(topic),
-                                                      .partition = partition,
-                                                      .topic_id = *topic_id});
-    while (status == KUR_OK && is_held(memory, index))
-        status = wait_changed(connection, &deadline, error);
-    if (status == KUR_OK) {
-        struct position *position = at(&memory->positions, index);
-        bool is_known = !uuid_is_none(topic_id);
-        if (is_known && !uuid_is_none(&position->topic_id) &&
-            memcmp(topic_id, &position->topic_id, sizeof *topic_id) != 0) {
-            remove_if(&memory->done, done_goes, &(struct forgotten){index, INT64_MAX});
-            position->next_offset = 0;
-        }
-        if (is_known)
-            position->topic_id = *topic_id;
-        *epoch = ++position->epoch;
+    size_t index = find_position(memory, place->consumer, place->topic, place->partition);
+    if (index == memory->positions.count) {
+        append(&memory->positions, &(struct position){.consumer = copy_text(place->consumer),
+                                                      .topic = copy_text(place->topic),
+                                                      .partition = place->partition,
+                                                      .log_id = *log_id,
+                                                      .first = place->offset,
+                                                      .next = place->offset,
+                                                      .epoch = 1});
         note_change(connection);
     }
-    return leave(connection, "inbox_own", status, error);
+    const struct position *position = at(&memory->positions, index);
+    *log_id = position->log_id;
+    *epoch = position->epoch;
+    if (next != NULL)
+        *next = position->next;
+    return leave(connection, "inbox_join", KUR_OK, error);
 }
 
 static void hold(struct connection *connection, size_t position)
@@ -1156,88 +1145,129 @@ static kur_status settled_done(struct connection *connection, size_t position, i
     return status;
 }
 
-static kur_status enter_place(struct connection *connection, const kur_inbox_place *place, kur_inbox_turn *turn,
-                              kur_error *error)
+/* The row of a record, when nobody else is at it, and whether that says something; the epoch is held. */
+static kur_status find_place(struct connection *connection, const kur_inbox_place *place, size_t *index,
+                             struct done **done, kur_inbox_turn *turn, kur_error *error)
 {
     struct memory *memory = connection->memory;
-    size_t index = find_position(memory, place->consumer, place->topic, place->partition);
-    struct position *position = index < memory->positions.count ? at(&memory->positions, index) : NULL;
-    if (position == NULL || position->epoch != place->epoch) {
-        *turn = KUR_INBOX_LOST;
+    *index = find_position(memory, place->consumer, place->topic, place->partition);
+    struct position *position = *index < memory->positions.count ? at(&memory->positions, *index) : NULL;
+    *turn = KUR_INBOX_LOST;
+    if (position == NULL || position->epoch != place->epoch)
         return KUR_OK;
-    }
-    hold(connection, index); /* so that the epoch stays */
-    struct done *done = NULL;
-    kur_status status = settled_done(connection, index, place->offset, &done, error);
+    hold(connection, *index);
+    kur_status status = settled_done(connection, *index, place->offset, done, error);
     if (status != KUR_OK)
         return status;
-    position = at(&memory->positions, index);
-    if (done != NULL && done->is_open) {
-        done->is_open = false;
-        done->was_open = true;
-        done->owner = connection;
-        *turn = KUR_INBOX_HANDLE;
-    } else if (done != NULL || place->offset < position->next_offset) {
-        *turn = KUR_INBOX_DONE;
-    } else {
-        append(&memory->done, &(struct done){.position = index, .offset = place->offset, .owner = connection});
-        *turn = KUR_INBOX_HANDLE;
-    }
+    position = at(&memory->positions, *index);
+    bool is_passed = place->offset >= position->first && place->offset < position->next;
+    *turn = *done != NULL ? ((*done)->is_open ? KUR_INBOX_HANDLE : KUR_INBOX_DONE)
+                          : (is_passed ? KUR_INBOX_DONE : KUR_INBOX_HANDLE);
     return KUR_OK;
 }
 
 static kur_status driver_inbox_enter(void *transaction, const kur_inbox_place *place, kur_inbox_turn *turn,
                                      kur_error *error)
 {
+    size_t index;
+    struct done *done = NULL;
     struct connection *connection = transaction;
+    struct memory *memory = connection->memory;
     kur_status status = enter(connection, "inbox_enter", INSIDE, error);
     if (status != KUR_OK)
         return status;
-    status = enter_place(connection, place, turn, error);
+    status = find_place(connection, place, &index, &done, turn, error);
     if (status != KUR_OK)
         connection->has_failed = true;
+    if (status == KUR_OK && *turn == KUR_INBOX_HANDLE && done == NULL)
+        append(&memory->done, &(struct done){.position = index, .offset = place->offset, .owner = connection});
+    if (status == KUR_OK && *turn == KUR_INBOX_HANDLE && done != NULL) {
+        const struct position *position = at(&memory->positions, index);
+        done->is_open = false;
+        done->was_open = true;
+        done->leaves = place->offset >= position->first && place->offset < position->next;
+        done->owner = connection;
+    }
     return leave(connection, "inbox_enter", status, error);
 }
 
-static kur_status driver_inbox_leave_open(void *given, const kur_inbox_place *place, kur_error *error)
+static kur_status driver_inbox_leave_open(void *transaction, const kur_inbox_place *place, kur_inbox_turn *turn,
+                                          kur_error *error)
 {
-    struct connection *connection = given;
+    size_t index;
+    struct done *done = NULL;
+    struct connection *connection = transaction;
     struct memory *memory = connection->memory;
-    kur_status status = enter(connection, "inbox_leave_open", ALONE, error);
+    kur_status status = enter(connection, "inbox_leave_open", INSIDE, error);
     if (status != KUR_OK)
         return status;
-    size_t index = find_position(memory, place->consumer, place->topic, place->partition);
-    struct done *done = NULL;
-    if (index < memory->positions.count)
-        status = settled_done(connection, index, place->offset, &done, error);
-    else
-        status = kur_error_set(error, KUR_ERROR_FENCED, "memory: the partition has no owner");
-    if (status == KUR_OK && done == NULL &&
-        place->offset >= ((struct position *)at(&memory->positions, index))->next_offset) {
-        append(&memory->done, &(struct done){.position = index, .offset = place->offset, .is_open = true});
-        note_change(connection);
-    }
+    status = find_place(connection, place, &index, &done, turn, error);
+    if (status != KUR_OK)
+        connection->has_failed = true;
+    if (status == KUR_OK && *turn == KUR_INBOX_HANDLE && done == NULL)
+        append(&memory->done,
+               &(struct done){.position = index, .offset = place->offset, .is_open = true, .owner = connection});
     return leave(connection, "inbox_leave_open", status, error);
 }
 
-static kur_status driver_inbox_move(void *given, const kur_inbox_place *place, kur_error *error)
+static struct position *in_force(struct memory *memory, const kur_inbox_place *place, size_t *index, kur_error *error)
 {
+    *index = find_position(memory, place->consumer, place->topic, place->partition);
+    struct position *position = *index < memory->positions.count ? at(&memory->positions, *index) : NULL;
+    if (position != NULL && position->epoch == place->epoch)
+        return position;
+    kur_error_set(error, KUR_ERROR_FENCED, "memory: the partition has begun anew");
+    return NULL;
+}
+
+static kur_status driver_inbox_move(void *given, const kur_inbox_place *place, const kur_uuid *log_id, kur_error *error)
+{
+    size_t index;
     struct connection *connection = given;
     struct memory *memory = connection->memory;
     kur_status status = enter(connection, "inbox_move", ALONE, error);
     if (status != KUR_OK)
         return status;
-    size_t index = find_position(memory, place->consumer, place->topic, place->partition);
-    struct position *position = index < memory->positions.count ? at(&memory->positions, index) : NULL;
-    if (position == NULL || position->epoch != place->epoch) {
-        status = kur_error_set(error, KUR_ERROR_FENCED, "memory: another owner has taken the partition");
-    } else {
-        remove_if(&memory->done, done_goes, &(struct forgotten){index, place->offset});
-        if (position->next_offset < place->offset)
-            position->next_offset = place->offset;
+    struct position *position = in_force(memory, place, &index, error);
+    if (position == NULL)
+        return leave(connection, "inbox_move", KUR_ERROR_FENCED, error);
+    if (position->next < 0)
+        position->first = place->offset;
+    if (position->next < place->offset)
+        position->next = place->offset;
+    position->log_id = *log_id;
+    remove_if(&memory->done, done_goes, &(struct forgotten){index, position->first, position->next});
+    note_change(connection);
+    return leave(connection, "inbox_move", KUR_OK, error);
+}
+
+static kur_status driver_inbox_reset(void *given, const kur_inbox_place *place, const kur_uuid *log_id,
+                                     kur_error *error)
+{
+    size_t index;
+    struct connection *connection = given;
+    struct memory *memory = connection->memory;
+    struct timespec deadline = kur_deadline_after(LOCK_WAIT_MS);
+    kur_status status = enter(connection, "inbox_reset", ALONE, error);
+    if (status != KUR_OK)
+        return status;
+    if (in_force(memory, place, &index, error) == NULL)
+        return leave(connection, "inbox_reset", KUR_ERROR_FENCED, error);
+    while (status == KUR_OK && is_held(memory, index))
+        status = wait_changed(connection, &deadline, error);
+    struct position *position = in_force(memory, place, &index, status == KUR_OK ? error : NULL);
+    if (status == KUR_OK && position == NULL)
+        status = KUR_ERROR_FENCED;
+    if (status == KUR_OK) {
+        remove_if(&memory->done, done_goes, &(struct forgotten){index, place->offset, INT64_MAX});
+        position->next = place->offset;
+        if (position->first < 0 || position->first > place->offset)
+            position->first = place->offset;
+        position->log_id = *log_id;
+        position->epoch++;
         note_change(connection);
     }
-    return leave(connection, "inbox_move", status, error);
+    return leave(connection, "inbox_reset", status, error);
 }
 
 static struct note *find_note(const struct memory *memory, const char *consumer, const char *event_id)
@@ -1321,10 +1351,11 @@ static const kur_driver driver = {.size = sizeof(kur_driver),
                                   .outbox_parked = driver_outbox_parked,
                                   .outbox_unpark = driver_outbox_unpark,
                                   .outbox_drop = driver_outbox_drop,
-                                  .inbox_own = driver_inbox_own,
+                                  .inbox_join = driver_inbox_join,
                                   .inbox_enter = driver_inbox_enter,
                                   .inbox_leave_open = driver_inbox_leave_open,
                                   .inbox_move = driver_inbox_move,
+                                  .inbox_reset = driver_inbox_reset,
                                   .inbox_note = driver_inbox_note,
                                   .inbox_forget = driver_inbox_forget};
 

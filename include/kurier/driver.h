@@ -91,28 +91,29 @@ typedef struct kur_outbox_figures {
     int64_t floor_us; /**< when the floor moved last that could move least: how old the scan's beginning is; 0: never */
 } kur_outbox_figures;
 
-/** Where an inbox's consumer is in a partition. */
+/** A place of an inbox's consumer: an offset of a partition. */
 typedef struct kur_inbox_place {
     size_t size;
     const char *consumer; /**< 1 to 255 bytes */
     const char *topic;
     int32_t partition;
     int64_t offset;
-    int64_t epoch; /**< of the owner */
+    int64_t epoch; /**< as `inbox_join` gave it */
 } kur_inbox_place;
 
-/** What `inbox_enter` says. */
+/** What `inbox_enter` and `inbox_leave_open` say of a record. */
 typedef enum kur_inbox_turn {
-    KUR_INBOX_HANDLE = 1, /**< not done: the transaction holds its place now */
+    KUR_INBOX_HANDLE = 1, /**< not done: the transaction holds its place now; of inbox_leave_open: it is open */
     KUR_INBOX_DONE,       /**< done before */
-    KUR_INBOX_LOST        /**< another owner has taken the partition: the epoch is not the one in force */
+    KUR_INBOX_LOST        /**< the epoch is not the one in force: the partition has begun anew */
 } kur_inbox_turn;
 
 /** What a driver can do. Functions get the `database` that kur_database_new was given, or a connection. */
 typedef struct kur_driver {
     size_t size;
     const char *name; /**< "postgres" */
-    bool one_relay;   /**< all shards are one relay's at a time */
+    bool one_relay;   /**< one transaction writes at a time: all shards are one relay's, and an inbox's handlers take
+                           turns on one connection */
     int32_t schema;   /**< the number of the schema that it knows */
 
     /* ---- Connections ---- */
@@ -121,8 +122,13 @@ typedef struct kur_driver {
     void (*disconnect)(void *connection);
     /** Ends the database: its last connection has been closed. */
     void (*free)(void *database);
+    /** Each statement of the transaction sees what is committed when it begins (READ COMMITTED). */
     kur_status (*begin)(void *connection, kur_error *error);
-    /** KUR_ERROR_UNKNOWN_OUTCOME when the connection broke before the answer. */
+    /**
+     * KUR_ERROR_UNKNOWN_OUTCOME when the connection broke before the answer. KUR_ERROR_DATABASE also for a transaction
+     * in which a statement has failed, which some databases roll back and call it a success; KUR_ERROR_INVALID_STATE
+     * when none is open: a handler has ended it.
+     */
     kur_status (*commit)(void *connection, kur_error *error);
     /** Does nothing outside a transaction. */
     void (*rollback)(void *connection);
@@ -199,25 +205,50 @@ typedef struct kur_driver {
     /** The same without the row itself, which is deleted. */
     kur_status (*outbox_drop)(void *connection, int64_t id, kur_error *error);
 
-    /* ---- Inbox ---- */
+    /*
+     * ---- Inbox ----
+     *
+     * Of each consumer and partition there is a row with its epoch and two offsets, `first` and `next`, and a row for
+     * each record that is told apart: done, or open, which says that it comes again. A record is done when its row says
+     * so, or when it has none and first <= offset < next. Everybody may handle any record, whoever has the partition:
+     * the row of a record is what two of them meet at.
+     */
 
     /**
-     * Becomes the owner of a partition: waits, 10 s at most, for handlers of an earlier owner that are in a
-     * transaction; then gives a new epoch. `topic_id` (all zero: not known) is kept; when it has changed, the topic was
-     * made anew, and what was done before is forgotten.
+     * Finds a consumer's row of a partition, and its epoch. When there is none it is made: with the place's offset as
+     * both `first` and `next` (-1: not known; then nothing is done without a row of its own, and the first inbox_move
+     * says both), and with `log_id`. Otherwise `log_id` becomes the one that is kept: which log the offsets belong to,
+     * for the library to compare. `next` may be NULL.
      */
-    kur_status (*inbox_own)(void *connection, const char *consumer, const char *topic, int32_t partition,
-                            const kur_uuid *topic_id, int64_t *epoch, kur_error *error);
-    /** In the handler's transaction, first: whether its turn has come. See kur_inbox_turn. */
+    kur_status (*inbox_join)(void *connection, const kur_inbox_place *place, kur_uuid *log_id, int64_t *next,
+                             int64_t *epoch, kur_error *error);
+    /**
+     * In the handler's transaction, first: whether its turn has come. Who handles the same record in another
+     * transaction is waited for. A row that is open becomes done; from `first` to `next` it goes. inbox_move may be
+     * at work: so `next` is read when the record's row is made, not before, in a later snapshot; where that says that
+     * the record is done, the row is left for the rollback. Until the transaction has ended the epoch stays as it is:
+     * inbox_reset waits for it, but neither inbox_move nor who enters for other records does.
+     */
     kur_status (*inbox_enter)(void *transaction, const kur_inbox_place *place, kur_inbox_turn *turn, kur_error *error);
     /**
-     * Keeps in mind that a record will come again from elsewhere (a retry topic, the dead letters), so that its offset
-     * being passed does not say that it is done. Nothing when it is done already.
+     * In a transaction: keeps in mind that a record comes again from elsewhere (a retry topic, the dead letters), so
+     * that its offset being passed does not say that it is done. Makes its row, open, when it is not done and has
+     * none; waits as inbox_enter, and reads in the same order.
      */
-    kur_status (*inbox_leave_open)(void *connection, const kur_inbox_place *place, kur_error *error);
-    /** Everything below place->offset is done, but for what is open: forgets it one by one. KUR_ERROR_FENCED when the
-     * epoch is not the one in force. */
-    kur_status (*inbox_move)(void *connection, const kur_inbox_place *place, kur_error *error);
+    kur_status (*inbox_leave_open)(void *transaction, const kur_inbox_place *place, kur_inbox_turn *turn,
+                                   kur_error *error);
+    /**
+     * What is below place->offset is done, but for what is open: `next` goes up to it, never down, and rows that are
+     * done go from `first` to `next`. `log_id` is kept from now on. KUR_ERROR_FENCED when the epoch is not the one in
+     * force.
+     */
+    kur_status (*inbox_move)(void *connection, const kur_inbox_place *place, const kur_uuid *log_id, kur_error *error);
+    /**
+     * A partition begins anew at place->offset: waits, 10 s at most, for those that have entered; all rows from that
+     * offset on go, done or open, `next` becomes it, `first` too unless it is less (and not -1), and the epoch another,
+     * higher than any before. `log_id` is kept from now on. KUR_ERROR_FENCED when the epoch is not the one in force.
+     */
+    kur_status (*inbox_reset)(void *connection, const kur_inbox_place *place, const kur_uuid *log_id, kur_error *error);
     /** In the handler's transaction: notes an event's id, and says whether it was there. */
     kur_status (*inbox_note)(void *transaction, const char *consumer, const char *event_id, bool *was_there,
                              kur_error *error);

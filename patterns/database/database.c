@@ -44,10 +44,11 @@ static const char *missing_function(const kur_driver *driver)
     MISSING(outbox_parked);
     MISSING(outbox_unpark);
     MISSING(outbox_drop);
-    MISSING(inbox_own);
+    MISSING(inbox_join);
     MISSING(inbox_enter);
     MISSING(inbox_leave_open);
     MISSING(inbox_move);
+    MISSING(inbox_reset);
     MISSING(inbox_note);
     MISSING(inbox_forget);
 #undef MISSING

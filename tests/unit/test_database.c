@@ -465,17 +465,44 @@ static kur_inbox_turn enter_alone(kur_database *database, int64_t offset, int64_
     return turn;
 }
 
-START_TEST(test_memory__inbox_handles_once)
+static int64_t join(void *connection, int64_t offset)
 {
     kur_error error = {0};
+    kur_uuid log_id = {{0}};
+    int64_t epoch = 0;
+    ck_ok(of->inbox_join(connection, &(kur_inbox_place){sizeof(kur_inbox_place), "c", "t", 0, offset, 0}, &log_id, NULL,
+                         &epoch, &error),
+          error);
+    return epoch;
+}
+
+static void move_to(void *connection, int64_t offset, int64_t epoch)
+{
+    kur_error error = {0};
+    ck_ok(of->inbox_move(connection, &(kur_inbox_place){sizeof(kur_inbox_place), "c", "t", 0, offset, epoch},
+                         &(kur_uuid){{7}}, &error),
+          error);
+}
+
+static kur_inbox_turn leave_open(kur_database *database, int64_t offset, int64_t epoch)
+{
+    kur_error error = {0};
+    kur_inbox_turn turn = 0;
+    void *transaction = memory_begin(database);
+    ck_ok(of->inbox_leave_open(transaction, &(kur_inbox_place){sizeof(kur_inbox_place), "c", "t", 0, offset, epoch},
+                               &turn, &error),
+          error);
+    memory_commit(transaction);
+    return turn;
+}
+
+START_TEST(test_memory__inbox_handles_once)
+{
     kur_database *database = memory_database(1);
     void *connection = connect_to(database);
-    int64_t epoch = 0, later = 0;
-    kur_uuid id = {{1}}, other_id = {{2}};
-    kur_inbox_place place = {sizeof place, "c", "t", 0, 7, 0};
     ck_assert_int_eq(enter_alone(database, 5, 1), KUR_INBOX_LOST);
-    ck_ok(of->inbox_own(connection, "c", "t", 0, &id, &epoch, &error), error);
-    place.epoch = epoch;
+    int64_t epoch = join(connection, 5);
+    ck_assert_int_eq(join(connection, 900), epoch);
 
     ck_assert_int_eq(enter_alone(database, 5, epoch), KUR_INBOX_HANDLE);
     ck_assert_int_eq(enter_alone(database, 5, epoch), KUR_INBOX_DONE);
@@ -485,9 +512,11 @@ START_TEST(test_memory__inbox_handles_once)
     ck_assert_int_eq(enter_alone(database, 6, epoch), KUR_INBOX_HANDLE);
 
     /* What comes again from elsewhere is left open, passed, and then handled once. */
-    ck_ok(of->inbox_leave_open(connection, &place, &error), error);
-    place.offset = 8;
-    ck_ok(of->inbox_move(connection, &place, &error), error);
+    ck_assert_int_eq(leave_open(database, 6, epoch), KUR_INBOX_DONE);
+    ck_assert_int_eq(leave_open(database, 7, epoch), KUR_INBOX_HANDLE);
+    ck_assert_int_eq(leave_open(database, 7, epoch), KUR_INBOX_HANDLE);
+    move_to(connection, 8, epoch);
+    move_to(connection, 3, epoch);
     ck_assert_uint_eq(memory_count(database).done, 0);
     ck_assert_uint_eq(memory_count(database).open, 1);
     ck_assert_int_eq(enter_alone(database, 6, epoch), KUR_INBOX_DONE);
@@ -496,49 +525,99 @@ START_TEST(test_memory__inbox_handles_once)
     memory_rollback(transaction);
     ck_assert_uint_eq(memory_count(database).open, 1);
     ck_assert_int_eq(enter_alone(database, 7, epoch), KUR_INBOX_HANDLE);
+    ck_assert_uint_eq(memory_count(database).done + memory_count(database).open, 0);
     ck_assert_int_eq(enter_alone(database, 7, epoch), KUR_INBOX_DONE);
+    ck_assert_int_eq(leave_open(database, 7, epoch), KUR_INBOX_DONE);
 
-    ck_ok(of->inbox_own(connection, "c", "t", 0, &id, &later, &error), error);
-    ck_assert_int_gt(later, epoch);
-    ck_assert_int_eq(enter_alone(database, 9, epoch), KUR_INBOX_LOST);
-    ck_status(of->inbox_move(connection, &place, &error), KUR_ERROR_FENCED, error);
-    /* The topic was made anew. */
-    ck_ok(of->inbox_own(connection, "c", "t", 0, &other_id, &later, &error), error);
-    ck_assert_int_eq(enter_alone(database, 5, later), KUR_INBOX_HANDLE);
+    /* From before there was an inbox: nothing is known of it, and it has a row of its own for good. */
+    ck_assert_int_eq(enter_alone(database, 2, epoch), KUR_INBOX_HANDLE);
+    move_to(connection, 9, epoch);
+    ck_assert_int_eq(enter_alone(database, 2, epoch), KUR_INBOX_DONE);
+    ck_assert_int_eq(leave_open(database, 3, epoch), KUR_INBOX_HANDLE);
+    ck_assert_int_eq(enter_alone(database, 3, epoch), KUR_INBOX_HANDLE);
+    ck_assert_int_eq(enter_alone(database, 3, epoch), KUR_INBOX_DONE);
     of->disconnect(connection);
     kur_database_free(database);
 }
 END_TEST
 
-static void *own_meanwhile(void *user)
+START_TEST(test_memory__inbox_whose_start_is_not_known)
+{
+    kur_database *database = memory_database(1);
+    void *connection = connect_to(database);
+    int64_t epoch = join(connection, -1);
+    ck_assert_int_eq(enter_alone(database, 5, epoch), KUR_INBOX_HANDLE);
+    ck_assert_int_eq(enter_alone(database, 5, epoch), KUR_INBOX_DONE);
+    move_to(connection, 9, epoch);
+    ck_assert_int_eq(enter_alone(database, 5, epoch), KUR_INBOX_DONE);
+    ck_assert_int_eq(enter_alone(database, 6, epoch), KUR_INBOX_HANDLE);
+    ck_assert_int_eq(enter_alone(database, 9, epoch), KUR_INBOX_HANDLE);
+    move_to(connection, 10, epoch);
+    ck_assert_uint_eq(memory_count(database).done, 2);
+    ck_assert_int_eq(enter_alone(database, 9, epoch), KUR_INBOX_DONE);
+    of->disconnect(connection);
+    kur_database_free(database);
+}
+END_TEST
+
+START_TEST(test_memory__inbox_begins_anew)
+{
+    kur_error error = {0};
+    kur_database *database = memory_database(1);
+    void *connection = connect_to(database);
+    int64_t epoch = join(connection, 0), next = 0, later = 0;
+    kur_inbox_place place = {sizeof place, "c", "t", 0, 6, epoch};
+    kur_uuid log_id = {{0}};
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(enter_alone(database, i, epoch), KUR_INBOX_HANDLE);
+    move_to(connection, 8, epoch);
+    ck_assert_int_eq(leave_open(database, 12, epoch), KUR_INBOX_HANDLE);
+    ck_ok(of->inbox_reset(connection, &place, &(kur_uuid){{2}}, &error), error);
+    ck_status(of->inbox_reset(connection, &place, &(kur_uuid){{3}}, &error), KUR_ERROR_FENCED, error);
+    ck_status(of->inbox_move(connection, &place, &(kur_uuid){{3}}, &error), KUR_ERROR_FENCED, error);
+    ck_assert_int_eq(enter_alone(database, 5, epoch), KUR_INBOX_LOST);
+    ck_assert_int_eq(leave_open(database, 5, epoch), KUR_INBOX_LOST);
+    ck_ok(of->inbox_join(connection, &place, &log_id, &next, &later, &error), error);
+    ck_assert_int_gt(later, epoch);
+    ck_assert_int_eq(next, 6);
+    ck_assert_int_eq(log_id.bytes[0], 2);
+    ck_assert_uint_eq(memory_count(database).done + memory_count(database).open, 0);
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(enter_alone(database, i, later), i < 6 ? KUR_INBOX_DONE : KUR_INBOX_HANDLE);
+    of->disconnect(connection);
+    kur_database_free(database);
+}
+END_TEST
+
+static void *reset_meanwhile(void *user)
 {
     kur_database *database = user;
     void *connection = NULL;
     kur_error error = {0};
-    int64_t epoch = 0;
     const kur_driver *driver = kur_database_driver(database);
     ck_ok(driver->connect(kur_database_state(database), &connection, &error), error);
-    ck_ok(driver->inbox_own(connection, "c", "t", 0, &(kur_uuid){{0}}, &epoch, &error), error);
+    ck_ok(driver->inbox_reset(connection, &(kur_inbox_place){sizeof(kur_inbox_place), "c", "t", 0, 0, 1},
+                              &(kur_uuid){{0}}, &error),
+          error);
     ck_assert_int_eq(memory_sum(database, "handled"), 1); /* it has waited for the handler */
     driver->disconnect(connection);
     return NULL;
 }
 
-START_TEST(test_memory__an_owner_waits_for_handlers)
+START_TEST(test_memory__a_reset_waits_for_handlers)
 {
-    kur_error error = {0};
     kur_database *database = memory_database(1);
     void *connection = connect_to(database);
-    int64_t epoch = 0;
     pthread_t thread;
-    ck_ok(of->inbox_own(connection, "c", "t", 0, &(kur_uuid){{0}}, &epoch, &error), error);
+    int64_t epoch = join(connection, 0);
+    ck_assert_int_eq(epoch, 1);
     memory_fail(database, NULL);
     void *transaction = memory_begin(database);
     ck_assert_int_eq(enter(transaction, 1, epoch), KUR_INBOX_HANDLE);
     memory_add(transaction, "handled", 1);
-    ck_assert_int_eq(pthread_create(&thread, NULL, own_meanwhile, database), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, reset_meanwhile, database), 0);
     int64_t end = kur_clock_monotonic_us() + 30000000;
-    while (memory_calls(database, "inbox_own") == 0 && kur_clock_monotonic_us() < end)
+    while (memory_calls(database, "inbox_reset") == 0 && kur_clock_monotonic_us() < end)
         sched_yield();
     memory_commit(transaction);
     pthread_join(thread, NULL);
@@ -586,7 +665,9 @@ int main(void)
                                   test_memory__relays_share,
                                   test_memory__calls_fail,
                                   test_memory__inbox_handles_once,
-                                  test_memory__an_owner_waits_for_handlers,
+                                  test_memory__inbox_whose_start_is_not_known,
+                                  test_memory__inbox_begins_anew,
+                                  test_memory__a_reset_waits_for_handlers,
                                   test_memory__inbox_notes_ids,
                                   NULL};
     return check_main("database", tests);
