@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "kafka/connection.h"
+#include "kafka/message.h"
 #include "kafka/topic.h"
 #include "kafka/transaction.h"
 
@@ -114,15 +115,6 @@ void kur__slots_free(kur_producer *producer);
 void kur__producer_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque);
 
 /* ---- Sending ---- */
-
-/* Headers in parts, so that none has to be copied together: the envelope's, extensions (written with ce_), the
- * caller's. */
-typedef struct kur__header_parts {
-    const kur_header *envelope;
-    size_t envelope_count;
-    const kur_header *extensions;
-    size_t extension_count;
-} kur__header_parts;
 
 /* kur_producer_send with `parts` in front of the message's own headers; `message` is as this library knows it. */
 kur_status kur__producer_send(kur_producer *producer, const kur_message *message, const kur__header_parts *parts,

@@ -9,52 +9,14 @@
 
 #include "base/deadline.h"
 #include "base/error.h"
+#include "kafka/message.h"
 #include "kafka/producer.h"
 #include "kafka/topic.h"
 #include <kurier/sys/options.h>
 
 enum {
-    HEADERS_MAX = 1000,
     WAIT_SLICE_MS = 200 /* between looks at whether log-ins are refused */
 };
-
-static bool header_is_valid(const kur_header *header, bool is_verbatim)
-{
-    return header->name != NULL &&
-           (is_verbatim || (header->name[0] != '\0' && kur_bytes_is_utf8(kur_bytes_text(header->name)))) &&
-           (header->value.data != NULL || header->value.size == 0);
-}
-
-/* `topic` is the handle of a name that has been found valid before, or NULL. */
-static kur_status check_message(const kur_message *message, const rd_kafka_topic_t *topic, kur_error *error)
-{
-    if (topic == NULL && !kur__topic_is_valid(message->topic))
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
-                             ".topic is not 1 to 249 characters of A-Z a-z 0-9 . _ -: \"%.40s\"",
-                             message->topic != NULL ? message->topic : "NULL");
-    if (message->partition < 0)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
-                             ".partition is not KUR_PARTITION(n) with n of 0 or more");
-    if (message->timestamp_us < 0)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".timestamp_us is before 1970");
-    if (message->tombstone ? message->value.data != NULL : message->value.data == NULL)
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
-                             message->tombstone ? ".value is set beside .tombstone"
-                                                : ".value is NULL: a null value is asked for by .tombstone");
-    if ((message->key.data == NULL && message->key.size > 0) ||
-        (message->headers == NULL && message->header_count > 0) ||
-        (message->header_count > HEADERS_MAX && !message->verbatim))
-        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
-                             ".key or .headers is NULL but has a size, or there are more "
-                             "than %d headers",
-                             HEADERS_MAX);
-    for (size_t i = 0; i < message->header_count; i++)
-        if (!header_is_valid(&message->headers[i], message->verbatim))
-            return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
-                                 ".headers[%zu]: the name is empty or not UTF-8, or the value is NULL but has a size",
-                                 i);
-    return KUR_OK;
-}
 
 static void add_headers(rd_kafka_headers_t *headers, const kur_header *from, size_t count)
 {
@@ -71,8 +33,8 @@ static rd_kafka_headers_t *make_headers(const kur_message *message, const kur__h
     if (parts != NULL) {
         add_headers(headers, parts->envelope, parts->envelope_count);
         for (size_t i = 0; i < parts->extension_count; i++) {
-            char name[64];
-            snprintf(name, sizeof name, "ce_%s", parts->extensions[i].name);
+            kur__extension_header name;
+            kur__extension_name(name, parts->extensions[i].name);
             rd_kafka_header_add(headers, name, -1, parts->extensions[i].value.data,
                                 (ssize_t)parts->extensions[i].value.size);
         }
@@ -187,7 +149,7 @@ kur_status kur__producer_send(kur_producer *producer, const kur_message *message
     bool is_kept = topic != NULL;
     if (atomic_load_explicit(&producer->closing, memory_order_relaxed))
         return kur_error_set(error, KUR_ERROR_CLOSED, "the producer is being freed");
-    kur_status status = check_message(message, topic, error);
+    kur_status status = kur__message_check(message, topic != NULL, error);
     if (status == KUR_OK && topic == NULL)
         status = kur__topics_add(&producer->topics, producer->rk, message->topic, &topic, &is_kept, error);
     if (status != KUR_OK)
