@@ -4,8 +4,7 @@
  * Design notes: stop and run, of one listener as of several. A stop tells all of them before it waits for the first, so
  * that they drain side by side within one deadline.
  *
- * kur_listeners_run is the only place that touches signals. Its handler reaches the listeners by one pointer, which
- * goes before run returns; a handler that another thread is in by then is waited for.
+ * kur_listeners_run takes the signals (signals.c), whose handler reaches the listeners until run returns.
  */
 #include <errno.h>
 #include <kurier/sys/clock.h>
@@ -13,10 +12,9 @@
 #include <kurier/sys/memory.h>
 #include <kurier/sys/thread.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
 
 #include "listener/shell.h"
+#include "listener/signals.h"
 
 enum {
     RUN_STOP_MS = 30000,
@@ -123,22 +121,15 @@ struct crew {
     struct pollfd *ends;
 };
 
-static _Atomic(const struct crew *) crew_of_signals;
-static atomic_int signals_seen;
-static atomic_int signals_in_hand;
-
-static void on_signal(int number)
+/* In a signal handler. */
+static void on_signal(void *user, bool is_second)
 {
-    (void)number;
-    atomic_fetch_add(&signals_in_hand, 1);
-    const struct crew *crew = atomic_load(&crew_of_signals);
-    bool is_second = crew != NULL && atomic_fetch_add(&signals_seen, 1) > 0;
-    for (size_t i = 0; crew != NULL && i < crew->count; i++) {
+    const struct crew *crew = user;
+    for (size_t i = 0; i < crew->count; i++) {
         if (is_second)
             atomic_store(&crew->listeners[i]->stop_by_us, KUR__AT_ONCE);
         kur_listener_request_stop(crew->listeners[i]);
     }
-    atomic_fetch_sub(&signals_in_hand, 1);
 }
 
 static bool one_ends(const struct crew *crew)
@@ -161,7 +152,7 @@ static kur_status start_and_stop(const struct crew *crew, kur_error *error)
             poll(crew->ends, crew->count, -1);
     if (started == 0)
         return status;
-    int timeout_ms = atomic_load(&signals_seen) > 1 ? AT_ONCE_MS : RUN_STOP_MS;
+    int timeout_ms = kur__signals_seen() > 1 ? AT_ONCE_MS : RUN_STOP_MS;
     kur_status stopped = kur_listeners_stop(crew->listeners, started, timeout_ms, status == KUR_OK ? error : NULL);
     return status == KUR_OK ? stopped : status;
 }
@@ -175,29 +166,14 @@ static void forget_hurry(const struct crew *crew)
     }
 }
 
-static kur_status run_until_signal(const struct crew *crew, kur_error *error)
+static kur_status run_until_signal(struct crew *crew, kur_error *error)
 {
-    const struct crew *none = NULL;
-    if (!atomic_compare_exchange_strong(&crew_of_signals, &none, crew))
-        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "another listener of this process runs");
-    struct sigaction action = {.sa_handler = on_signal}, terminate, interrupt;
-    sigset_t both, mask;
-    sigemptyset(&both);
-    sigaddset(&both, SIGTERM);
-    sigaddset(&both, SIGINT);
-    sigemptyset(&action.sa_mask);
-    atomic_store(&signals_seen, 0);
-    sigaction(SIGTERM, &action, &terminate);
-    sigaction(SIGINT, &action, &interrupt);
-    /* A caller may have held them back until there is somebody who takes them. */
-    pthread_sigmask(SIG_UNBLOCK, &both, &mask);
-    kur_status status = start_and_stop(crew, error);
-    pthread_sigmask(SIG_SETMASK, &mask, NULL);
-    sigaction(SIGTERM, &terminate, NULL);
-    sigaction(SIGINT, &interrupt, NULL);
-    atomic_store(&crew_of_signals, NULL);
-    while (atomic_load(&signals_in_hand) > 0)
-        sched_yield();
+    struct kur__signals signals = {on_signal, crew};
+    kur_status status = kur__signals_take(&signals, error);
+    if (status != KUR_OK)
+        return status;
+    status = start_and_stop(crew, error);
+    kur__signals_give_back();
     forget_hurry(crew);
     return status;
 }
