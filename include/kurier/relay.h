@@ -55,7 +55,7 @@ typedef struct kur_relay_options {
     kur_guarantee guarantee;
     const char *name; /**< of this relay, unlike all others'; default: host, process and a number */
     int batch_rows;   /**< sent together, at most; default 4,000, at most 100,000 */
-    int batch_kbytes; /**< likewise, their size in KiB; default 8,192 */
+    int batch_kbytes; /**< likewise, their size in KiB; default 8,192, at most 65,536 */
     int poll_ms;      /**< how long it waits at most before it looks whether there is something; default 50, from 2 on:
                            after something was there it begins at 2 */
     int lease_ms;     /**< how long a relay that is silent keeps its shards; default 10,000, from 1,000 on. With

@@ -26,6 +26,16 @@
  *     redrive-acknowledged  it is there, and not counted
  *     redrive-progress      what was counted is written, and the runner does not know it
  *     redrive-audited       the end of a run is written, and its caller does not know it
+ *
+ * Of an outbox's relay (patterns/outbox):
+ *
+ *     outbox-claimed       shards are its own, and nothing has come of it
+ *     outbox-read          a batch was read
+ *     outbox-produced      all of it is on its way
+ *     outbox-acknowledged  all of it is in the log, and nothing of that is in the database
+ *     outbox-sent          likewise, and the transaction of those that send in one is over
+ *     outbox-deleted       what was sent is deleted, and the relay does not know it
+ *     outbox-parked        what was refused is parked, likewise
  */
 #ifndef KURIER_PATTERNS_LISTENER_CRASH_H
 #define KURIER_PATTERNS_LISTENER_CRASH_H
