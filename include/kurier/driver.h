@@ -183,7 +183,10 @@ typedef struct kur_driver {
     /** Deletes those that are there with the same id, shard and mark; how many those were in `deleted`, if not NULL. */
     kur_status (*outbox_delete)(void *connection, const kur_outbox_id *ids, size_t count, size_t *deleted,
                                 kur_error *error);
-    /** Puts rows aside with their errors, those that are still there, and blocks the keys of those not behind. */
+    /**
+     * Puts rows aside with their errors, those that are still there, and blocks the keys of those not behind. One that
+     * is behind stays where it is when its key is not blocked any more: the row before it has been put back meanwhile.
+     */
     kur_status (*outbox_park)(void *connection, const kur_outbox_parked_row *rows, size_t count, bool blocks_keys,
                               kur_error *error);
     /** Moves the floors of these shards as far as is safe. Now and then; costs a few statements. */

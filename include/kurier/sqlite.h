@@ -21,14 +21,16 @@ KUR_BEGIN_DECLS
 typedef struct kur_sqlite_options {
     size_t size;
     const char *path;    /**< of the file; it is made when it is not there */
-    int busy_timeout_ms; /**< how long another writer is waited for; default 5,000 */
+    int busy_timeout_ms; /**< how long another writer is waited for; default 5,000, at most 10,000 */
+    const char *setup;   /**< statements that each of the library's own connections begins with, those that an inbox's
+                              handlers get: "PRAGMA foreign_keys = ON"; default: none */
 } kur_sqlite_options;
 
 #define KUR_SQLITE_OPTIONS(...) KUR__OPTIONS(kur_sqlite_options, __VA_ARGS__)
 
 /**
- * Does not open the file. NULL with KUR_ERROR_INVALID_ARGUMENT (no path, or one that is not a file's: ":memory:"),
- * KUR_ERROR_UNSUPPORTED (SQLite is older, or was built without threads), KUR_ERROR_NO_MEMORY. Any thread.
+ * Does not open the file. NULL with KUR_ERROR_INVALID_ARGUMENT (no path, or one that is not a file's: ":memory:",
+ * "file:…"), KUR_ERROR_UNSUPPORTED (SQLite is older, or was built without threads), KUR_ERROR_NO_MEMORY. Any thread.
  */
 KUR_API kur_database *kur_sqlite_new(const kur_sqlite_options *options, kur_error *error);
 
