@@ -44,7 +44,7 @@ typedef struct kur_outbox_options {
 /**
  * Connects to the database and checks its tables; blocks. The client gives the events' source, and the log; no broker
  * is asked. Both must outlive the outbox. `options` may be NULL. NULL with KUR_ERROR_SCHEMA (with the command to run),
- * KUR_ERROR_UNREACHABLE, KUR_ERROR_DATABASE, KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY.
+ * KUR_ERROR_UNREACHABLE, KUR_ERROR_DATABASE, KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_SYSTEM, KUR_ERROR_NO_MEMORY.
  */
 KUR_API kur_outbox *kur_outbox_new(kur_client *client, kur_database *database, const kur_outbox_options *options,
                                    kur_error *error);
@@ -60,8 +60,8 @@ KUR_API void kur_outbox_free(kur_outbox *outbox);
  * KUR_OK: it is sent if, and only if, the transaction commits. KUR_ERROR_INVALID_STATE: no transaction is open, or it
  * has failed, or the connection is busy, or it is another file's or database's than the outbox's. KUR_ERROR_SCHEMA: the
  * connection does not see the tables. KUR_ERROR_DATABASE: what the database said; with PostgreSQL the transaction has
- * then failed. KUR_ERROR_UNREACHABLE, KUR_ERROR_TOO_LARGE, KUR_ERROR_UNKNOWN_TOPIC (a name that cannot exist),
- * KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY. Any thread, but one at a time for a connection. Blocks as the
+ * then failed. KUR_ERROR_UNREACHABLE, KUR_ERROR_TOO_LARGE, KUR_ERROR_INVALID_ARGUMENT (a topic's name that cannot
+ * exist, too), KUR_ERROR_NO_MEMORY. Any thread, but one at a time for a connection. Blocks as the
  * database does.
  */
 KUR_API kur_status kur_outbox_add(kur_outbox *outbox, void *transaction, const kur_message *message, kur_error *error);

@@ -1,0 +1,194 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * Rows that were put aside: listed, put back, deleted. Each call has a connection of its own.
+ */
+#include <kurier/relay.h>
+#include <kurier/sys/error.h>
+#include <kurier/sys/log.h>
+#include <kurier/time.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "outbox/outbox.h"
+
+enum {
+    PAGE = 100, /* rows that are looked through at once */
+    REASON_MAX = 500
+};
+
+static kur_status open_connection(kur_outbox *outbox, void **connection, kur_error *error)
+{
+    return outbox->driver->connect(kur_database_state(outbox->database), connection, error);
+}
+
+/* ---- Listed ---- */
+
+struct item {
+    kur_parked_view view;
+    struct item *next;
+};
+
+struct listing {
+    kur_arena *arena;
+    struct item *first, **end;
+    size_t count;
+};
+
+static bool keep_text(const char **text, const char *from, kur_arena *arena)
+{
+    *text = from != NULL ? kur_arena_copy(arena, from, strlen(from)) : NULL;
+    return *text != NULL || from == NULL;
+}
+
+static bool keep_bytes(kur_bytes *bytes, kur_bytes from, kur_arena *arena)
+{
+    *bytes = kur_bytes_of(from.data != NULL ? kur_arena_copy(arena, from.data, from.size) : NULL, from.size);
+    return bytes->data != NULL || from.data == NULL;
+}
+
+static kur_status take(const kur_outbox_parked_row *parked, void *user, kur_error *error)
+{
+    struct listing *listing = user;
+    kur_arena *arena = listing->arena;
+    kur_bytes headers;
+    struct item *item = kur_arena_alloc(arena, sizeof *item);
+    kur_parked_view *view = item != NULL ? &item->view : NULL;
+    if (item == NULL || !keep_text(&view->error, parked->error, arena) ||
+        !keep_text(&view->topic, parked->row.topic, arena) || !keep_bytes(&view->key, parked->row.key, arena) ||
+        !keep_bytes(&view->value, parked->row.value, arena) || !keep_bytes(&headers, parked->row.headers, arena))
+        return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");
+    view->size = sizeof *view;
+    view->id = parked->row.id;
+    view->shard = parked->row.shard;
+    view->is_behind = parked->is_behind;
+    view->attempts = parked->attempts;
+    view->created_us = parked->row.created_us;
+    view->parked_us = parked->parked_us;
+    /* Headers that cannot be read may be why it was parked: then it has none. */
+    kur_error wrong = {0};
+    if (kur__headers_read(headers, arena, &view->headers, &view->header_count, &wrong) == KUR_ERROR_NO_MEMORY)
+        return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");
+    *listing->end = item;
+    listing->end = &item->next;
+    listing->count++;
+    return KUR_OK;
+}
+
+static kur_status make_list(const struct listing *listing, kur_parked_list *parked, kur_error *error)
+{
+    const kur_parked_view **items = kur_arena_alloc(listing->arena, listing->count * sizeof *items);
+    size_t at = 0;
+    if (items == NULL)
+        return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");
+    for (const struct item *item = listing->first; item != NULL; item = item->next)
+        items[at++] = &item->view;
+    *parked = (kur_parked_list){listing->count, items};
+    return KUR_OK;
+}
+
+kur_status kur_outbox_parked(kur_outbox *outbox, int after_shard, int64_t after_id, int most, kur_arena *arena,
+                             kur_parked_list *parked, kur_error *error)
+{
+    if (outbox == NULL || arena == NULL || parked == NULL)
+        return kur_error_null(error, outbox == NULL ? "outbox" : arena == NULL ? "arena" : "parked");
+    if (after_shard < 0 || after_id < 0 || most < 1)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                             "after_shard or after_id is negative, or most is not 1 or more");
+    const kur_outbox_id after = {.id = after_id, .shard = after_shard};
+    struct listing listing = {.arena = arena};
+    listing.end = &listing.first;
+    void *connection = NULL;
+    kur_status status = open_connection(outbox, &connection, error);
+    if (status != KUR_OK)
+        return status;
+    status = outbox->driver->outbox_parked(connection, after_id > 0 || after_shard > 0 ? &after : NULL, most, take,
+                                           &listing, error);
+    outbox->driver->disconnect(connection);
+    return status == KUR_OK ? make_list(&listing, parked, error) : status;
+}
+
+/* ---- Put back, deleted ---- */
+
+/* A parked row that is looked for, and what the log says of it. */
+struct looking {
+    int64_t id;
+    kur_outbox_id last;
+    int32_t seen;
+    bool is_found;
+    char topic[256];
+    char created[KUR_TIME_TEXT_SIZE];
+};
+
+static kur_status look_at(const kur_outbox_parked_row *parked, void *user, kur_error *error)
+{
+    struct looking *looking = user;
+    (void)error;
+    looking->seen++;
+    looking->last = (kur_outbox_id){.id = parked->row.id, .shard = parked->row.shard};
+    if (parked->row.id != looking->id)
+        return KUR_OK;
+    looking->is_found = true;
+    snprintf(looking->topic, sizeof looking->topic, "%s", parked->row.topic);
+    kur_time_format(parked->row.created_us, looking->created);
+    return KUR_OK;
+}
+
+/* Page by page; the driver finds rows by their places alone. */
+static kur_status look_for(const kur_outbox *outbox, void *connection, struct looking *looking, kur_error *error)
+{
+    kur_status status;
+    do {
+        looking->seen = 0;
+        kur_outbox_id after = looking->last;
+        status = outbox->driver->outbox_parked(connection, after.id > 0 ? &after : NULL, PAGE, look_at, looking, error);
+    } while (status == KUR_OK && !looking->is_found && looking->seen == PAGE);
+    if (status == KUR_OK && !looking->is_found)
+        status = kur_error_set(error, KUR_ERROR_STALE, "no row %lld is parked", (long long)looking->id);
+    return status;
+}
+
+typedef kur_status end_parking(void *connection, int64_t id, kur_error *error);
+
+static kur_status end_one(kur_outbox *outbox, int64_t id, end_parking *end, struct looking *looking, kur_error *error)
+{
+    void *connection = NULL;
+    *looking = (struct looking){.id = id};
+    kur_status status = open_connection(outbox, &connection, error);
+    if (status != KUR_OK)
+        return status;
+    status = look_for(outbox, connection, looking, error);
+    if (status == KUR_OK)
+        status = end(connection, id, error);
+    outbox->driver->disconnect(connection);
+    if (status == KUR_OK)
+        kur_outbox_committed(outbox); /* there is something to be sent, perhaps */
+    return status;
+}
+
+kur_status kur_outbox_unpark(kur_outbox *outbox, int64_t id, kur_error *error)
+{
+    struct looking looking;
+    if (outbox == NULL)
+        return kur_error_null(error, "outbox");
+    kur_status status = end_one(outbox, id, outbox->driver->outbox_unpark, &looking, error);
+    if (status == KUR_OK)
+        kur_client_log(outbox->client, KUR_LOG_INFO, "outbox: row %lld, to %s, of %s, is to be sent again",
+                       (long long)id, looking.topic, looking.created);
+    return status;
+}
+
+kur_status kur_outbox_drop(kur_outbox *outbox, int64_t id, const char *reason, kur_error *error)
+{
+    struct looking looking;
+    if (outbox == NULL || reason == NULL)
+        return kur_error_null(error, outbox == NULL ? "outbox" : "reason");
+    size_t size = strlen(reason);
+    if (size < 1 || size > REASON_MAX || !kur_bytes_is_utf8(kur_bytes_text(reason)))
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "a reason is 1 to %d bytes of UTF-8", REASON_MAX);
+    kur_status status = end_one(outbox, id, outbox->driver->outbox_drop, &looking, error);
+    if (status == KUR_OK)
+        kur_client_log(outbox->client, KUR_LOG_WARNING, "outbox: row %lld, to %s, of %s, was dropped: %s",
+                       (long long)id, looking.topic, looking.created, reason);
+    return status;
+}
