@@ -37,6 +37,10 @@ typedef struct kur_producer_options {
                                      60,000. delivery_timeout_ms may not be longer, and is so long by default */
     int64_t record_bytes;         /**< a larger record is refused without asking the broker (message.max.bytes), up to
                                      1,000,000,000; default 1,000,000. What a topic takes is the topic's max.message.bytes */
+    int batch_bytes; /**< records sent together to a partition are no more than that, but for one that is larger by
+                          itself (batch.size); default 1,000,000 */
+    bool gapless;    /**< a record that is refused for good ends the producer (KUR_ERROR_FATAL), so that none behind it
+                          in its partition gets into the log (enable.gapless.guarantee) */
 } kur_producer_options;
 
 #define KUR_PRODUCER_OPTIONS(...) KUR__OPTIONS(kur_producer_options, __VA_ARGS__)

@@ -61,8 +61,9 @@ kur_relay *kur_relay_new(kur_outbox *outbox, const kur_relay_options *options, k
         status = open_descriptor(&relay->done, error);
     if (status == KUR_OK && (relay->batch.arena = kur_arena_new()) == NULL)
         status = kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a relay");
-    relay->courier =
-        relay->options.guarantee == KUR_EXACTLY_ONCE ? &kur__courier_exactly_once : &kur__courier_at_least_once;
+    relay->courier = &kur__courier_at_least_once;
+    if (status == KUR_OK && relay->options.guarantee == KUR_EXACTLY_ONCE)
+        status = kur_error_set(error, KUR_ERROR_UNSUPPORTED, ".guarantee = KUR_EXACTLY_ONCE is not there yet");
     if (status == KUR_OK)
         return relay;
     kur_relay_free(relay);
@@ -77,7 +78,7 @@ void kur_relay_free(kur_relay *relay)
         kur_relay_stop(relay, FREE_MS, NULL);
         pthread_join(relay->thread, NULL);
     }
-    kur__batch_free(&relay->batch);
+    kur__batch_done(&relay->batch);
     kur__relay_options_free(&relay->options);
     if (relay->wake >= 0)
         close(relay->wake);

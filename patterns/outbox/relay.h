@@ -8,6 +8,7 @@
 #ifndef KURIER_OUTBOX_RELAY_H
 #define KURIER_OUTBOX_RELAY_H
 
+#include <kurier/admin.h>
 #include <kurier/relay.h>
 #include <pthread.h>
 
@@ -25,9 +26,10 @@ enum kur__row_state {
 struct kur__batch_row {
     kur_outbox_row row; /* all it points to is in the batch's arena */
     enum kur__row_state state;
-    bool is_held;        /* waits for now, as do those of its key behind it: it is not to be sent */
-    uint32_t key_hash;   /* of its key; 0: it has none */
-    const char *refusal; /* in the batch's arena */
+    bool is_held;               /* waits for now, as do those of its key behind it: it is not to be sent */
+    uint32_t key_hash;          /* of its key; 0: it has none */
+    const char *refusal;        /* in the batch's arena */
+    struct kur__target *target; /* its topic, once it has been screened */
     kur_relay *relay;
 };
 
@@ -93,6 +95,7 @@ struct kur_relay {
     int64_t changes_till_us; /* so long that is believed */
     int failures;            /* rounds in a row */
     int64_t next_warning_us;
+    struct kur__targets *targets;
 
     pthread_t thread;
     bool is_started;
@@ -145,7 +148,7 @@ kur_status kur__batch_read(kur_relay *relay, struct kur__batch *batch, kur_error
 kur_status kur__batch_settle(kur_relay *relay, struct kur__batch *batch, kur_error *error);
 /* Forgets it. */
 void kur__batch_reset(struct kur__batch *batch);
-void kur__batch_free(struct kur__batch *batch);
+void kur__batch_done(struct kur__batch *batch);
 /*
  * A row is refused for good; those of its key behind it, if they wait, are behind it, unless .blocks_nothing. One whose
  * key has a parked row is behind that: kur__batch_screen. KUR_ERROR_NO_MEMORY.
@@ -155,6 +158,24 @@ kur_status kur__batch_refuse(struct kur__batch *batch, struct kur__batch_row *ro
 void kur__batch_hold(struct kur__batch *batch, struct kur__batch_row *row);
 /* First: those whose key has a parked row are behind that. */
 void kur__batch_screen(struct kur__batch *batch);
+
+/* ---- relay_targets.c: what is known of topics; its head says by which rules rows are refused ---- */
+
+/*
+ * Before a batch is sent: looks up the topics that are not known, by `producer` and its brokers, and refuses or holds
+ * rows. Rows that then wait and are not held have a target. KUR_ERROR_NO_MEMORY.
+ */
+kur_status kur__targets_screen(kur_relay *relay, kur_producer *producer, struct kur__batch *batch, kur_error *error);
+/* Whether nothing else may be on its way with a row, at this moment. */
+bool kur__target_wants_alone(const struct kur__batch_row *row);
+/* What a producer's batches may have at most, by the topics that are known. */
+int kur__targets_batch_bytes(const kur_relay *relay);
+/* A row has been acknowledged. */
+void kur__target_accepted(const struct kur__batch_row *row, bool was_alone);
+/* A row has failed: it is refused, if it went alone and the broker means it; else it waits. KUR_ERROR_NO_MEMORY. */
+kur_status kur__target_failed(struct kur__batch *batch, struct kur__batch_row *row, const kur_error *why,
+                              bool was_alone, kur_error *error);
+void kur__targets_free(kur_relay *relay);
 
 /* ---- relay_view.c ---- */
 

@@ -298,7 +298,7 @@ void kur__batch_reset(struct kur__batch *batch)
     kur_arena_reset(batch->arena);
 }
 
-void kur__batch_free(struct kur__batch *batch)
+void kur__batch_done(struct kur__batch *batch)
 {
     kur_free(batch->rows);
     kur_free(batch->ids);

@@ -335,6 +335,7 @@ void *kur__relay_run(void *user)
         goes_on = turn(relay);
     settle_last(relay);
     relay->courier->end(relay);
+    kur__targets_free(relay);
     disconnect(relay);
     kur__relay_tell_shards(relay, 0, 0);
     kur__relay_tell_running(relay, false);

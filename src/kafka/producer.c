@@ -131,6 +131,7 @@ static kur_status configure(rd_kafka_conf_t *conf, const kur_producer_options *o
         {".linger_ms", "linger.ms", options->linger_ms, 0},
         {".delivery_timeout_ms", "message.timeout.ms", options->delivery_timeout_ms, 0},
         {".record_bytes", "message.max.bytes", (int)options->record_bytes, -1},
+        {".batch_bytes", "batch.size", options->batch_bytes, -1},
     };
     kur_status status = KUR_OK;
     if (options->record_bytes < 0 || options->record_bytes > INT32_MAX)
@@ -141,6 +142,9 @@ static kur_status configure(rd_kafka_conf_t *conf, const kur_producer_options *o
     if (status == KUR_OK && options->compression != NULL &&
         rd_kafka_conf_set(conf, "compression.type", options->compression, why, sizeof why) != RD_KAFKA_CONF_OK)
         status = kur_error_set(error, KUR_ERROR_CONFIG, ".compression: %s", why);
+    if (status == KUR_OK && options->gapless &&
+        rd_kafka_conf_set(conf, "enable.gapless.guarantee", "true", why, sizeof why) != RD_KAFKA_CONF_OK)
+        status = kur_error_set(error, KUR_ERROR_CONFIG, ".gapless: %s", why);
     return status;
 }
 
