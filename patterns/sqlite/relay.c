@@ -150,7 +150,7 @@ kur_status kur__sqlite_read(void *connection, const int32_t *shards, size_t coun
     size_t with_rows = 0;
     if (count > KUR_OUTBOX_SHARDS_MAX)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%zu shards: %d at most", count, KUR_OUTBOX_SHARDS_MAX);
-    kur_status status = kur__sqlite_run(connection, "BEGIN", KUR__NO_VALUES, error);
+    kur_status status = kur__sqlite_begin_to_read(connection, error);
     if (status == KUR_OK)
         status = look_at_shards(connection, shards, count, has_rows, &with_rows, error);
     for (size_t i = 0; i < count && status == KUR_OK; i++) {
@@ -232,7 +232,7 @@ static kur_status figures_in(sqlite3 *db, kur_outbox_figures *figures, kur_error
 kur_status kur__sqlite_figures(void *connection, kur_outbox_figures *figures, kur_error *error)
 {
     kur_outbox_figures made = {.size = sizeof made, .floor_us = kur_clock_now_us()};
-    kur_status status = kur__sqlite_run(connection, "BEGIN", KUR__NO_VALUES, error);
+    kur_status status = kur__sqlite_begin_to_read(connection, error);
     if (status != KUR_OK)
         return status;
     status = figures_in(connection, &made, error);

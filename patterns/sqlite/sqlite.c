@@ -53,15 +53,32 @@ static void disconnect(void *connection)
     sqlite3_close_v2(connection);
 }
 
-/* A file that is there in another mode is changed; that waits for those who use it. */
+/*
+ * A file in another mode is changed, once for all. Two who do that at the same time would wait for each other, so that
+ * SQLite refuses one of them at once, without asking the handler.
+ */
+static kur_status use_wal(sqlite3 *db, const struct kur__sqlite *database, kur_error *error)
+{
+    kur_status status;
+    int count = 0;
+    do
+        status = kur__sqlite_run(db, "PRAGMA main.journal_mode = WAL", KUR__NO_VALUES, error);
+    while (status != KUR_OK && (sqlite3_errcode(db) & 0xff) == SQLITE_BUSY &&
+           wait_for_writer((void *)database, count++));
+    return status;
+}
+
 static kur_status prepare(sqlite3 *db, const struct kur__sqlite *database, kur_error *error)
 {
     sqlite3_busy_handler(db, wait_for_writer, (void *)database);
     if (database->setup != NULL && sqlite3_exec(db, database->setup, NULL, NULL, NULL) != SQLITE_OK)
         return kur__sqlite_error(db, "kur_sqlite_options.setup", error);
-    kur_status status = kur__sqlite_run(db, "PRAGMA main.journal_mode = WAL", KUR__NO_VALUES, error);
+    kur_status status = use_wal(db, database, error);
     if (status == KUR_OK)
         status = kur__sqlite_run(db, "PRAGMA main.synchronous = FULL", KUR__NO_VALUES, error);
+    sqlite3_stmt *rollback; /* there when it is needed, whatever else is not */
+    if (status == KUR_OK)
+        status = kur__sqlite_statement(db, "ROLLBACK", &rollback, error);
     return status;
 }
 
@@ -90,9 +107,22 @@ static kur_status connect_to(void *state, void **connection, kur_error *error)
 
 /* ---- Transactions ---- */
 
+static kur_status begin(sqlite3 *db, const char *sql, kur_error *error)
+{
+    if (!sqlite3_get_autocommit(db))
+        return kur_error_set(error, KUR_ERROR_UNREACHABLE, "the last transaction could not be rolled back, file %s",
+                             sqlite3_db_filename(db, "main"));
+    return kur__sqlite_run(db, sql, KUR__NO_VALUES, error);
+}
+
 kur_status kur__sqlite_begin(void *connection, kur_error *error)
 {
-    return kur__sqlite_run(connection, "BEGIN IMMEDIATE", KUR__NO_VALUES, error);
+    return begin(connection, "BEGIN IMMEDIATE", error);
+}
+
+kur_status kur__sqlite_begin_to_read(sqlite3 *db, kur_error *error)
+{
+    return begin(db, "BEGIN", error);
 }
 
 void kur__sqlite_rollback(void *connection)

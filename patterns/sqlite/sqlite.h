@@ -82,6 +82,9 @@ kur_bytes kur__sqlite_bytes(sqlite3_stmt *statement, int column);
 /* Begins a transaction that writes. */
 kur_status kur__sqlite_begin(void *connection, kur_error *error);
 
+/* Likewise one that reads, in one snapshot; kur__sqlite_rollback ends it. */
+kur_status kur__sqlite_begin_to_read(sqlite3 *db, kur_error *error);
+
 /*
  * Ends the transaction of a function that has all of it to itself: commits when `status` is KUR_OK, rolls back when
  * not. A commit of unknown outcome is an error like others there: all of them may be repeated.
