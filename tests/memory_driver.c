@@ -923,6 +923,55 @@ static kur_status driver_outbox_figures(void *given, kur_outbox_figures *figures
     return leave(connection, "outbox_figures", KUR_OK, error);
 }
 
+static kur_status driver_outbox_shards(void *given, kur_outbox_take_shard *take, void *user, kur_error *error)
+{
+    struct connection *connection = given;
+    struct memory *memory = connection->memory;
+    kur_status status = enter(connection, "outbox_shards", ALONE, error);
+    if (status != KUR_OK)
+        return status;
+    for (int32_t i = 0; i < memory->shard_count && status == KUR_OK; i++) {
+        const struct shard *shard = &memory->shards[i];
+        bool is_owned = shard->owner != NULL && shard->lease_until_us > now_us(memory);
+        kur_outbox_shard view = {.size = sizeof view,
+                                 .shard = i,
+                                 .owner = is_owned ? shard->owner : NULL,
+                                 .floor = shard->floor,
+                                 .raised_us = shard->floor_us};
+        status = take(&view, user, error);
+    }
+    return leave(connection, "outbox_shards", status, error);
+}
+
+/* The name that comes next behind `name` (NULL: the first). */
+static const struct relay *next_relay(const struct memory *memory, const char *name)
+{
+    const struct relay *next = NULL;
+    for (size_t i = 0; i < memory->relays.count; i++) {
+        const struct relay *relay = at(&memory->relays, i);
+        if (relay->until_us > now_us(memory) && (name == NULL || strcmp(relay->name, name) > 0) &&
+            (next == NULL || strcmp(relay->name, next->name) < 0))
+            next = relay;
+    }
+    return next;
+}
+
+static kur_status driver_outbox_relays(void *given, kur_outbox_take_relay *take, void *user, kur_error *error)
+{
+    struct connection *connection = given;
+    struct memory *memory = connection->memory;
+    kur_status status = enter(connection, "outbox_relays", ALONE, error);
+    if (status != KUR_OK)
+        return status;
+    for (const struct relay *relay = next_relay(memory, NULL); relay != NULL && status == KUR_OK;
+         relay = next_relay(memory, relay->name)) {
+        kur_outbox_relay view = {
+            .size = sizeof view, .name = relay->name, .guarantee = relay->guarantee, .lease_until_us = relay->until_us};
+        status = take(&view, user, error);
+    }
+    return leave(connection, "outbox_relays", status, error);
+}
+
 /* ---- Outbox: what was parked ---- */
 
 static kur_status driver_outbox_parked(void *given, const kur_outbox_id *after, int32_t rows,
@@ -1326,6 +1375,112 @@ static kur_status driver_inbox_forget(void *given, const char *consumer, int64_t
     return leave(connection, "inbox_forget", KUR_OK, error);
 }
 
+static int order_of(const struct position *a, const struct position *b)
+{
+    int order = strcmp(a->consumer, b->consumer);
+    if (order == 0)
+        order = strcmp(a->topic, b->topic);
+    return order != 0 ? order : (a->partition > b->partition) - (a->partition < b->partition);
+}
+
+/* The one that comes next behind `before` (NULL: the first); those that were removed have no consumer. */
+static const struct position *next_position(const struct memory *memory, const char *consumer,
+                                            const struct position *before)
+{
+    const struct position *next = NULL;
+    for (size_t i = 0; i < memory->positions.count; i++) {
+        const struct position *position = at(&memory->positions, i);
+        if (position->consumer[0] != '\0' && (consumer == NULL || strcmp(position->consumer, consumer) == 0) &&
+            (before == NULL || order_of(position, before) > 0) && (next == NULL || order_of(position, next) < 0))
+            next = position;
+    }
+    return next;
+}
+
+static kur_inbox_position view_position(const struct memory *memory, const struct position *position)
+{
+    kur_inbox_position view = {.size = sizeof view,
+                               .consumer = position->consumer,
+                               .topic = position->topic,
+                               .partition = position->partition,
+                               .log_id = position->log_id,
+                               .first = position->first,
+                               .next = position->next,
+                               .epoch = position->epoch};
+    size_t index = find_position(memory, position->consumer, position->topic, position->partition);
+    for (size_t i = 0; i < memory->done.count; i++) {
+        const struct done *done = at(&memory->done, i);
+        bool is_open = done->is_open || done->was_open; /* until who closes it has committed */
+        if (done->position != index || (done->owner != NULL && !done->was_open))
+            continue;
+        view.open += is_open;
+        view.done += !is_open;
+    }
+    return view;
+}
+
+static kur_status driver_inbox_positions(void *given, const char *consumer, kur_inbox_take_position *take, void *user,
+                                         kur_error *error)
+{
+    struct connection *connection = given;
+    struct memory *memory = connection->memory;
+    kur_status status = enter(connection, "inbox_positions", ALONE, error);
+    if (status != KUR_OK)
+        return status;
+    for (const struct position *position = next_position(memory, consumer, NULL); position != NULL && status == KUR_OK;
+         position = next_position(memory, consumer, position)) {
+        kur_inbox_position view = view_position(memory, position);
+        status = take(&view, user, error);
+    }
+    return leave(connection, "inbox_positions", status, error);
+}
+
+/* Its place in the table stays, for rows of records say where it is. */
+static void remove_position(struct memory *memory, size_t index)
+{
+    struct position *position = at(&memory->positions, index);
+    remove_if(&memory->done, done_goes, &(struct forgotten){index, 0, INT64_MAX});
+    position->consumer[0] = '\0';
+}
+
+static bool note_goes(void *item, void *user)
+{
+    struct note *note = item;
+    if (note->owner != NULL || strcmp(note->consumer, user) != 0)
+        return false;
+    free(note->consumer);
+    free(note->event_id);
+    return true;
+}
+
+static kur_status driver_inbox_remove(void *given, const char *consumer, const char *topic, int32_t partition,
+                                      int32_t *count, kur_error *error)
+{
+    struct connection *connection = given;
+    struct memory *memory = connection->memory;
+    struct timespec deadline = kur_deadline_after(LOCK_WAIT_MS);
+    kur_status status = enter(connection, "inbox_remove", ALONE, error);
+    if (status != KUR_OK)
+        return status;
+    *count = 0;
+    for (size_t i = 0; i < memory->positions.count && status == KUR_OK; i++) {
+        const struct position *position = at(&memory->positions, i);
+        if (strcmp(position->consumer, consumer) != 0 || (topic != NULL && strcmp(position->topic, topic) != 0) ||
+            (topic != NULL && partition >= 0 && position->partition != partition))
+            continue;
+        while (status == KUR_OK && is_held(memory, i))
+            status = wait_changed(connection, &deadline, error);
+        if (status == KUR_OK) {
+            remove_position(memory, i);
+            ++*count;
+        }
+    }
+    if (status == KUR_OK && topic == NULL)
+        remove_if(&memory->notes, note_goes, (void *)(uintptr_t)consumer);
+    note_change(connection);
+    return leave(connection, "inbox_remove", status, error);
+}
+
 /* ---- What tests see ---- */
 
 static const kur_driver driver = {.size = sizeof(kur_driver),
@@ -1348,6 +1503,8 @@ static const kur_driver driver = {.size = sizeof(kur_driver),
                                   .outbox_park = driver_outbox_park,
                                   .outbox_raise = driver_outbox_raise,
                                   .outbox_figures = driver_outbox_figures,
+                                  .outbox_shards = driver_outbox_shards,
+                                  .outbox_relays = driver_outbox_relays,
                                   .outbox_parked = driver_outbox_parked,
                                   .outbox_unpark = driver_outbox_unpark,
                                   .outbox_drop = driver_outbox_drop,
@@ -1357,7 +1514,9 @@ static const kur_driver driver = {.size = sizeof(kur_driver),
                                   .inbox_move = driver_inbox_move,
                                   .inbox_reset = driver_inbox_reset,
                                   .inbox_note = driver_inbox_note,
-                                  .inbox_forget = driver_inbox_forget};
+                                  .inbox_forget = driver_inbox_forget,
+                                  .inbox_positions = driver_inbox_positions,
+                                  .inbox_remove = driver_inbox_remove};
 
 static kur_database *make(int shards, bool is_plain)
 {

@@ -91,6 +91,29 @@ typedef struct kur_outbox_figures {
     int64_t floor_us; /**< when the floor moved last that could move least: how old the scan's beginning is; 0: never */
 } kur_outbox_figures;
 
+/** A shard of the outbox. Borrows its text. */
+typedef struct kur_outbox_shard {
+    size_t size;
+    int32_t shard;
+    const char *owner; /**< the relay whose own it is, by its lease; NULL: none's that the database knows of */
+    int64_t floor;     /**< its rows are looked for behind this id; -1: there is no floor, for none is needed */
+    int64_t raised_us; /**< when the floor moved last, or was found to be where it can be; 0: never, or no floor */
+} kur_outbox_shard;
+
+/** Takes a shard, as kur_outbox_take. */
+typedef kur_status kur_outbox_take_shard(const kur_outbox_shard *shard, void *user, kur_error *error);
+
+/** A relay that is there. Borrows its text. */
+typedef struct kur_outbox_relay {
+    size_t size;
+    const char *name;
+    int32_t guarantee;      /**< kur_guarantee */
+    int64_t lease_until_us; /**< by the database's clock: when it counts as gone unless it is heard of before */
+} kur_outbox_relay;
+
+/** Takes a relay, as kur_outbox_take. */
+typedef kur_status kur_outbox_take_relay(const kur_outbox_relay *relay, void *user, kur_error *error);
+
 /** A place of an inbox's consumer: an offset of a partition. */
 typedef struct kur_inbox_place {
     size_t size;
@@ -100,6 +123,22 @@ typedef struct kur_inbox_place {
     int64_t offset;
     int64_t epoch; /**< as `inbox_join` gave it */
 } kur_inbox_place;
+
+/** What is kept of a consumer's partition. Borrows its texts. */
+typedef struct kur_inbox_position {
+    size_t size;
+    const char *consumer;
+    const char *topic;
+    int32_t partition;
+    kur_uuid log_id;
+    int64_t first, next; /**< see below; -1: not known yet */
+    int64_t epoch;
+    int64_t done; /**< rows of records that are done */
+    int64_t open; /**< rows of records that come again */
+} kur_inbox_position;
+
+/** Takes a partition, as kur_outbox_take. */
+typedef kur_status kur_inbox_take_position(const kur_inbox_position *position, void *user, kur_error *error);
 
 /** What `inbox_enter` and `inbox_leave_open` say of a record. */
 typedef enum kur_inbox_turn {
@@ -193,6 +232,10 @@ typedef struct kur_driver {
     kur_status (*outbox_raise)(void *connection, const int32_t *shards, size_t count, kur_error *error);
     /** How it is. */
     kur_status (*outbox_figures)(void *connection, kur_outbox_figures *figures, kur_error *error);
+    /** Tells of all shards, by their numbers. */
+    kur_status (*outbox_shards)(void *connection, kur_outbox_take_shard *take, void *user, kur_error *error);
+    /** Tells of the relays whose leases are not over, by their names. */
+    kur_status (*outbox_relays)(void *connection, kur_outbox_take_relay *take, void *user, kur_error *error);
 
     /* ---- Outbox: what was parked ---- */
 
@@ -258,6 +301,15 @@ typedef struct kur_driver {
     /** Forgets ids noted before `before_us`, at most `most` of them; how many those were in `count`. */
     kur_status (*inbox_forget)(void *connection, const char *consumer, int64_t before_us, int32_t most, int32_t *count,
                                kur_error *error);
+    /** Tells of a consumer's partitions (NULL: of all consumers'), by consumer, topic and partition. */
+    kur_status (*inbox_positions)(void *connection, const char *consumer, kur_inbox_take_position *take, void *user,
+                                  kur_error *error);
+    /**
+     * Removes what is kept of a consumer: of a partition, of a topic's partitions (-1), or, with a topic of NULL, all
+     * of it, noted ids too. Waits, 10 s at most, for those that have entered. How many partitions in `count`.
+     */
+    kur_status (*inbox_remove)(void *connection, const char *consumer, const char *topic, int32_t partition,
+                               int32_t *count, kur_error *error);
 } kur_driver;
 
 /**

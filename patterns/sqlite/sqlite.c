@@ -204,6 +204,8 @@ static const kur_driver driver = {
     .outbox_park = kur__sqlite_park,
     .outbox_raise = kur__sqlite_raise,
     .outbox_figures = kur__sqlite_figures,
+    .outbox_shards = kur__sqlite_shards,
+    .outbox_relays = kur__sqlite_relays,
     .outbox_parked = kur__sqlite_parked,
     .outbox_unpark = kur__sqlite_unpark,
     .outbox_drop = kur__sqlite_drop,
@@ -214,6 +216,8 @@ static const kur_driver driver = {
     .inbox_reset = kur__sqlite_inbox_reset,
     .inbox_note = kur__sqlite_note,
     .inbox_forget = kur__sqlite_forget,
+    .inbox_positions = kur__sqlite_positions,
+    .inbox_remove = kur__sqlite_remove,
 };
 
 static kur_status check(const kur_sqlite_options *options, kur_error *error)

@@ -136,4 +136,12 @@ kur_status kur__sqlite_note(void *transaction, const char *consumer, const char 
 kur_status kur__sqlite_forget(void *connection, const char *consumer, int64_t before_us, int32_t most, int32_t *count,
                               kur_error *error);
 
+/* look.c */
+kur_status kur__sqlite_shards(void *connection, kur_outbox_take_shard *take, void *user, kur_error *error);
+kur_status kur__sqlite_relays(void *connection, kur_outbox_take_relay *take, void *user, kur_error *error);
+kur_status kur__sqlite_positions(void *connection, const char *consumer, kur_inbox_take_position *take, void *user,
+                                 kur_error *error);
+kur_status kur__sqlite_remove(void *connection, const char *consumer, const char *topic, int32_t partition,
+                              int32_t *count, kur_error *error);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include <kurier/sys/clock.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -652,6 +653,158 @@ START_TEST(test_memory__inbox_notes_ids)
 }
 END_TEST
 
+/* ---- What operators look at ---- */
+
+static void put(char *text, size_t size, const char *format, ...) KUR_PRINTF(3, 4);
+static void put(char *text, size_t size, const char *format, ...)
+{
+    va_list arguments;
+    size_t used = strlen(text);
+    va_start(arguments, format);
+    vsnprintf(text + used, size - used, format, arguments);
+    va_end(arguments);
+}
+
+static kur_status take_shard(const kur_outbox_shard *shard, void *user, kur_error *error)
+{
+    (void)error;
+    put(user, 200, "%d:%s ", (int)shard->shard, shard->owner != NULL ? shard->owner : "-");
+    return KUR_OK;
+}
+
+static kur_status take_relay(const kur_outbox_relay *relay, void *user, kur_error *error)
+{
+    (void)error;
+    put(user, 200, "%s:%d ", relay->name, (int)relay->guarantee);
+    return KUR_OK;
+}
+
+static kur_status refuse_shard(const kur_outbox_shard *shard, void *user, kur_error *error)
+{
+    *(int *)user += 1;
+    return kur_error_set(error, KUR_ERROR_NO_MEMORY, "shard %d has no room", (int)shard->shard);
+}
+
+START_TEST(test_memory__tells_whose_shards_are)
+{
+    int32_t shards[KUR_OUTBOX_SHARDS_MAX];
+    char text[200] = "";
+    int seen = 0;
+    kur_error error = {0};
+    kur_database *database = memory_database(3);
+    void *connection = connect_to(database);
+    ck_ok(of->outbox_relays(connection, take_relay, text, &error), error);
+    ck_assert_str_eq(text, "");
+    claim(connection, "b", 1, KUR_OK, shards);
+    claim(connection, "a", 1, KUR_OK, shards);
+    claim(connection, "b", 1, KUR_OK, shards);
+    claim(connection, "a", 1, KUR_OK, shards);
+    ck_ok(of->outbox_relays(connection, take_relay, text, &error), error);
+    ck_assert_str_eq(text, "a:1 b:1 ");
+    text[0] = '\0';
+    ck_ok(of->outbox_shards(connection, take_shard, text, &error), error);
+    ck_assert_str_eq(text, "0:b 1:b 2:a ");
+    memory_forward(database, 11000000);
+    text[0] = '\0';
+    ck_ok(of->outbox_shards(connection, take_shard, text, &error), error);
+    ck_ok(of->outbox_relays(connection, take_relay, text, &error), error);
+    ck_assert_str_eq(text, "0:- 1:- 2:- ");
+    ck_status(of->outbox_shards(connection, refuse_shard, &seen, &error), KUR_ERROR_NO_MEMORY, error);
+    ck_assert_int_eq(seen, 1);
+    of->disconnect(connection);
+    kur_database_free(database);
+}
+END_TEST
+
+static kur_status take_position(const kur_inbox_position *position, void *user, kur_error *error)
+{
+    (void)error;
+    put(user, 200, "%s/%s/%d:%lld-%lld,%lld,%lld ", position->consumer, position->topic, (int)position->partition,
+        (long long)position->first, (long long)position->next, (long long)position->done, (long long)position->open);
+    return KUR_OK;
+}
+
+static void ck_positions(void *connection, const char *consumer, const char *expected)
+{
+    char text[200] = "";
+    kur_error error = {0};
+    ck_ok(of->inbox_positions(connection, consumer, take_position, text, &error), error);
+    ck_assert_str_eq(text, expected);
+}
+
+static void ck_removes(void *connection, const char *consumer, const char *topic, int partition, int expected)
+{
+    int32_t count = -1;
+    kur_error error = {0};
+    ck_ok(of->inbox_remove(connection, consumer, topic, partition, &count, &error), error);
+    ck_assert_int_eq(count, expected);
+}
+
+START_TEST(test_memory__tells_of_an_inbox_and_forgets_it)
+{
+    kur_error error = {0};
+    kur_database *database = memory_database(1);
+    void *connection = connect_to(database);
+    ck_positions(connection, NULL, "");
+    int64_t epoch = join(connection, 3), other;
+    const kur_inbox_place places[] = {{sizeof(kur_inbox_place), "d", "t", 0, 1, 0},
+                                      {sizeof(kur_inbox_place), "c", "u", 1, 1, 0},
+                                      {sizeof(kur_inbox_place), "c", "u", 0, -1, 0}};
+    for (int i = 0; i < 3; i++)
+        ck_ok(of->inbox_join(connection, &places[i], &(kur_uuid){{0}}, NULL, &other, &error), error);
+    ck_assert_int_eq(enter_alone(database, 4, epoch), KUR_INBOX_HANDLE);
+    ck_assert_int_eq(enter_alone(database, 5, epoch), KUR_INBOX_HANDLE);
+    ck_assert_int_eq(leave_open(database, 6, epoch), KUR_INBOX_HANDLE);
+    void *transaction = memory_begin(database);
+    ck_assert_int_eq(enter(transaction, 7, epoch), KUR_INBOX_HANDLE);
+    ck_positions(connection, NULL, "c/t/0:3-3,2,1 c/u/0:-1--1,0,0 c/u/1:1-1,0,0 d/t/0:1-1,0,0 ");
+    memory_commit(transaction);
+    ck_positions(connection, "c", "c/t/0:3-3,3,1 c/u/0:-1--1,0,0 c/u/1:1-1,0,0 ");
+    ck_removes(connection, "c", "u", 1, 1);
+    ck_removes(connection, "c", "u", 1, 0);
+    ck_removes(connection, "nobody", NULL, -1, 0);
+    ck_positions(connection, "c", "c/t/0:3-3,3,1 c/u/0:-1--1,0,0 ");
+    ck_removes(connection, "c", NULL, -1, 2);
+    ck_positions(connection, NULL, "d/t/0:1-1,0,0 ");
+    ck_assert_uint_eq(memory_count(database).done + memory_count(database).open, 0);
+    ck_assert_int_eq(enter_alone(database, 4, epoch), KUR_INBOX_LOST); /* it has to join again */
+    ck_assert_int_eq(enter_alone(database, 4, join(connection, 3)), KUR_INBOX_HANDLE);
+    of->disconnect(connection);
+    kur_database_free(database);
+}
+END_TEST
+
+static void *remove_meanwhile(void *user)
+{
+    kur_database *database = user;
+    void *connection = connect_to(database);
+    ck_removes(connection, "c", NULL, -1, 1);
+    ck_assert_int_eq(memory_sum(database, "handled"), 1); /* it has waited for the handler */
+    kur_database_driver(database)->disconnect(connection);
+    return NULL;
+}
+
+START_TEST(test_memory__who_forgets_waits_for_handlers)
+{
+    kur_database *database = memory_database(1);
+    void *connection = connect_to(database);
+    pthread_t thread;
+    int64_t epoch = join(connection, 0);
+    memory_fail(database, NULL);
+    void *transaction = memory_begin(database);
+    ck_assert_int_eq(enter(transaction, 1, epoch), KUR_INBOX_HANDLE);
+    memory_add(transaction, "handled", 1);
+    ck_assert_int_eq(pthread_create(&thread, NULL, remove_meanwhile, database), 0);
+    int64_t end = kur_clock_monotonic_us() + 30000000;
+    while (memory_calls(database, "inbox_remove") == 0 && kur_clock_monotonic_us() < end)
+        sched_yield();
+    memory_commit(transaction);
+    pthread_join(thread, NULL);
+    of->disconnect(connection);
+    kur_database_free(database);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_database__a_driver_has_all_functions,
@@ -669,6 +822,9 @@ int main(void)
                                   test_memory__inbox_begins_anew,
                                   test_memory__a_reset_waits_for_handlers,
                                   test_memory__inbox_notes_ids,
+                                  test_memory__tells_whose_shards_are,
+                                  test_memory__tells_of_an_inbox_and_forgets_it,
+                                  test_memory__who_forgets_waits_for_handlers,
                                   NULL};
     return check_main("database", tests);
 }
