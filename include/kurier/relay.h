@@ -154,6 +154,12 @@ KUR_API kur_status kur_outbox_parked(kur_outbox *outbox, int after_shard, int64_
                                      kur_parked_list *parked, kur_error *error);
 
 /**
+ * One of them, by its id. The view is in `arena`. KUR_ERROR_STALE when it is not there. Others as above. Any thread.
+ */
+KUR_API kur_status kur_outbox_find_parked(kur_outbox *outbox, int64_t id, kur_arena *arena, const kur_parked_view **row,
+                                          kur_error *error);
+
+/**
  * Lets a parked row be sent again, in its place before the others of its key, which follow it. KUR_ERROR_STALE when it
  * is not there, KUR_ERROR_INVALID_STATE for a row that is behind another: the message names that one. Others as above.
  * Any thread.

@@ -13,7 +13,6 @@
 #include "outbox/outbox.h"
 
 enum {
-    PAGE = 100, /* rows that are looked through at once */
     REASON_MAX = 500
 };
 
@@ -108,56 +107,82 @@ kur_status kur_outbox_parked(kur_outbox *outbox, int after_shard, int64_t after_
     return status == KUR_OK ? make_list(&listing, parked, error) : status;
 }
 
-/* ---- Put back, deleted ---- */
+/* ---- One of them ---- */
 
-/* A parked row that is looked for, and what the log says of it. */
 struct looking {
     int64_t id;
-    kur_outbox_id last;
-    int32_t seen;
     bool is_found;
-    char topic[256];
-    char created[KUR_TIME_TEXT_SIZE];
+    kur_outbox_take_parked *take;
+    void *user;
 };
 
 static kur_status look_at(const kur_outbox_parked_row *parked, void *user, kur_error *error)
 {
     struct looking *looking = user;
-    (void)error;
-    looking->seen++;
-    looking->last = (kur_outbox_id){.id = parked->row.id, .shard = parked->row.shard};
     if (parked->row.id != looking->id)
         return KUR_OK;
     looking->is_found = true;
-    snprintf(looking->topic, sizeof looking->topic, "%s", parked->row.topic);
-    kur_time_format(parked->row.created_us, looking->created);
-    return KUR_OK;
+    return looking->take(parked, looking->user, error);
 }
 
-/* Page by page; the driver finds rows by their places alone. */
-static kur_status look_for(const kur_outbox *outbox, void *connection, struct looking *looking, kur_error *error)
+/* Drivers find rows by their places: it is looked for where it would be in each shard. */
+static kur_status look_for(const kur_outbox *outbox, void *connection, int64_t id, kur_outbox_take_parked *take_it,
+                           void *user, kur_error *error)
 {
-    kur_status status;
-    do {
-        looking->seen = 0;
-        kur_outbox_id after = looking->last;
-        status = outbox->driver->outbox_parked(connection, after.id > 0 ? &after : NULL, PAGE, look_at, looking, error);
-    } while (status == KUR_OK && !looking->is_found && looking->seen == PAGE);
-    if (status == KUR_OK && !looking->is_found)
-        status = kur_error_set(error, KUR_ERROR_STALE, "no row %lld is parked", (long long)looking->id);
+    struct looking looking = {.id = id, .take = take_it, .user = user};
+    kur_outbox_id before = {.id = id > 0 ? id - 1 : 0};
+    kur_status status = KUR_OK;
+    for (; before.shard < outbox->shards && status == KUR_OK && !looking.is_found; before.shard++)
+        status = outbox->driver->outbox_parked(connection, &before, 1, look_at, &looking, error);
+    if (status == KUR_OK && !looking.is_found)
+        status = kur_error_set(error, KUR_ERROR_STALE, "no row %lld is parked", (long long)id);
     return status;
+}
+
+kur_status kur_outbox_find_parked(kur_outbox *outbox, int64_t id, kur_arena *arena, const kur_parked_view **row,
+                                  kur_error *error)
+{
+    if (outbox == NULL || arena == NULL || row == NULL)
+        return kur_error_null(error, outbox == NULL ? "outbox" : arena == NULL ? "arena" : "row");
+    struct listing listing = {.arena = arena};
+    listing.end = &listing.first;
+    void *connection = NULL;
+    kur_status status = open_connection(outbox, &connection, error);
+    if (status != KUR_OK)
+        return status;
+    status = look_for(outbox, connection, id, take, &listing, error);
+    outbox->driver->disconnect(connection);
+    if (status == KUR_OK)
+        *row = &listing.first->view;
+    return status;
+}
+
+/* ---- Put back, deleted ---- */
+
+/* What the log says of a row. */
+struct told {
+    char topic[256];
+    char created[KUR_TIME_TEXT_SIZE];
+};
+
+static kur_status note_for_log(const kur_outbox_parked_row *parked, void *user, kur_error *error)
+{
+    struct told *told = user;
+    (void)error;
+    snprintf(told->topic, sizeof told->topic, "%s", parked->row.topic);
+    kur_time_format(parked->row.created_us, told->created);
+    return KUR_OK;
 }
 
 typedef kur_status end_parking(void *connection, int64_t id, kur_error *error);
 
-static kur_status end_one(kur_outbox *outbox, int64_t id, end_parking *end, struct looking *looking, kur_error *error)
+static kur_status end_one(kur_outbox *outbox, int64_t id, end_parking *end, struct told *told, kur_error *error)
 {
     void *connection = NULL;
-    *looking = (struct looking){.id = id};
     kur_status status = open_connection(outbox, &connection, error);
     if (status != KUR_OK)
         return status;
-    status = look_for(outbox, connection, looking, error);
+    status = look_for(outbox, connection, id, note_for_log, told, error);
     if (status == KUR_OK)
         status = end(connection, id, error);
     outbox->driver->disconnect(connection);
@@ -168,27 +193,27 @@ static kur_status end_one(kur_outbox *outbox, int64_t id, end_parking *end, stru
 
 kur_status kur_outbox_unpark(kur_outbox *outbox, int64_t id, kur_error *error)
 {
-    struct looking looking;
+    struct told told = {0};
     if (outbox == NULL)
         return kur_error_null(error, "outbox");
-    kur_status status = end_one(outbox, id, outbox->driver->outbox_unpark, &looking, error);
+    kur_status status = end_one(outbox, id, outbox->driver->outbox_unpark, &told, error);
     if (status == KUR_OK)
         kur_client_log(outbox->client, KUR_LOG_INFO, "outbox: row %lld, to %s, of %s, is to be sent again",
-                       (long long)id, looking.topic, looking.created);
+                       (long long)id, told.topic, told.created);
     return status;
 }
 
 kur_status kur_outbox_drop(kur_outbox *outbox, int64_t id, const char *reason, kur_error *error)
 {
-    struct looking looking;
+    struct told told = {0};
     if (outbox == NULL || reason == NULL)
         return kur_error_null(error, outbox == NULL ? "outbox" : "reason");
     size_t size = strlen(reason);
     if (size < 1 || size > REASON_MAX || !kur_bytes_is_utf8(kur_bytes_text(reason)))
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "a reason is 1 to %d bytes of UTF-8", REASON_MAX);
-    kur_status status = end_one(outbox, id, outbox->driver->outbox_drop, &looking, error);
+    kur_status status = end_one(outbox, id, outbox->driver->outbox_drop, &told, error);
     if (status == KUR_OK)
         kur_client_log(outbox->client, KUR_LOG_WARNING, "outbox: row %lld, to %s, of %s, was dropped: %s",
-                       (long long)id, looking.topic, looking.created, reason);
+                       (long long)id, told.topic, told.created, reason);
     return status;
 }

@@ -574,6 +574,19 @@ START_TEST(test_parked__are_listed)
         }
     } while (page.count == 3);
     ck_assert_uint_eq(seen, 4);
+    /* One of them. */
+    const kur_parked_view *one = NULL;
+    ck_ok(kur_outbox_find_parked(f.outbox, 5, arena, &one, &error), error);
+    ck_assert(one->id == 5 && one->attempts == 2 && kur_bytes_equal(one->key, kur_bytes_text("a")));
+    same_headers(one->headers, one->header_count, &(kur_header){"h", kur_bytes_text("1")}, 1);
+    for (int64_t id = -1; id <= 2; id++)
+        if (id != 1)
+            ck_status(kur_outbox_find_parked(f.outbox, id, arena, &one, &error), KUR_ERROR_STALE, error);
+    ck_assert_int_eq(one->id, 5);
+    ck_status(kur_outbox_find_parked(NULL, 5, arena, &one, &(kur_error){0}), KUR_ERROR_INVALID_ARGUMENT, error);
+    ck_status(kur_outbox_find_parked(f.outbox, 5, NULL, &one, &(kur_error){0}), KUR_ERROR_INVALID_ARGUMENT, error);
+    ck_status(kur_outbox_find_parked(f.outbox, 5, arena, NULL, &(kur_error){0}), KUR_ERROR_INVALID_ARGUMENT, error);
+
     ck_status(kur_outbox_parked(f.outbox, 0, 0, 0, arena, &page, &error), KUR_ERROR_INVALID_ARGUMENT, error);
     ck_status(kur_outbox_parked(f.outbox, -1, 0, 1, arena, &page, &error), KUR_ERROR_INVALID_ARGUMENT, error);
     ck_status(kur_outbox_parked(NULL, 0, 0, 1, arena, &page, &(kur_error){0}), KUR_ERROR_INVALID_ARGUMENT, error);
@@ -650,7 +663,7 @@ START_TEST(test_parked__are_put_back_and_dropped)
 }
 END_TEST
 
-/* More than one page is looked through. */
+/* However many there are: it is looked for once in each shard at most. */
 START_TEST(test_parked__one_of_many)
 {
     kur_error error = {0};
@@ -666,9 +679,9 @@ START_TEST(test_parked__one_of_many)
     f.driver->disconnect(connection);
     memory_fail(f.database, NULL);
     ck_ok(kur_outbox_drop(f.outbox, 250, "r", &error), error);
-    ck_assert_int_eq(memory_calls(f.database, "outbox_parked"), 3);
+    ck_assert_int_eq(memory_calls(f.database, "outbox_parked"), 4); /* shards 0 to 3 */
     ck_ok(kur_outbox_drop(f.outbox, 1, "r", &error), error);
-    ck_assert_int_eq(memory_calls(f.database, "outbox_parked"), 4);
+    ck_assert_int_eq(memory_calls(f.database, "outbox_parked"), 5); /* the first that there is */
     ck_status(kur_outbox_drop(f.outbox, 250, "r", &error), KUR_ERROR_STALE, error);
     ck_assert_uint_eq(memory_count(f.database).parked, 248);
     tear_down(&f);
@@ -686,6 +699,7 @@ static kur_status whole_life(struct fixture *f, kur_error *error)
     const kur_header headers[] = {{"h", kur_bytes_of(large, sizeof large)}, {"i", kur_bytes_text("1")}};
     const kur_header extension = {"tenant", kur_bytes_text("acme")};
     kur_parked_list list;
+    const kur_parked_view *one;
     kur_arena *arena = kur_arena_new();
     void *transaction = NULL;
     if (arena == NULL)
@@ -714,6 +728,8 @@ static kur_status whole_life(struct fixture *f, kur_error *error)
         f->driver->disconnect(transaction);
     if (status == KUR_OK)
         status = kur_outbox_parked(outbox, 0, 0, 10, arena, &list, error);
+    if (status == KUR_OK)
+        status = kur_outbox_find_parked(outbox, 1, arena, &one, error);
     if (status == KUR_OK)
         status = kur_outbox_unpark(outbox, 1, error);
     if (status == KUR_OK)
