@@ -140,6 +140,13 @@ START_TEST(test_message__lasts_as_long_as_the_arena)
     ck_assert(!kur_bytes_equal(messages[0].headers[1].value, messages[1].headers[1].value));
     ck_assert(kur_bytes_equal(messages[0].headers[2].value, kur_bytes_text("/tests")));
 
+    kur_publish_options extended = cases[CASES - 1];
+    ck_ok(kur_message_write(client, &order_created_type, &order, &extended, arena, &messages[0], &error), error);
+    const kur_header *first = &messages[0].headers[messages[0].header_count - 6];
+    ck_assert_str_eq(first[0].name, "ce_tenant");
+    ck_assert_str_eq(first[1].name, "ce_abcdefghijklmnopqrst");
+    ck_assert_str_eq(first[2].name, "b");
+
     /* What is as it was given is not copied. */
     kur_bytes data = kur_bytes_text("{}");
     const kur_publish_options options =

@@ -127,6 +127,7 @@ START_TEST(test_row__hostile_headers)
         {BYTES("\1\xff\xff\xff\xff\xff\xff\xff\xff\xff\1")},      /* as many as there are numbers */
         {BYTES("\1\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\1")},  /* more than that */
         {BYTES("\1\xff\xff\xff\xff\xff\xff\xff\xff\xff\2")},      /* a number of 65 bits */
+        {BYTES("\1\x80\x80\x80\x80\x80\x80\x80\x80\x80\2")},      /* likewise, and 0 in 64 */
         {BYTES("\1\1\xff\xff\xff\xff\xff\xff\xff\xff\xff\1a")},   /* a size that wraps around */
         {BYTES("\1\1\1a\xff\xff\xff\xff\xff\xff\xff\xff\xff\1")}, /* likewise of a value */
         {BYTES("\1\x80\0")},                                      /* 0 in two bytes */
