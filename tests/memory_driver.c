@@ -857,7 +857,7 @@ static kur_status driver_outbox_park(void *given, const kur_outbox_parked_row *r
     for (size_t i = 0; i < count; i++) {
         const kur_outbox_parked_row *parks = &rows[i];
         struct row *there = find_row(memory, &(kur_outbox_id){parks->row.id, parks->row.shard, parks->row.mark});
-        if (there == NULL)
+        if (there == NULL || (parks->is_behind && !row_is_blocked(memory, there)))
             continue;
         struct row row = *there;
         remove_at(&memory->rows, (size_t)(there - (struct row *)memory->rows.items));
