@@ -8,6 +8,8 @@ table() { sed -nE 's/^\| `([a-z_]+)` \| ([0-9]+) \|.*/\1 \2/p' "$SOURCE/docs/abi
 structs=$(sed -nE 's/^(typedef )?struct (kur_[a-z_]+) \{.*/\2/p' "$SOURCE"/include/kurier/*.h "$SOURCE"/include/kurier/sys/*.h | sort)
 {
     echo '#include <kurier/kurier.h>'
+    echo '#include <kurier/postgres.h>'
+    echo '#include <kurier/sqlite.h>'
     echo '#include <kurier/sys/clock.h>'
     echo '#include <kurier/sys/record.h>'
     echo '#include <stdio.h>'
@@ -82,10 +84,10 @@ while read -r _ struct size; do
     check "$struct has not become smaller" test "$(sed -n "s/^struct $struct //p" "$work/kept/lines")" -ge "$size"
 done < <(grep -E '^struct ' "$work/promised/lines")
 # Some functions have a macro of their name in front.
-{ echo '#include <kurier/kurier.h>' && sed -nE 's/^.*[ *](kur_[a-z0-9_]+)\(.*/#undef \1/p' "$work/promised/prototypes.h" &&
+{ printf '#include <kurier/%s.h>\n' kurier postgres sqlite && sed -nE 's/^.*[ *](kur_[a-z0-9_]+)\(.*/#undef \1/p' "$work/promised/prototypes.h" &&
     cat "$work/promised/prototypes.h"; } >"$work/prototypes.c"
 check "every function has its type" gcc "-I$SOURCE/include" -std=c11 -fsyntax-only "$work/prototypes.c"
 grep -v '^typedef ' "$work/promised/prototypes.h" | grep -ohE '\bkur_[a-z0-9_]+\(' | tr -d '(' | sort -u >"$work/functions"
-nm -D --defined-only "$BUILD/src/libkurier.so" "$BUILD/patterns/libkurier-patterns.so" | awk '{print $3}' | sort -u >"$work/exported"
+nm -D --defined-only "$BUILD/src/libkurier.so" "$BUILD"/patterns/libkurier-patterns.so "$BUILD"/patterns/*/libkurier-*.so | awk '{print $3}' | sort -u >"$work/exported"
 grep -v '_callback$\|_invoke$\|_function$' "$work/functions" | comm -23 - "$work/exported" >"$work/lost"
 check "every function is exported" diff /dev/null "$work/lost"

@@ -13,7 +13,7 @@ lib=$(dirname "$(dirname "$(dirname "$config")")")
 prefix=$(dirname "$(find "$work/copy" -path '*/include/kurier' -printf '%h')")
 version=$(PKG_CONFIG_PATH=$lib/pkgconfig pkg-config --modversion kurier)
 mkdir "$work/theirs"
-cp "$SOURCE"/tests/build/cmake/CMakeLists.txt "$SOURCE"/tests/build/macros/*.[ch] "$work/theirs"
+cp "$SOURCE"/tests/build/cmake/* "$SOURCE"/tests/build/macros/*.[ch] "$work/theirs"
 
 # with_cmake DIRECTORY WANTED: their project is configured and built; what CMake says goes to $work/said.
 with_cmake() {
@@ -30,6 +30,12 @@ for name in libkurier libkurier-patterns; do
 done
 check "its program on the static library runs" "$work/exact/static"
 check "needs no shared library of kurier" fails sh -c "ldd '$work/exact/static' | grep libkurier"
+if [ -e "$lib/libkurier-sqlite.so" ]; then
+    check "its program with SQLite runs" "$work/exact/on-sqlite" "$work/shared.db"
+    check "likewise on the static library" "$work/exact/on-sqlite-static" "$work/static.db"
+    check "needs no shared library of kurier" fails sh -c "ldd '$work/exact/on-sqlite-static' | grep libkurier"
+    check "other programs need no SQLite" fails sh -c "ldd '$work/exact/by-default' | grep sqlite"
+fi
 for wanted in 99.0 "0.0.1;EXACT"; do
     check "a project that wants $wanted is refused" fails with_cmake refused "$wanted"
     check "$wanted: it is told what there is" says "$work/said" "kurier-config.cmake, version: $version"

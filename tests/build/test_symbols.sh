@@ -4,13 +4,16 @@
 . "$(dirname "$0")/lib.sh"
 
 # Headers of the patterns layer; all others are the SDK's.
-patterns='listener|delivery|retry|deadletter|ledger|filter|redrive'
+patterns='listener|delivery|retry|deadletter|ledger|filter|redrive|database|driver|outbox|relay|inbox'
+# Headers of drivers, a library each.
+drivers='postgres|sqlite'
 functions() { # of the headers on standard input
     # A return type such as kur_client * has no parenthesis behind it, so each declaration gives its name alone.
     tr '\n' ' ' | grep -oE 'KUR_API [^;]*;' | grep -oE '\bkur_[a-z0-9_]+\(' | tr -d '(' | sort -u
 }
 cd "$SOURCE/include/kurier"
-cat ./*.h sys/*.h | functions >"$work/all"
+ls ./*.h sys/*.h | grep -vE "^\./($drivers)\.h$" | xargs cat | functions >"$work/all"
+for driver in ${drivers//|/ }; do functions <"$driver.h" >"$work/promised.$driver"; done
 # <kurier/typed.h> declares three of the listener's.
 { ls | grep -E "^($patterns)\.h$" | xargs cat && grep -A3 -hE 'KUR_API kur_status kur_(listener_on|listener_on_type_batch|delivery_emit)\(' typed.h; } |
     functions >"$work/promised.patterns"
@@ -24,8 +27,8 @@ look() { # name, library, static library, size in bytes at most
     nm -D --defined-only "$library" | awk '$2 ~ /[BDGRSVC]/' >"$work/data"
     check "$name: exported is what is promised" diff "$work/promised.$name" "$work/exported"
     # script/package checks it again, against what is packaged; here one hears of it before.
-    sed -n "/^$(basename "$library").0 /,/^lib/s/^ \(.*\)@Base.*/\1/p" "$SOURCE/debian/libkurier0.symbols" | sort >"$work/packaged"
-    check "$name: debian/libkurier0.symbols lists it (script/package --symbols writes the file)" diff "$work/packaged" "$work/exported"
+    sed -n "/^$(basename "$library").0 /,/^lib/s/^ \(.*\)@Base.*/\1/p" "$SOURCE"/debian/*.symbols | sort >"$work/packaged"
+    check "$name: debian/*.symbols list it (script/package --symbols writes the file)" diff "$work/packaged" "$work/exported"
     check "$name: no data is exported" test ! -s "$work/data"
     strip -o "$work/stripped" "$library"
     check "$name: at most $(($4 / 1000)) kB stripped" test "$(stat -c %s "$work/stripped")" -le "$4"
@@ -38,6 +41,15 @@ look() { # name, library, static library, size in bytes at most
 }
 look kurier "$BUILD/src/libkurier.so" "$BUILD/src/libkurier.a" 400000
 look patterns "$BUILD/patterns/libkurier-patterns.so" "$BUILD/patterns/libkurier-patterns.a" 400000
-# The patterns call the SDK by its public names alone.
-nm -D --undefined-only "$BUILD/patterns/libkurier-patterns.so" | awk '{print $2}' | grep -E '^(kur__|rd_kafka)' >"$work/private" || true
-check "patterns: nothing private of the SDK, nothing of librdkafka" test ! -s "$work/private"
+# The patterns, and the drivers, call the SDK by its public names alone.
+alone() { # name, library
+    nm -D --undefined-only "$2" | awk '{print $2}' | grep -E '^(kur__|rd_kafka)' >"$work/private" || true
+    check "$1: nothing private of the SDK, nothing of librdkafka" test ! -s "$work/private"
+}
+alone patterns "$BUILD/patterns/libkurier-patterns.so"
+for driver in ${drivers//|/ }; do
+    library=$BUILD/patterns/$driver/libkurier-$driver
+    [ -e "$library.so" ] || continue # not wanted in this build
+    look "$driver" "$library.so" "$library.a" 100000
+    alone "$driver" "$library.so"
+done

@@ -16,8 +16,13 @@ import sys
 include, directory = sys.argv[1], pathlib.Path(sys.argv[2])
 
 
+# The drivers' headers are not in kurier.h; earlier releases may not have them.
+includes = "".join(f"#include <kurier/{name}.h>\n" for name in ("kurier", "postgres", "sqlite")
+                   if pathlib.Path(include, "kurier", f"{name}.h").exists())
+
+
 def preprocessed(*flags):
-    return subprocess.run(["gcc", "-E", "-P", *flags, f"-I{include}", "-xc", "-"], input="#include <kurier/kurier.h>\n",
+    return subprocess.run(["gcc", "-E", "-P", *flags, f"-I{include}", "-xc", "-"], input=includes,
                           capture_output=True, text=True, check=True).stdout
 
 
@@ -42,7 +47,7 @@ for body in re.findall(r"\benum(?: kur_\w+)? \{([^{}]*)\}", text):
 names += re.findall(r"^#define (KUR_(?:[A-Z]\w*_(?:SIZE|MAX)|NONE)) ", preprocessed("-dM"), re.M)
 lines += [f'P("value {name} %lld\\n", (long long){name});' for name in names]
 (directory / "layout.c").write_text(
-    "#include <kurier/kurier.h>\n#include <stdio.h>\n#define P printf\nint main(void)\n{\n" + "\n".join(lines) + "\nreturn 0;\n}\n")
+    includes + "#include <stdio.h>\n#define P printf\nint main(void)\n{\n" + "\n".join(lines) + "\nreturn 0;\n}\n")
 
 visible = '__attribute__((visibility("default")))'
 statements = [part.strip() for part in re.sub(r"\{[^{}]*\}", ";", text).split(";")]
