@@ -14,8 +14,8 @@ functions() { # of the headers on standard input
 cd "$SOURCE/include/kurier"
 ls ./*.h sys/*.h | grep -vE "^\./($drivers)\.h$" | xargs cat | functions >"$work/all"
 for driver in ${drivers//|/ }; do functions <"$driver.h" >"$work/promised.$driver"; done
-# <kurier/typed.h> declares three of the listener's.
-{ ls | grep -E "^($patterns)\.h$" | xargs cat && grep -A3 -hE 'KUR_API kur_status kur_(listener_on|listener_on_type_batch|delivery_emit)\(' typed.h; } |
+# <kurier/typed.h> declares three of the listener's and one of the inbox's.
+{ ls | grep -E "^($patterns)\.h$" | xargs cat && grep -A3 -hE 'KUR_API kur_status kur_(listener_on|listener_on_type_batch|delivery_emit|inbox_on)\(' typed.h; } |
     functions >"$work/promised.patterns"
 comm -23 "$work/all" "$work/promised.patterns" >"$work/promised.kurier"
 check "there are symbols" test "$(wc -l <"$work/promised.kurier")" -gt 60
