@@ -21,7 +21,7 @@
 #include <string.h>
 
 #include "listener/crash.h"
-#include "listener/shell.h"
+#include "listener/keeper.h"
 #include "listener/topics.h"
 
 enum {
@@ -82,6 +82,10 @@ static void take_answers(struct round *round, const kur_position *answers, const
     int64_t now_us = kur_clock_monotonic_us();
     for (size_t i = 0; i < round->count; i++) {
         bool is_good = answers != NULL ? answers[i].status == KUR_OK : error->code == KUR_OK;
+        const kur__source *source = round->sources[i];
+        if (is_good && listener->keeper != NULL && kur__source_is_ours(source))
+            listener->keeper->committed(listener->keeper->user, source->partition->topic, source->partition->number,
+                                        round->positions[i].offset);
         kur__machine_committed(&listener->machine, round->sources[i], is_good, now_us);
     }
     if (error != NULL && error->code != KUR_OK)
@@ -167,6 +171,13 @@ static kur__ledger_log log_of(kur_listener *listener, const kur_position *positi
     return log;
 }
 
+static void fail_to_keep(kur_listener *listener)
+{
+    kur_error error;
+    kur_error_set(&error, KUR_ERROR_NO_MEMORY, "out of memory: a partition of an inbox");
+    kur__listener_fail(listener, &error);
+}
+
 kur__source *kur__source_open(kur_listener *listener, const kur_position *position)
 {
     kur_error warning = {0}, error = {0};
@@ -184,6 +195,12 @@ kur__source *kur__source_open(kur_listener *listener, const kur_position *positi
         assignment.home = NULL;
     if (listener->decisions.keep_order)
         assignment.end = -1;
+    if (listener->keeper != NULL &&
+        !listener->keeper->opened(listener->keeper->user, position->topic, position->partition, position->offset,
+                                  position->is_committed, &assignment.log)) {
+        fail_to_keep(listener);
+        return NULL;
+    }
     listener->seen_topic = NULL;
     if (kur__machine_assign(&listener->machine, &assignment, &source, &start, kur_clock_monotonic_us(), &warning,
                             &error) != KUR_OK) {
@@ -407,4 +424,8 @@ void kur__on_gap(kur_consumer *consumer, const kur_gap *gap, void *user)
     }
     kur__broadcast_lower(listener, gap);
     pass_gap(listener, gap);
+    bool is_anew = gap->high >= 0 && gap->offset > gap->high;
+    if (is_anew && listener->keeper != NULL &&
+        !listener->keeper->anew(listener->keeper->user, gap->topic, gap->partition))
+        fail_to_keep(listener);
 }

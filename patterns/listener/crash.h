@@ -19,6 +19,15 @@
  *     committed         it is committed, and the decisions do not know it
  *     forward-committed one of the forwards in it, and they do
  *
+ * Of inboxes (patterns/inbox):
+ *
+ *     inbox-entered    a transaction has taken a record's place
+ *     inbox-handled    its handler is done, and nothing is committed
+ *     inbox-committed  it is, and nobody knows it
+ *     inbox-forwarded  a record is in a retry topic or the dead letters, and not noted as open
+ *     inbox-left-open  it is, and the decisions do not know it
+ *     inbox-moved      a position has been moved
+ *
  * Of redrives (patterns/redrive):
  *
  *     redrive-planned       a plan is written, and nobody has been told

@@ -219,6 +219,9 @@ kur_status kur_delivery_defer(kur_delivery *delivery, kur_ticket *ticket, kur_er
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "%s is NULL", delivery == NULL ? "delivery" : "ticket");
     if (delivery->is_deferred)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the delivery was deferred before");
+    if (delivery->is_in_inbox)
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE,
+                             "a handler of an inbox cannot be deferred: its transaction ends when it returns");
     if (delivery->is_in_batch)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE,
                              "a record of a batch cannot be deferred: a listener with a batch handler needs each "
@@ -252,6 +255,9 @@ kur_status kur_delivery_emit(kur_delivery *delivery, const kur_type *type, const
                                               : "event");
     if (delivery->is_deferred)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "emit before the delivery is deferred");
+    if (delivery->is_in_inbox) /* a crash after the commit would lose it: the record counts as done */
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE,
+                             "a handler of an inbox cannot emit: add the event to an outbox in the transaction");
     if (type->topic == NULL)
         return kur_error_set(error, KUR_ERROR_CONFIG, "%s has no topic: set .topic in KUR_EVENT_DEFINE", type->name);
     struct kur__extra *extra = kur__extra_of(delivery->work);
@@ -416,6 +422,13 @@ void kur__delivery_judge(kur_delivery *delivery, kur_outcome returned)
                        .delay_us = delivery->delay_us};
 }
 
+kur_outcome kur__delivery_again(kur_delivery *delivery, int64_t delay_us)
+{
+    delivery->is_again = true;
+    delivery->delay_us = delay_us;
+    return KUR_RETRY;
+}
+
 void kur__delivery_begin(kur_delivery *delivery, struct kur__worker *worker, kur__work *work)
 {
     delivery->worker = worker;
@@ -425,6 +438,7 @@ void kur__delivery_begin(kur_delivery *delivery, struct kur__worker *worker, kur
     delivery->said = KUR_NO_OUTCOME;
     delivery->attempt = work->attempts;
     delivery->has_delay = delivery->is_deferred = delivery->is_in_batch = false;
+    delivery->is_in_inbox = delivery->is_again = false;
     delivery->delay_us = 0;
     delivery->outcome = NULL;
     delivery->file = NULL;
@@ -445,6 +459,9 @@ bool kur__deliver(struct kur__worker *worker, kur__work *work)
         worker->done[worker->done_count++] = delivery.record;
         if (worker->done_count == sizeof worker->done / sizeof *worker->done)
             kur__worker_flush(worker);
+    } else if (delivery.is_again) {
+        work->verdict =
+            (kur__verdict){.outcome = KUR_RETRY, .is_not_run = true, .has_delay = true, .delay_us = delivery.delay_us};
     } else {
         kur__delivery_judge(&delivery, returned);
     }

@@ -26,6 +26,8 @@ struct kur_delivery {
     bool has_delay;
     bool is_deferred; /* then the work may have been finished by anybody, and is not touched any more */
     bool is_in_batch;
+    bool is_in_inbox; /* its handler is in a transaction that counts as the outcome */
+    bool is_again;    /* nobody has handled it: it comes again after delay_us, and that was no attempt */
     int attempt;
     const char *file; /* where the next thing is said of it; NULL: not known */
     int line;
@@ -56,6 +58,12 @@ bool kur__delivery_decode(kur_delivery *delivery, const kur_type *type, void *ev
 
 /* Calls a handler that takes one at a time. */
 kur_outcome kur__delivery_call(kur_delivery *delivery, int handler);
+
+/*
+ * In place of an outcome, in what stands between the listener and a handler: it could not be handled now, through no
+ * fault of its own. It comes again in its order. To be returned.
+ */
+kur_outcome kur__delivery_again(kur_delivery *delivery, int64_t delay_us);
 
 /* Fills in the work's verdict, from what was returned and what was said before. */
 void kur__delivery_judge(kur_delivery *delivery, kur_outcome returned);

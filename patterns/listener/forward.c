@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "listener/crash.h"
-#include "listener/shell.h"
+#include "listener/keeper.h"
 #include "listener/topics.h"
 
 enum {
@@ -158,7 +158,7 @@ struct kur__forward *kur__forward_prepare(kur_listener *listener, kur__work *wor
         return NULL;
     extra->forward.listener = listener;
     extra->forward.work = work;
-    extra->forward.is_acknowledged = false;
+    extra->forward.is_acknowledged = extra->forward.is_kept = extra->forward.is_to_keep = false;
     const char *topic = partition->home != NULL ? partition->home->topic : partition->topic;
     struct kur__there *there = kur__topics_there(listener, topic, (kur_tier)work->to, extra->cause);
     extra->forward.there = there;
@@ -280,9 +280,28 @@ static void on_result(const kur_result *result, void *user)
     kur__mailbox_push(listener, work, true);
 }
 
+void kur__forward_keep(kur_listener *listener, kur__work *work)
+{
+    ((struct kur__extra *)work->extra)->forward.is_to_keep = true;
+    listener->keeper->forwarded(listener->keeper->user, listener, work);
+}
+
+void kur__forward_kept(kur_listener *listener, kur__work *work, bool is_kept)
+{
+    struct kur__forward *forward = &((struct kur__extra *)work->extra)->forward;
+    forward->is_kept = is_kept;
+    forward->is_to_keep = !is_kept;
+    kur__mailbox_push(listener, work, true);
+}
+
 void kur__forward_begin(kur_listener *listener, kur__work *work, int64_t now_us)
 {
     kur_error error = {0};
+    const struct kur__extra *extra = work->extra;
+    if (extra != NULL && extra->forward.is_to_keep) {
+        kur__forward_keep(listener, work);
+        return;
+    }
     if (kur__forward_prepare(listener, work) == NULL) {
         kur__machine_effect(&listener->machine, work, false, now_us);
         return;

@@ -17,7 +17,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "listener/shell.h"
+#include "listener/keeper.h"
 #include "listener/topics.h"
 
 enum {
@@ -293,6 +293,8 @@ kur_status kur_listener_start(kur_listener *listener, kur_error *error)
     pthread_mutex_unlock(&listener->lock);
     if (!is_new)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the listener was started before");
+    if (listener->is_batched && listener->keeper != NULL)
+        return kur_error_set(error, KUR_ERROR_UNSUPPORTED, "a listener of batches cannot have an inbox");
     if (listener->handler_count == 0 && listener->on_record.function == NULL && listener->on_record.batch == NULL)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "the listener has no handler");
     kur_status status =
@@ -361,6 +363,8 @@ void kur_listener_free(kur_listener *listener)
         kur__workers_stop(listener);
     kur__exactly_free(listener);
     kur__ends_free(listener);
+    if (listener->keeper != NULL)
+        listener->keeper->ended(listener->keeper->user);
     if (listener->consumer != NULL) {
         kur__control_clear(listener);
         kur_producer_free(listener->producer);

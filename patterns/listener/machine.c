@@ -339,6 +339,8 @@ kur__consequence kur__conclude(kur__machine *machine, kur__work *work, int64_t n
     }
     if (verdict->is_not_run) {
         work->attempts--;
+        if (verdict->has_delay)
+            work->due_us = now_us < INT64_MAX - verdict->delay_us ? now_us + verdict->delay_us : INT64_MAX;
         return KUR__AGAIN;
     }
     if (verdict->outcome == KUR_DONE && !verdict->has_emits && !machine->options.exactly_once) {

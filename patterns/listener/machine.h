@@ -58,7 +58,7 @@ typedef struct kur__verdict {
     int64_t delay_us;
     kur_outcome outcome;
     bool has_emits;   /* with KUR_DONE: they have to be durable first */
-    bool has_delay;   /* with KUR_RETRY: after delay_us, not as the policy says */
+    bool has_delay;   /* with KUR_RETRY or not run: after delay_us, not as the policy says */
     bool is_hopeless; /* with KUR_RETRY: a cause that is not tried again */
     bool is_not_run;  /* nobody has seen it: it comes again, and that was no attempt */
 } kur__verdict;

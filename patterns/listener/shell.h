@@ -53,6 +53,7 @@ struct kur__forward {
     bool takes_any_partition;
     bool has_missed; /* its own partition, which is not there */
     bool is_acknowledged;
+    bool is_kept, is_to_keep; /* by the keeper; it is there, and that has still to be kept */
 };
 
 /* What of a work is rarely needed. */
@@ -144,6 +145,7 @@ struct kur__goal {
 struct kur__exactly; /* transactions: exactly_once.h */
 struct kur__ends;    /* ends.c */
 struct kur__tiers;   /* its own topics: topics.h */
+struct kur__keeper;  /* keeper.h */
 
 struct kur_listener {
     kur_client *client;
@@ -161,8 +163,9 @@ struct kur_listener {
     struct kur__handler handlers[KUR__HANDLERS];
     int handler_count;
     struct kur__record_handler on_record, on_tombstone;
-    bool is_batched;        /* what is handed over are batches */
-    kur_error registration; /* the first that failed */
+    bool is_batched;                  /* what is handed over are batches */
+    const struct kur__keeper *keeper; /* NULL: nobody keeps anything */
+    kur_error registration;           /* the first that failed */
 
     /* Of the control thread alone. */
     kur_consumer *consumer;
@@ -323,6 +326,8 @@ struct kur__forward *kur__forward_prepare(kur_listener *listener, kur__work *wor
 /* Sends it by a given producer; `callback` gets work->extra's forward as its `user`. */
 kur_status kur__forward_send(kur_listener *listener, kur_producer *producer, const kur__work *work,
                              kur_result_callback *callback, kur_arena *arena, kur_error *error);
+/* It has arrived, and that is to be kept. */
+void kur__forward_keep(kur_listener *listener, kur__work *work);
 /* It has arrived; any thread. */
 void kur__forward_arrived(const struct kur__forward *forward);
 /* What a failure means for the next time. */
