@@ -11,6 +11,10 @@
 #include <kurier/kurier.h>
 #include <kurier/relay.h>
 
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include "consuming.h"
 
 enum {
