@@ -157,7 +157,9 @@ typedef struct kur_driver {
 
     /* ---- Connections ---- */
 
+    /** Makes a connection; any thread. Nothing of a password stands in the error. */
     kur_status (*connect)(void *database, void **connection, kur_error *error);
+    /** Closes one, also one that broke; what is open on it is rolled back. */
     void (*disconnect)(void *connection);
     /** Ends the database: its last connection has been closed. */
     void (*free)(void *database);

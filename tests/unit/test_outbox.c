@@ -610,15 +610,14 @@ START_TEST(test_parked__hostile_rows_are_listed)
     ck_ok(f.driver->outbox_add(kur_database_state(f.database), transaction, &row, &error), error);
     memory_commit(transaction);
     row.id = 1;
-    ck_ok(f.driver->outbox_park(connection, &(kur_outbox_parked_row){.row = row, .is_behind = true}, 1, true, &error),
-          error);
+    ck_ok(f.driver->outbox_park(connection, &(kur_outbox_parked_row){.row = row}, 1, true, &error), error);
     kur_arena *arena = kur_arena_new();
     kur_parked_list all;
     error = (kur_error){0};
     ck_ok(kur_outbox_parked(f.outbox, 0, 0, 10, arena, &all, &error), error);
     ck_assert_int_eq(error.code, KUR_OK);
     ck_assert_uint_eq(all.count, 1);
-    ck_assert(all.items[0]->is_behind && all.items[0]->error == NULL && all.items[0]->header_count == 0);
+    ck_assert(!all.items[0]->is_behind && all.items[0]->error == NULL && all.items[0]->header_count == 0);
     ck_assert(all.items[0]->key.data == NULL && all.items[0]->value.data == NULL);
     kur_arena_free(arena);
     f.driver->disconnect(connection);

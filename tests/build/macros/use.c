@@ -1,6 +1,9 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include "shop.h"
 
+#include <kurier/postgres.h>
+#include <kurier/sqlite.h>
+
 #define NEED(condition)                                                                                                \
     do {                                                                                                               \
         if (!(condition))                                                                                              \
@@ -92,6 +95,25 @@ static const char *redrive(void)
     return plan.max_redriven == 1 && outcomes.count == 1 ? NULL : "redrive";
 }
 
+/* Outbox, relay and inbox, without a database; the drivers are libraries of their own. */
+static const char *databases(const struct order_placed *event)
+{
+    kur_error error = {0};
+    kur_outbox_options outbox = KUR_OUTBOX_OPTIONS(.record_bytes = 1);
+    kur_relay_options relay = KUR_RELAY_OPTIONS(.poll_ms = 2);
+    kur_relay_health health = KUR_RELAY_HEALTH(.shards = 3);
+    kur_inbox_options inbox = KUR_INBOX_OPTIONS(.consumer = "theirs");
+    kur_inbox_health inbox_health = KUR_INBOX_HEALTH(.handled = 4);
+    kur_postgres_options postgres = KUR_POSTGRES_OPTIONS(.schema = "theirs");
+    kur_sqlite_options sqlite = KUR_SQLITE_OPTIONS(.path = "theirs");
+    NEED(kur_outbox_new(NULL, NULL, &outbox, &error) == NULL);
+    NEED(order_placed_outbox(NULL, NULL, event, NULL, &error) == KUR_ERROR_INVALID_ARGUMENT);
+    NEED(kur_relay_new(NULL, &relay, &error) == NULL);
+    NEED(kur_relay_health_read(NULL, &health, &error) == KUR_ERROR_INVALID_ARGUMENT);
+    NEED(inbox.consumer != NULL && inbox_health.handled == 4);
+    return postgres.schema != NULL && sqlite.path != NULL ? NULL : "databases";
+}
+
 static const char *publish(const struct order_placed *event)
 {
     kur_error error = {0};
@@ -158,6 +180,8 @@ const char *use_everything(void)
         failed = letters();
     if (failed == NULL)
         failed = redrive();
+    if (failed == NULL)
+        failed = databases(&back);
     if (failed == NULL)
         failed = publish(&back);
     kur_arena_free(arena);

@@ -1,6 +1,9 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include "shop.h"
 
+#include <kurier/postgres.h>
+#include <kurier/sqlite.h>
+
 #define NEED(condition)                                                                                                \
     do {                                                                                                               \
         if (!(condition))                                                                                              \
@@ -96,6 +99,25 @@ static const char *redrive()
     return plan.max_redriven == 1 && outcomes.count == 1 ? nullptr : "redrive";
 }
 
+/* Outbox, relay and inbox, without a database; the drivers are libraries of their own. */
+static const char *databases(const struct order_placed *event)
+{
+    kur_error error = {};
+    auto outbox = KUR_OUTBOX_OPTIONS(.record_bytes = 1);
+    auto relay = KUR_RELAY_OPTIONS(.poll_ms = 2);
+    auto health = KUR_RELAY_HEALTH(.shards = 3);
+    auto inbox = KUR_INBOX_OPTIONS(.consumer = "theirs");
+    auto inbox_health = KUR_INBOX_HEALTH(.handled = 4);
+    auto postgres = KUR_POSTGRES_OPTIONS(.schema = "theirs");
+    auto sqlite = KUR_SQLITE_OPTIONS(.path = "theirs");
+    NEED(kur_outbox_new(nullptr, nullptr, &outbox, &error) == nullptr);
+    NEED(order_placed_outbox(nullptr, nullptr, event, nullptr, &error) == KUR_ERROR_INVALID_ARGUMENT);
+    NEED(kur_relay_new(nullptr, &relay, &error) == nullptr);
+    NEED(kur_relay_health_read(nullptr, &health, &error) == KUR_ERROR_INVALID_ARGUMENT);
+    NEED(inbox.consumer != nullptr && inbox_health.handled == 4);
+    return postgres.schema != nullptr && sqlite.path != nullptr ? nullptr : "databases";
+}
+
 static const char *publish(const struct order_placed *event)
 {
     kur_error error = {};
@@ -167,6 +189,8 @@ extern "C" const char *use_everything(void)
         failed = letters();
     if (failed == nullptr)
         failed = redrive();
+    if (failed == nullptr)
+        failed = databases(&back);
     if (failed == nullptr)
         failed = publish(&back);
     kur_arena_free(arena);
