@@ -8,7 +8,8 @@
  * Two who handle the same record meet at its row in inbox_done: the second one's INSERT waits for the first one's end.
  * Only then, by a statement of its own with a later snapshot, is the position read: a mover takes a row away in the
  * same transaction that moves the position over it, so that who finds no row because it has just gone finds the
- * position moved.
+ * position moved. A row that was made meanwhile may also be an open one, which the first statement has not seen: then
+ * it runs once more.
  */
 #include <stdlib.h>
 
@@ -188,6 +189,10 @@ static kur_status make_entry(PGconn *connection, const char *what, const char *s
     return status;
 }
 
+enum {
+    ENTRIES = 8 /* so often others may be faster */
+};
+
 #define HOLD_SQL                                                                                                       \
     "WITH place AS (SELECT id FROM @.inbox_position WHERE consumer = $1 AND topic = $2 AND partition = $3"             \
     " AND epoch = $5 FOR KEY SHARE),"
@@ -212,9 +217,20 @@ kur_status kur__pg_enter(void *transaction, const kur_inbox_place *place, kur_in
 {
     struct entry entry = {0};
     struct standing standing = {0};
-    kur_status status = make_entry(transaction, "entering the inbox", enter_sql, place, &entry, error);
-    if (status == KUR_OK && (entry.is_opened || entry.is_added))
-        status = read_standing(transaction, entry.position, place->offset, &standing, error);
+    kur_status status = KUR_OK;
+    for (int i = 0; i < ENTRIES && status == KUR_OK; i++) {
+        status = make_entry(transaction, "entering the inbox", enter_sql, place, &entry, error);
+        if (status == KUR_OK && entry.is_in_force)
+            status = read_standing(transaction, entry.position, place->offset, &standing, error);
+        if (!entry.is_in_force || entry.is_opened || entry.is_added || !standing.is_open)
+            break;
+    }
+    if (status == KUR_OK && entry.is_in_force && !entry.is_opened && !entry.is_added && standing.is_open) {
+        kur_error_set(error, KUR_ERROR_DATABASE, "postgres: a record is left open again and again");
+        if (error != NULL)
+            error->retriable = true;
+        return KUR_ERROR_DATABASE;
+    }
     if (status == KUR_OK && entry.is_opened && standing.is_passed)
         status = remove_row(transaction, entry.position, place->offset, error); /* no mover comes by any more */
     if (status != KUR_OK)

@@ -1163,6 +1163,30 @@ START_TEST(test_driver__two_who_handle_a_record)
 }
 END_TEST
 
+/* Its copy in a retry topic is there before that it comes again is kept. */
+START_TEST(test_driver__who_enters_while_a_record_is_left_open)
+{
+    struct other other;
+    skip_unless(opening_missing() == NULL, opening_missing());
+    set_up(SHARDS);
+    join(0);
+    for (int i = 0; i < 20; i++) {
+        kur_inbox_place place = at(i);
+        kur_inbox_turn turn = 0;
+        ck_ok(of->begin(line, &error), error);
+        ck_ok(of->inbox_leave_open(line, &place, &turn, &error), error);
+        ck_assert_int_eq(turn, KUR_INBOX_HANDLE);
+        start(&other, enter_there, i);
+        poll(NULL, 0, i);
+        ck_ok(of->commit(line, &error), error);
+        join_other(&other);
+        ck_assert_int_eq(other.turn, KUR_INBOX_HANDLE);
+        ck_assert_int_eq(handle(i), KUR_INBOX_DONE);
+    }
+    tear_down();
+}
+END_TEST
+
 START_TEST(test_driver__handlers_and_others_beside_them)
 {
     struct other other;
@@ -1397,6 +1421,7 @@ int main(void)
                                   test_driver__open_records_come_again,
                                   test_driver__a_partition_begins_anew,
                                   test_driver__two_who_handle_a_record,
+                                  test_driver__who_enters_while_a_record_is_left_open,
                                   test_driver__handlers_and_others_beside_them,
                                   test_driver__a_mover_hides_nothing,
                                   test_driver__ids_are_noted,
