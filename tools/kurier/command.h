@@ -55,6 +55,7 @@ struct connection {
     int64_t timeout_s; /* 0: the default */
     int timeout_ms;    /* from it, in verbs that get a client */
     bool allows_clear_text, is_verbose;
+    kur_log_callback *log; /* without --verbose; NULL: nobody hears of anything */
 };
 
 /* What all verbs share; the first member of their state. */
@@ -120,8 +121,8 @@ struct noun {
     bool is_hidden;                  /* not for people: in no help and no reference */
 };
 
-extern const struct noun broker_noun, completion_noun, dlq_noun, doctor_noun, events_noun, groups_noun, lag_noun,
-    offsets_noun, redrive_noun, reference_noun, top_noun, topics_noun;
+extern const struct noun broker_noun, completion_noun, dlq_noun, doctor_noun, events_noun, groups_noun, inbox_noun,
+    lag_noun, offsets_noun, outbox_noun, redrive_noun, reference_noun, top_noun, topics_noun;
 extern const struct noun *const nouns[]; /* all of them, in the order of the help; ends with NULL */
 
 /* -o; --execute; --unmask; how Kafka is found */

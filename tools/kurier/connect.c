@@ -65,7 +65,7 @@ kur_client *connect_client_with(struct invocation *call, const kur_property *own
     kur_client *client = kur_client_new(
         &KUR_CLIENT_OPTIONS(.properties_file = connection->properties_file,
                             .bootstrap_servers = connection->bootstrap_servers, .properties = properties,
-                            .log = connection->is_verbose ? kur_log_stderr : NULL,
+                            .log = connection->is_verbose ? kur_log_stderr : connection->log,
                             .security = &KUR_SECURITY_OPTIONS(.allow_clear_text = connection->allows_clear_text)),
         &error);
     if (client == NULL)

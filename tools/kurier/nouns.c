@@ -14,6 +14,8 @@ const struct noun *const nouns[] = {
     &events_noun,
     &dlq_noun,
     &redrive_noun,
+    &outbox_noun,
+    &inbox_noun,
     &top_noun,
     &broker_noun,
     &doctor_noun,

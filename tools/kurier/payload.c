@@ -106,19 +106,31 @@ void payload_json(const struct invocation *call, kur_buffer *json, const char *n
     kur_buffer_done(&text);
 }
 
+static void put_header(const struct invocation *call, kur_buffer *json, const kur_header *header)
+{
+    json_open(json, NULL, '[');
+    json_bytes(json, NULL, kur_bytes_text(header->name));
+    if (!call->unmask && header->value.data != NULL && mask_is_secret(header->name, strlen(header->name)))
+        json_text(json, NULL, MASK_TEXT);
+    else
+        payload_json(call, json, NULL, header->value);
+    json_close(json, ']');
+}
+
 void payload_headers_json(const struct invocation *call, kur_buffer *json, const kur_record *record)
 {
     kur_header header;
     json_open(json, "headers", '[');
-    for (size_t i = 0; kur_record_header(record, i, &header); i++) {
-        json_open(json, NULL, '[');
-        json_bytes(json, NULL, kur_bytes_text(header.name));
-        if (!call->unmask && header.value.data != NULL && mask_is_secret(header.name, strlen(header.name)))
-            json_text(json, NULL, MASK_TEXT);
-        else
-            payload_json(call, json, NULL, header.value);
-        json_close(json, ']');
-    }
+    for (size_t i = 0; kur_record_header(record, i, &header); i++)
+        put_header(call, json, &header);
+    json_close(json, ']');
+}
+
+void payload_header_list_json(const struct invocation *call, kur_buffer *json, const kur_header *headers, size_t count)
+{
+    json_open(json, "headers", '[');
+    for (size_t i = 0; i < count; i++)
+        put_header(call, json, &headers[i]);
     json_close(json, ']');
 }
 
@@ -164,18 +176,29 @@ void payload_print_event(const kur_event_view *event)
     payload_print("trace", event->traceparent);
 }
 
+static void print_header(const struct invocation *call, const kur_header *header)
+{
+    kur_buffer line = {0};
+    text_safe(&line, kur_bytes_text(header->name), false);
+    text_put(&line, " = ");
+    payload_line(call, &line, header->value, mask_is_secret(header->name, strlen(header->name)));
+    printf("    %s\n", line.data);
+    kur_buffer_done(&line);
+}
+
 void payload_print_headers(const struct invocation *call, const kur_record *record)
 {
     kur_header header;
     printf("  headers\n");
-    for (size_t i = 0; kur_record_header(record, i, &header); i++) {
-        kur_buffer line = {0};
-        text_safe(&line, kur_bytes_text(header.name), false);
-        text_put(&line, " = ");
-        payload_line(call, &line, header.value, mask_is_secret(header.name, strlen(header.name)));
-        printf("    %s\n", line.data);
-        kur_buffer_done(&line);
-    }
+    for (size_t i = 0; kur_record_header(record, i, &header); i++)
+        print_header(call, &header);
+}
+
+void payload_print_header_list(const struct invocation *call, const kur_header *headers, size_t count)
+{
+    printf("  headers\n");
+    for (size_t i = 0; i < count; i++)
+        print_header(call, &headers[i]);
 }
 
 void payload_print_value(const struct invocation *call, kur_bytes value)

@@ -23,6 +23,7 @@ void payload_cut(const struct invocation *call, kur_buffer *to, kur_bytes payloa
 /* Members of JSON: text masked; what is no text shows its size alone, unless it is unmasked. */
 void payload_json(const struct invocation *call, kur_buffer *json, const char *name, kur_bytes payload);
 void payload_headers_json(const struct invocation *call, kur_buffer *json, const kur_record *record);
+void payload_header_list_json(const struct invocation *call, kur_buffer *json, const kur_header *headers, size_t count);
 
 /* Lines of `show`: a name and what stands behind it; nothing for NULL, "" and times that are not known. */
 void payload_print(const char *name, const char *text);
@@ -30,6 +31,7 @@ void payload_print_time(const char *name, int64_t time_us);
 void payload_print_line(const struct invocation *call, const char *name, kur_bytes payload);
 void payload_print_event(const kur_event_view *event); /* may be NULL */
 void payload_print_headers(const struct invocation *call, const kur_record *record);
+void payload_print_header_list(const struct invocation *call, const kur_header *headers, size_t count);
 void payload_print_value(const struct invocation *call, kur_bytes value);
 
 #endif
