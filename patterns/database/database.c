@@ -41,6 +41,8 @@ static const char *missing_function(const kur_driver *driver)
     MISSING(outbox_park);
     MISSING(outbox_raise);
     MISSING(outbox_figures);
+    MISSING(outbox_shards);
+    MISSING(outbox_relays);
     MISSING(outbox_parked);
     MISSING(outbox_unpark);
     MISSING(outbox_drop);
@@ -51,6 +53,8 @@ static const char *missing_function(const kur_driver *driver)
     MISSING(inbox_reset);
     MISSING(inbox_note);
     MISSING(inbox_forget);
+    MISSING(inbox_positions);
+    MISSING(inbox_remove);
 #undef MISSING
     return NULL;
 }
