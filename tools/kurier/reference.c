@@ -7,8 +7,30 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "database.h"
 #include "help.h"
 #include "text.h"
+
+/* What many verbs take stands on a page once. */
+static const struct shared {
+    const struct options *options;
+    const char *title, *link, *capitals, *about;
+} shared[] = {{&connect_options, "How Kafka is found", "- and [how Kafka is found](#how-kafka-is-found)\n",
+               "HOW KAFKA IS FOUND", "Every command that needs Kafka takes these:\n"},
+              {&database_options, "Which database", "- and [which database](#which-database)\n", "WHICH DATABASE",
+               "Every command that works on a database takes these:\n"}};
+
+enum {
+    SHARED = sizeof shared / sizeof *shared
+};
+
+static const struct shared *shared_of(const struct options *options)
+{
+    for (size_t i = 0; i < SHARED; i++)
+        if (shared[i].options == options)
+            return &shared[i];
+    return NULL;
+}
 
 /* ---- Markdown ---- */
 
@@ -44,6 +66,13 @@ static void print_paragraphs(const char *text)
         puts("```");
 }
 
+static void markdown_option(const struct option *option)
+{
+    printf("- `%s%s%s` ", option->name, option->value != NULL ? " " : "", option->value != NULL ? option->value : "");
+    print_safe(option->help);
+    putchar('\n');
+}
+
 static void markdown_verb(const struct noun *noun, const struct verb *verb)
 {
     printf("\n%s `kurier %s%s%s`\n\n", verb->name != NULL ? "###" : "##", noun->name, verb->name != NULL ? " " : "",
@@ -52,25 +81,19 @@ static void markdown_verb(const struct noun *noun, const struct verb *verb)
            verb->name != NULL ? verb->name : "", verb->arguments != NULL ? " " : "",
            verb->arguments != NULL ? verb->arguments : "");
     print_paragraphs(verb->about);
-    bool has_connection = false;
     printf("\n");
     for (size_t set = 0; set < OPTION_SETS_MAX && verb->options[set] != NULL; set++) {
-        has_connection |= verb->options[set] == &connect_options;
-        if (verb->options[set] == &connect_options)
+        if (shared_of(verb->options[set]) != NULL)
             continue;
         if (verb->options[set]->title != NULL)
             printf("\n%s\n\n", verb->options[set]->title);
-        for (const struct option *option = verb->options[set]->list; option->name != NULL; option++) {
-            if (help_is_hidden(verb, set, option))
-                continue;
-            printf("- `%s%s%s` ", option->name, option->value != NULL ? " " : "",
-                   option->value != NULL ? option->value : "");
-            print_safe(option->help);
-            putchar('\n');
-        }
+        for (const struct option *option = verb->options[set]->list; option->name != NULL; option++)
+            if (!help_is_hidden(verb, set, option))
+                markdown_option(option);
     }
-    if (has_connection)
-        printf("- and [how Kafka is found](#how-kafka-is-found)\n");
+    for (size_t set = 0; set < OPTION_SETS_MAX && verb->options[set] != NULL; set++)
+        if (shared_of(verb->options[set]) != NULL)
+            fputs(shared_of(verb->options[set])->link, stdout);
     if (verb->notes != NULL) {
         printf("\n");
         print_paragraphs(verb->notes);
@@ -83,12 +106,10 @@ static int markdown(struct invocation *call)
     printf("# Commands\n\n"
            "What `kurier --help` says, on one page: `kurier reference markdown` has written it.\n\n");
     print_paragraphs(help_status);
-    printf("\n## How Kafka is found\n\n");
-    for (const struct option *option = connect_options.list; option->name != NULL; option++) {
-        printf("- `%s%s%s` ", option->name, option->value != NULL ? " " : "",
-               option->value != NULL ? option->value : "");
-        print_safe(option->help);
-        putchar('\n');
+    for (size_t i = 0; i < SHARED; i++) {
+        printf("\n## %s\n\n", shared[i].title);
+        for (const struct option *option = shared[i].options->list; option->name != NULL; option++)
+            markdown_option(option);
     }
     for (size_t i = 0; nouns[i] != NULL; i++) {
         const struct noun *noun = nouns[i];
@@ -160,7 +181,7 @@ static void man_verb(const struct noun *noun, const struct verb *verb)
            verb->arguments != NULL ? " " : "", verb->arguments != NULL ? verb->arguments : "");
     man_paragraphs(verb->about);
     for (size_t set = 0; set < OPTION_SETS_MAX && verb->options[set] != NULL; set++) {
-        if (verb->options[set] == &connect_options)
+        if (shared_of(verb->options[set]) != NULL)
             continue;
         if (verb->options[set]->title != NULL) {
             puts(".PP");
@@ -184,9 +205,11 @@ static void man_commands(void)
         for (size_t k = 0; nouns[i]->verbs[k] != NULL; k++)
             man_verb(nouns[i], nouns[i]->verbs[k]);
     }
-    printf(".SH HOW KAFKA IS FOUND\nEvery command that needs Kafka takes these:\n");
-    for (const struct option *option = connect_options.list; option->name != NULL; option++)
-        man_option(option);
+    for (size_t i = 0; i < SHARED; i++) {
+        printf(".SH %s\n%s", shared[i].capitals, shared[i].about);
+        for (const struct option *option = shared[i].options->list; option->name != NULL; option++)
+            man_option(option);
+    }
 }
 
 /* The page with @COMMANDS@ replaced. */
