@@ -773,21 +773,19 @@ static kur_status driver_outbox_read(void *given, const int32_t *shards, size_t 
     kur_status status = enter(connection, "outbox_read", ALONE, error);
     if (status != KUR_OK)
         return status;
-    bool is_asked[KUR_OUTBOX_SHARDS_MAX] = {false};
-    int32_t taken[KUR_OUTBOX_SHARDS_MAX] = {0};
     size_t size = 0;
-    for (size_t i = 0; i < count; i++)
-        is_asked[shards[i]] = true;
-    for (size_t i = 0; i < memory->rows.count && status == KUR_OK && size < bytes; i++) {
-        const struct row *row = at(&memory->rows, i);
-        if (row->owner != NULL || !is_asked[row->shard] || taken[row->shard] == rows ||
-            row->id <= memory->shards[row->shard].floor)
-            continue;
-        kur_outbox_row view = view_row(row);
-        view.is_blocked = row_is_blocked(memory, row);
-        taken[row->shard]++;
-        size += row->key.size + row->headers.size + row->value.size;
-        status = take(&view, user, error);
+    for (size_t shard = 0; shard < count; shard++) {
+        int32_t taken = 0;
+        for (size_t i = 0; i < memory->rows.count && status == KUR_OK && size < bytes && taken < rows; i++) {
+            const struct row *row = at(&memory->rows, i);
+            if (row->owner != NULL || row->shard != shards[shard] || row->id <= memory->shards[row->shard].floor)
+                continue;
+            kur_outbox_row view = view_row(row);
+            view.is_blocked = row_is_blocked(memory, row);
+            taken++;
+            size += row->key.size + row->headers.size + row->value.size;
+            status = take(&view, user, error);
+        }
     }
     return leave(connection, "outbox_read", status, error);
 }

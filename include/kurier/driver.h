@@ -216,8 +216,8 @@ typedef struct kur_driver {
     kur_status (*outbox_claim)(void *connection, const kur_outbox_claim *claim, int32_t *shards, size_t *count,
                                kur_error *error);
     /**
-     * Reads rows of these shards that are committed, in one snapshot: each shard's by id from its floor on, at most
-     * `rows` of each and about `bytes` in all.
+     * Reads rows of these shards that are committed, in one snapshot: one shard after another, each by id from its
+     * floor on, at most `rows` of each and about `bytes` in all.
      */
     kur_status (*outbox_read)(void *connection, const int32_t *shards, size_t count, int32_t rows, size_t bytes,
                               kur_outbox_take *take, void *user, kur_error *error);
