@@ -1,6 +1,7 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include "crashing.h"
 
+#include <kurier/sys/clock.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -11,6 +12,10 @@
 #include "listener/crash.h"
 
 void (*crashing_on_pass)(const char *point);
+
+enum {
+    SOON_US = 4000 /* a commit takes about as long */
+};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const char *wanted; /* NAME:N, or NULL */
@@ -28,12 +33,32 @@ static void read_environment(void)
     last = atol(colon + 1);
 }
 
-void kur__crash_point(const char *name)
+/* Whether the process ends at this pass. */
+static bool is_the_one(const char *name)
 {
     pthread_once(&once, read_environment);
     if (crashing_on_pass != NULL)
         crashing_on_pass(name);
-    if (last > 0 && strlen(name) == name_size && memcmp(name, wanted, name_size) == 0 &&
-        atomic_fetch_add(&passes, 1) + 1 == last)
+    return last > 0 && strlen(name) == name_size && memcmp(name, wanted, name_size) == 0 &&
+           atomic_fetch_add(&passes, 1) + 1 == last;
+}
+
+void kur__crash_point(const char *name)
+{
+    if (is_the_one(name))
         kill(getpid(), SIGKILL);
+}
+
+static void *end_soon(void *user)
+{
+    usleep((useconds_t)(kur_clock_now_us() % SOON_US));
+    kill(getpid(), SIGKILL);
+    return user;
+}
+
+void kur__crash_soon(const char *name)
+{
+    pthread_t thread;
+    if (is_the_one(name) && pthread_create(&thread, NULL, end_soon, NULL) == 0)
+        pthread_detach(thread);
 }

@@ -45,6 +45,15 @@
  *     outbox-sent          likewise, and the transaction of those that send in one is over
  *     outbox-deleted       what was sent is deleted, and the relay does not know it
  *     outbox-parked        what was refused is parked, likewise
+ *
+ * Of one that sends exactly once, besides:
+ *
+ *     outbox-begun         a transaction is open, and empty
+ *     outbox-produced      all of it is in the log, and the group's offsets are not
+ *     outbox-offsets-sent  those too
+ *     outbox-in-commit     its commit is under way, or has just been answered
+ *     outbox-committed     it is committed, and the relay does not know it
+ *     outbox-cleared       what an earlier owner of a shard had sent is deleted, likewise
  */
 #ifndef KURIER_PATTERNS_LISTENER_CRASH_H
 #define KURIER_PATTERNS_LISTENER_CRASH_H
@@ -53,8 +62,12 @@
 /* Any thread. */
 void kur__crash_point(const char *name);
 #define KUR__CRASH_POINT(name) kur__crash_point(name)
+/* The same, some time within the next milliseconds: in the middle of a call. */
+void kur__crash_soon(const char *name);
+#define KUR__CRASH_SOON(name) kur__crash_soon(name)
 #else
 #define KUR__CRASH_POINT(name) ((void)0)
+#define KUR__CRASH_SOON(name) ((void)0)
 #endif
 
 #endif

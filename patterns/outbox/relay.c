@@ -61,9 +61,8 @@ kur_relay *kur_relay_new(kur_outbox *outbox, const kur_relay_options *options, k
         status = open_descriptor(&relay->done, error);
     if (status == KUR_OK && (relay->batch.arena = kur_arena_new()) == NULL)
         status = kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a relay");
-    relay->courier = &kur__courier_at_least_once;
-    if (status == KUR_OK && relay->options.guarantee == KUR_EXACTLY_ONCE)
-        status = kur_error_set(error, KUR_ERROR_UNSUPPORTED, ".guarantee = KUR_EXACTLY_ONCE is not there yet");
+    relay->courier =
+        relay->options.guarantee == KUR_EXACTLY_ONCE ? &kur__courier_exactly_once : &kur__courier_at_least_once;
     if (status == KUR_OK)
         return relay;
     kur_relay_free(relay);

@@ -166,6 +166,8 @@ void kur__batch_screen(struct kur__batch *batch);
  * rows. Rows that then wait and are not held have a target. KUR_ERROR_NO_MEMORY.
  */
 kur_status kur__targets_screen(kur_relay *relay, kur_producer *producer, struct kur__batch *batch, kur_error *error);
+/* The largest batch of records that its topic takes; 0: not known. */
+int64_t kur__target_limit(const struct kur__batch_row *row);
 /* Whether nothing else may be on its way with a row, at this moment. */
 bool kur__target_wants_alone(const struct kur__batch_row *row);
 /* What a producer's batches may have at most, by the topics that are known. */

@@ -253,6 +253,11 @@ static int64_t most_bytes(const struct kur__batch_row *row)
     return (int64_t)(bytes + bytes / 128 + 256);
 }
 
+int64_t kur__target_limit(const struct kur__batch_row *row)
+{
+    return row->target->limit;
+}
+
 bool kur__target_wants_alone(const struct kur__batch_row *row)
 {
     const struct kur__target *target = row->target;
