@@ -51,10 +51,6 @@ static kur_database *open_sqlite(const struct stored *stored, const char *path, 
 {
 #ifdef KURIER_WITH_SQLITE
     kur_error error = {0};
-    if (stored->schema != NULL) {
-        *status = command_refuse(stored->call.noun, "--schema is PostgreSQL's: in SQLite the tables are in the file");
-        return NULL;
-    }
     kur_database *database = kur_sqlite_new(&KUR_SQLITE_OPTIONS(.path = path), &error);
     if (database == NULL)
         *status = command_refuse(stored->call.noun, "%s", error.message);
@@ -90,6 +86,8 @@ kur_database *database_open(const struct stored *stored, bool makes_file, int *s
     else if (sqlite == NULL)
         *status = command_refuse(stored->call.noun, "which database? --postgres, --sqlite, KURIER_POSTGRES or "
                                                     "KURIER_SQLITE says it");
+    else if (stored->schema != NULL)
+        *status = command_refuse(stored->call.noun, "--schema is PostgreSQL's: in SQLite the tables are in the file");
     else if (!makes_file && access(sqlite, F_OK) != 0)
         *status = command_fail(stored->call.noun, "%s: %s", sqlite, strerror(errno));
     else

@@ -20,15 +20,18 @@
 
 enum {
     EVERY_DEFAULT_MS = 10000,
-    LOOK_MS = 100
+    LOOK_MS = 100,
+    DRAINED_MS = 500 /* so often the database is asked; it counts 10,000 rows at most */
 };
 
 struct telling {
     struct outbox *outbox;
     kur_relay *relay;
+    struct place *place; /* its connection is the second thread's */
     struct objects objects;
-    int64_t told_us, told_sent;
-    pthread_mutex_t lock; /* guards `ends` */
+    int64_t told_us, told_sent, asked_us;
+    kur_outbox_figures last; /* when nothing waited; size 0: not known */
+    pthread_mutex_t lock;    /* guards `ends` */
     pthread_cond_t ended;
     bool ends;
 };
@@ -123,6 +126,27 @@ static bool pause_telling(struct telling *telling)
     return ends;
 }
 
+/* The connection that has broken is not made anew: the relay's own figures tell it, too, somewhat later. */
+static bool is_drained(struct telling *telling, const kur_relay_health *health)
+{
+    struct place *place = telling->place;
+    kur_outbox_figures figures = {.size = sizeof figures};
+    if (health->depth == 0)
+        return true;
+    if (place->connection == NULL || kur_clock_monotonic_us() - telling->asked_us < DRAINED_MS * 1000)
+        return false;
+    telling->asked_us = kur_clock_monotonic_us();
+    kur_status status = place->driver->outbox_figures(place->connection, &figures, NULL);
+    if (status == KUR_ERROR_UNREACHABLE) {
+        place->driver->disconnect(place->connection);
+        place->connection = NULL;
+    }
+    if (status != KUR_OK || figures.depth > 0)
+        return false;
+    telling->last = figures;
+    return true;
+}
+
 static void *keep_telling(void *user)
 {
     struct telling *telling = user;
@@ -131,7 +155,7 @@ static void *keep_telling(void *user)
         kur_relay_health health = KUR_RELAY_HEALTH();
         if (kur_relay_health_read(telling->relay, &health, NULL) != KUR_OK)
             continue;
-        if (telling->outbox->drains && health.depth == 0)
+        if (telling->outbox->drains && is_drained(telling, &health))
             kur_relay_request_stop(telling->relay);
         if (kur_clock_monotonic_us() - telling->told_us >= every_us)
             tell(telling, &health);
@@ -175,13 +199,14 @@ static int how_it_ended(const struct outbox *outbox, kur_status status, const ku
     }
 }
 
-static int relay_until_the_end(struct outbox *outbox, kur_relay *relay)
+static int relay_until_the_end(struct outbox *outbox, struct place *place, kur_relay *relay)
 {
     kur_error error = {0};
     kur_relay_health health = KUR_RELAY_HEALTH();
     pthread_t thread;
     struct telling telling = {.outbox = outbox,
                               .relay = relay,
+                              .place = place,
                               .objects = {.output = outbox->stored.call.output},
                               .told_us = kur_clock_monotonic_us()};
     pthread_mutex_init(&telling.lock, NULL);
@@ -194,8 +219,15 @@ static int relay_until_the_end(struct outbox *outbox, kur_relay *relay)
     pthread_cond_signal(&telling.ended);
     pthread_mutex_unlock(&telling.lock);
     pthread_join(thread, NULL);
-    if (kur_relay_health_read(relay, &health, NULL) == KUR_OK)
+    if (kur_relay_health_read(relay, &health, NULL) == KUR_OK) {
+        if (telling.last.size > 0) {
+            health.depth = health.oldest_ms = 0;
+            health.parked = telling.last.parked;
+            health.behind = telling.last.behind;
+            health.blocked = telling.last.blocked;
+        }
         tell(&telling, &health);
+    }
     json_end(&telling.objects);
     pthread_cond_destroy(&telling.ended);
     pthread_mutex_destroy(&telling.lock);
@@ -208,13 +240,13 @@ static int run(struct invocation *call)
     struct place place;
     kur_error error = {0};
     int status = database_begin_outbox(&outbox->stored, &place);
-    if (place.connection != NULL) { /* the relay has its own */
+    if (place.connection != NULL && !outbox->drains) { /* the relay has its own */
         place.driver->disconnect(place.connection);
         place.connection = NULL;
     }
     kur_relay *relay = status == EXIT_DONE ? make_relay(outbox, &place, &error) : NULL;
     if (relay != NULL)
-        status = relay_until_the_end(outbox, relay);
+        status = relay_until_the_end(outbox, &place, relay);
     else if (status == EXIT_DONE)
         status = how_it_ended(outbox, error.code, &error);
     kur_relay_free(relay);

@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+# `kurier outbox` and `kurier inbox` as a person uses them, with the database that is the argument (sqlite, postgres), on
+# the embedded broker or on the real one that KURIER_BOOTSTRAP names.
+. "$(dirname "$0")/lib.sh"
+
+driver=$1
+export SCHEMA=test_$unique
+case $driver in
+sqlite)
+    where=$work/shop.db
+    database=(--sqlite "$where")
+    ;;
+postgres)
+    where=${KURIER_POSTGRES:-}
+    database=(--schema "$SCHEMA")
+    ;;
+esac
+unset KURIER_SQLITE
+outbox() { noun=outbox kurier "$@" "${database[@]}"; }
+inbox() { noun=inbox kurier "$@" "${database[@]}"; }
+topic=$unique.orders
+
+# ---- Command lines ----
+
+check "no database" env -u KURIER_POSTGRES bash -c '"$1" outbox status 2>&1 | grep -q "which database?"' - "$kurier"
+check "two of them" kurier 3 "two databases are named" -- outbox status --sqlite a --postgres b
+check "no driver of that name" kurier 3 "neither postgres nor sqlite" -- outbox schema oracle
+if "$kurier" outbox schema "$driver" 2>&1 | grep -q "was built without"; then
+    skip "there is no driver for $driver"
+    exit
+fi
+check "the statements" outbox 0 "CREATE TABLE" -- schema "$driver"
+check "from a schema that nobody knows" outbox 3 "is none of them" -- schema "$driver" --from 900
+check "from the one that is there" outbox 0 "nothing is to be done" -- schema "$driver" --from 1
+check "too many shards" kurier 3 "--shards needs a number from 1 to 256" -- outbox schema "$driver" --shards 257
+if [ -z "$where" ]; then
+    skip "no PostgreSQL: script/postgres run"
+    exit
+fi
+if [ "$driver" = sqlite ]; then
+    check "a file that is not there" outbox 1 "No such file" -- status
+    check "it was not made" test ! -e "$where"
+    check "a schema in SQLite" kurier 3 "--schema is PostgreSQL's" -- outbox status --sqlite a --schema b
+    check "no file's name" kurier 3 "not a file's" -- outbox migrate --sqlite :memory:
+else
+    check "nobody listens" kurier 1 "127.0.0.1" -- outbox status --postgres "host=127.0.0.1 port=1 user=u password=hunter2"
+    check "and the password is not told" not says "$work/both" hunter2
+    check "a schema's name that cannot be" kurier 3 "schema" -- outbox status --schema 'a"b'
+fi
+check "an id that is none" outbox 3 "is no row's id" -- show first
+check "no id" outbox 3 "which row?" -- show
+check "no ids" outbox 3 "which rows?" -- unpark
+check "ids and all" outbox 3 "which rows?" -- unpark 1 --all
+check "no reason" outbox 3 "--reason is missing" -- drop 1
+check "no place" inbox 3 "which place?" -- reset inventory orders --to 1
+check "nowhere" inbox 3 "where to?" -- reset inventory orders/1
+check "no topic" inbox 3 "is neither" -- forget inventory "a b"
+
+# ---- Tables ----
+
+if [ "$driver" = postgres ]; then check "before" outbox 1 "kurier outbox migrate" -- status; fi
+check "made" outbox 0 "the tables were made: schema 1, with 4 shards" -- migrate --shards 4
+check "once" outbox 0 "nothing was to be done" -- migrate
+check "shards stay" outbox 0 "there are 4 shards, and stay so" -- migrate --shards 8
+check "empty" outbox 0 "$driver, schema 1, 4 shards" "0 rows" "no relay is at work" -- status
+check "nothing is parked" outbox 0 "nothing is parked" -- list
+check "no such row" outbox 1 "no row 7 is parked" -- show 7
+check "for programs" outbox 0 -- status -o json
+check "with all of it" holds 'it[0]["waiting"] == 0 and it[0]["oldest"] is None and len(it[0]["shards"]) == 4 and it[0]["relays"] == []'
+
+# ---- Relay ----
+
+add() { "$BUILD/tests/command/adding" "$driver" "$where" "$@"; }
+real_or_embedded "$topic:2"
+if is_real; then
+    echo "{\"name\": \"$topic\", \"partitions\": 2}" >"$work/topics.json"
+    partitions=$("$kurier" topics show "$topic" -o jsonl | python3 -c 'import json, sys; print(len(json.loads(sys.stdin.readline())["partitions"]))')
+else
+    partitions=2
+fi
+check "three orders of ann" add "$topic" ann -1 1 3
+check "one of bob to a partition that is not there" add "$topic" bob "$partitions" 10 1
+check "and two behind it" add "$topic" bob -1 11 2
+check "they wait" outbox 0 -- status -o jsonl
+check "all of them" holds 'it[0]["waiting"] == 6 and it[0]["oldest_ms"] >= 0'
+check "an option that cannot be" outbox 3 ".lease_ms is" -- relay --lease 1ms
+check "what is of the other guarantee" outbox 3 "KUR_EXACTLY_ONCE" -- relay --control x
+start relay "$kurier" outbox relay --name first --every 100ms "${database[@]}"
+relay=$last
+figure() { "$kurier" outbox status -o jsonl "${database[@]}" >"$work/out" && holds "$1"; } # expression
+check "the outbox is empty" await 30 figure 'it[0]["waiting"] == 0 and it[0]["parked"] == 1 and it[0]["behind"] == 2 and it[0]["blocked_keys"] == 1'
+check "the relay is told of" outbox 0 "first" "at least once" "0-3" -- status
+check "and for programs" figure 'it[0]["relays"][0]["shards"] == [0, 1, 2, 3] and it[0]["shards"][2]["owner"] == "first"'
+check "it tells how it is" await 10 has relay '3 sent, .* 0 waiting, 1 parked and 2 behind, 4 shards'
+check "and what was refused" has relay 'row 4 for topic'
+check "it ends when it is told to" ends $relay
+check "and has gone" outbox 0 "no relay is at work" -- status
+sent() { "$kurier" events tail "$topic" --from start --stop -o jsonl 2>/dev/null >"$work/out"; }
+numbers() { sent && python3 - "$work/out" "$1" <<'END'
+import json, sys
+values = [(e["key"], json.loads(e["value"], strict=False)["n"]) for e in map(json.loads, open(sys.argv[1]))]
+keys = {k: [n for key, n in values if key == k] for k, n in values}
+assert keys == eval(sys.argv[2]), keys
+END
+}
+check "what was sent" numbers '{"ann": [1, 2, 3]}'
+
+# ---- What is parked ----
+
+check "listed" outbox 0 "$topic" bob "behind a row of its key" -- list
+check "for programs" outbox 0 -- list -o json
+check "with all of it" holds '[(r["id"], r["behind"], r["attempts"]) for r in it] == [(4, False, 1), (5, True, 0), (6, True, 0)] and it[0]["key"] == "bob"'
+check "so many" outbox 0 "there are more" -- list --limit 2
+check "of a topic" outbox 0 "nothing is parked that goes there" -- list --topic other
+check "of those that begin so" outbox 0 bob -- list --topic "$unique*"
+check "shown" outbox 0 "topic         $topic" "attempts      1" "kind = test" '"n":10' 'api-key = ***' -- show 4
+check "nothing moves a cursor or tells a secret" not grep -qE "hunter2|s3cret|"$'\a' "$work/both"
+check "as it is" outbox 0 -- show 4 --unmask -o json
+check "for programs" holds 'json.loads(it[0]["value"], strict=False)["password"] == "hunter2" and it[0]["headers"][1] == ["api-key", "s3cret"]'
+check "what is behind does not go first" outbox 3 "was not refused itself" -- unpark 5 --execute
+check "it stays" figure 'it[0]["parked"] == 1 and it[0]["behind"] == 2'
+check "a dry run" outbox 0 "row 4, to $topic" "would be sent again" "--execute does that" -- unpark --all
+check "does nothing" figure 'it[0]["waiting"] == 0 and it[0]["parked"] == 1'
+check "unparked" outbox 0 "row 4, to $topic" "is to be sent again" -- unpark --topic "$topic" --execute
+check "with those behind" figure 'it[0]["waiting"] == 3 and it[0]["parked"] + it[0]["behind"] + it[0]["blocked_keys"] == 0'
+check "what is not repaired is refused again" outbox 0 -- relay --drain
+check "with its key" figure 'it[0]["waiting"] == 0 and it[0]["parked"] == 1 and it[0]["behind"] == 2'
+check "one that is not there, and one that is" outbox 2 "no row 99 is parked" "row 4" -- unpark 99 4 --execute
+check "again" outbox 0 -- relay --drain -o json
+check "which tells its figures" holds 'it[-1]["waiting"] == 0 and it[-1]["refused"] == 1 and it[-1]["sent"] == 0'
+check "a drop that is not done" outbox 0 "would be deleted, and never sent" -- drop 4 --reason "ticket 4711"
+check "does nothing" figure 'it[0]["parked"] == 1'
+check "dropped" outbox 0 "row 4, to $topic" "was dropped" "by ann: ticket 4711" -- drop 4 --reason "ticket 4711" --who ann --execute
+check "those behind it go on" outbox 0 -- relay --drain
+check "in their order" numbers '{"ann": [1, 2, 3], "bob": [11, 12]}'
+
+# ---- Inbox ----
+
+check "no consumers" inbox 0 "there are no consumers" -- status
+check "a consumer" add joins inventory orders 7 20
+check "another" add joins billing orders 0 5
+check "listed" inbox 0 "inventory" "orders/7" -- status
+check "for programs" inbox 0 -- status inv* -o json
+check "with all of it" holds '[(r["consumer"], r["topic"], r["partition"], r["first"], r["next"], r["done"], r["open"], r["epoch"]) for r in it] == [("inventory", "orders", 7, 20, 20, 3, 1, 1)]'
+check "beyond what is known" inbox 3 "would count as done" -- reset inventory orders/7 --to 30
+check "a reset that is not done" inbox 0 "would begin anew at 10, in place of 20" -- reset inventory orders/7 --to 10
+check "one that is" inbox 0 "begins anew at 10" "kurier offsets" -- reset inventory orders/7 --to 10 --execute
+check "for programs" inbox 0 -- status inventory -o json
+check "it has begun anew" holds 'it[0]["first"] == it[0]["next"] == 10 and it[0]["done"] == it[0]["open"] == 0 and it[0]["epoch"] == 2'
+check "nobody" inbox 1 "nothing is kept of that" -- forget nobody
+check "what would be forgotten" inbox 0 "1 partitions would be forgotten, with rows of 3 records that are done and of 1 that are open" -- forget billing orders
+check "forgotten" inbox 0 "1 partitions are forgotten" -- forget billing orders/0 --execute
+check "and all of another" inbox 0 "1 partitions are forgotten" -- forget inventory --execute
+check "nothing is left" inbox 0 "there are no consumers" -- status
+if [ "$driver" = postgres ] && command -v psql >/dev/null; then psql -X -q -c "DROP SCHEMA $SCHEMA CASCADE" "$where" 2>/dev/null; fi
