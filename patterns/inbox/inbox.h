@@ -37,6 +37,7 @@ struct kur__inbox_partition {
     int64_t epoch;     /* 0: to be asked for */
     int64_t moved;     /* `next` as far as it is known */
     int64_t committed; /* by the group; -1: nothing */
+    int64_t tidy_us;   /* when it is moved once more to where it is; 0: it need not be */
     int32_t number;
     char topic[];
 };

@@ -5,8 +5,9 @@
  *
  *     keeps forwards   those that are there together in one transaction, each as a row that is open; then the listener
  *                      finishes them. What fails goes back to the listener, which asks again after a while.
- *     moves            every .move_ms, partitions of which the group has committed more
- *     forgets          old ids of kur_inbox_note, now and then
+ *     moves            every .move_ms, partitions of which the group has committed more; and once more a little later:
+ * a copy that was being handled while its row was passed, still open, leaves it there forgets          old ids of
+ * kur_inbox_note, now and then
  *
  * A work that was forwarded belongs to the thread from kur__inbox_forwarded to kur__forward_kept, as to a producer.
  * When the listener is freed it waits until the thread has none.
@@ -23,7 +24,8 @@ enum {
     TOGETHER = 500,
     FORGET_US = 60 * 1000 * 1000,
     FORGET_ROWS = 1000,
-    LATER_US = 1000 * 1000 /* after an error */
+    LATER_US = 1000 * 1000, /* after an error */
+    TIDY_US = 2000 * 1000
 };
 
 /* ---- The listener's side ---- */
@@ -217,15 +219,22 @@ static void keep_forwards(kur_inbox *inbox)
 
 /* ---- Moves ---- */
 
-static kur_status move(kur_inbox *inbox, struct kur__inbox_partition *partition, kur_error *error)
+/* With the lock: whether the group has committed more, or rows may have been left behind. */
+static bool is_to_move(const struct kur__inbox_partition *partition, int64_t now_us)
+{
+    bool is_tidied = partition->tidy_us != 0 && now_us >= partition->tidy_us;
+    return partition->is_used && partition->committed >= 0 && (partition->committed > partition->moved || is_tidied);
+}
+
+static kur_status move(kur_inbox *inbox, struct kur__inbox_partition *partition, int64_t now_us, kur_error *error)
 {
     int64_t epoch = 0;
     kur_status status = connect_if_needed(inbox, error);
     if (status == KUR_OK)
         status = kur__inbox_join(inbox, partition, inbox->connection, &epoch, error);
     pthread_mutex_lock(&inbox->lock);
-    int64_t to = epoch == partition->epoch ? partition->committed : -1;
-    bool is_to_do = status == KUR_OK && to > partition->moved;
+    bool is_to_do = status == KUR_OK && epoch == partition->epoch && is_to_move(partition, now_us);
+    int64_t to = partition->committed;
     kur_uuid log = partition->kept;
     pthread_mutex_unlock(&inbox->lock);
     if (!is_to_do)
@@ -234,8 +243,10 @@ static kur_status move(kur_inbox *inbox, struct kur__inbox_partition *partition,
     status = inbox->driver->inbox_move(inbox->connection, &place, &log, error);
     KUR__CRASH_POINT("inbox-moved");
     pthread_mutex_lock(&inbox->lock);
-    if (status == KUR_OK && epoch == partition->epoch)
-        partition->moved = to;
+    if (status == KUR_OK && epoch == partition->epoch) {
+        partition->tidy_us = to > partition->moved ? now_us + TIDY_US : 0;
+        partition->moved = to > partition->moved ? to : partition->moved;
+    }
     if (status == KUR_ERROR_FENCED && epoch == partition->epoch) {
         partition->epoch = 0;
         partition->committed = -1; /* of before: what it has begun anew for may lie below */
@@ -247,6 +258,7 @@ static kur_status move(kur_inbox *inbox, struct kur__inbox_partition *partition,
 static kur_status move_all(kur_inbox *inbox, kur_error *error)
 {
     kur_status status = KUR_OK;
+    int64_t now_us = kur_clock_monotonic_us();
     pthread_mutex_lock(&inbox->lock);
     struct kur__inbox_partition *partition = inbox->newest;
     inbox->has_moves = false;
@@ -254,17 +266,16 @@ static kur_status move_all(kur_inbox *inbox, kur_error *error)
     /* Whatever is behind one in this list stays there. */
     for (; partition != NULL && status == KUR_OK; partition = partition->older) {
         pthread_mutex_lock(&inbox->lock);
-        bool is_to_do = partition->is_used && partition->committed > partition->moved;
+        bool is_to_do = is_to_move(partition, now_us);
         pthread_mutex_unlock(&inbox->lock);
         if (is_to_do)
-            status = move(inbox, partition, error);
+            status = move(inbox, partition, now_us, error);
+        pthread_mutex_lock(&inbox->lock);
+        inbox->has_moves |= status != KUR_OK || partition->tidy_us != 0;
+        pthread_mutex_unlock(&inbox->lock);
     }
-    if (status == KUR_OK)
-        return KUR_OK;
-    clean_up(inbox, status, error);
-    pthread_mutex_lock(&inbox->lock);
-    inbox->has_moves = true;
-    pthread_mutex_unlock(&inbox->lock);
+    if (status != KUR_OK)
+        clean_up(inbox, status, error);
     return status;
 }
 
@@ -311,9 +322,9 @@ void *kur__inbox_thread(void *user)
         keep_forwards(inbox);
         int64_t now_us = kur_clock_monotonic_us();
         pthread_mutex_lock(&inbox->lock);
-        bool is_to_move = inbox->has_moves && now_us >= move_at_us;
+        bool moves = inbox->has_moves && now_us >= move_at_us;
         pthread_mutex_unlock(&inbox->lock);
-        if (is_to_move)
+        if (moves)
             move_at_us = now_us + (move_all(inbox, &error) == KUR_OK ? inbox->move_us : LATER_US);
         if (now_us >= forget_at_us)
             forget_at_us = now_us + forget(inbox);
