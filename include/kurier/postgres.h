@@ -6,7 +6,10 @@
  *
  * No state of a session is used, no prepared statements, no advisory locks that outlast a transaction, no LISTEN: it
  * works through a pooler that gives a server's connection away after each transaction (pgbouncer's pool_mode
- * transaction). A connection in pipeline mode cannot be used.
+ * transaction). A connection in pipeline mode cannot be used. Transactions of the library's own, those of an inbox's
+ * handlers too, are READ COMMITTED, and wait for a lock for 10 s at most.
+ *
+ * The first event that is added on a connection costs one statement more: it is asked whose database it leads to.
  */
 #ifndef KURIER_POSTGRES_H
 #define KURIER_POSTGRES_H
@@ -21,7 +24,7 @@ typedef struct kur_postgres_options {
     const char *conninfo; /**< of libpq: "host=… dbname=…" or "postgresql://…"; default: libpq's own (PGHOST, …).
                                Passwords in it never reach a log or an error */
     const char *schema;   /**< where the tables are, [a-z_][a-z0-9_]{0,47}; default "kurier" */
-    int connect_timeout_ms; /**< default 10,000 */
+    int connect_timeout_ms; /**< for each host, in whole seconds; default 10,000; one in the conninfo goes before */
 } kur_postgres_options;
 
 #define KUR_POSTGRES_OPTIONS(...) KUR__OPTIONS(kur_postgres_options, __VA_ARGS__)

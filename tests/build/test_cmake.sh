@@ -36,6 +36,12 @@ if [ -e "$lib/libkurier-sqlite.so" ]; then
     check "needs no shared library of kurier" fails sh -c "ldd '$work/exact/on-sqlite-static' | grep libkurier"
     check "other programs need no SQLite" fails sh -c "ldd '$work/exact/by-default' | grep sqlite"
 fi
+if [ -e "$lib/libkurier-postgres.so" ]; then
+    check "its program with PostgreSQL runs" "$work/exact/on-postgres"
+    check "likewise on the static library" "$work/exact/on-postgres-static"
+    check "needs no shared library of kurier" fails sh -c "ldd '$work/exact/on-postgres-static' | grep libkurier"
+    check "other programs need no libpq" fails sh -c "ldd '$work/exact/by-default' | grep libpq"
+fi
 for wanted in 99.0 "0.0.1;EXACT"; do
     check "a project that wants $wanted is refused" fails with_cmake refused "$wanted"
     check "$wanted: it is told what there is" says "$work/said" "kurier-config.cmake, version: $version"
