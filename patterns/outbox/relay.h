@@ -168,6 +168,8 @@ void kur__batch_screen(struct kur__batch *batch);
 kur_status kur__targets_screen(kur_relay *relay, kur_producer *producer, struct kur__batch *batch, kur_error *error);
 /* The largest batch of records that its topic takes; 0: not known. */
 int64_t kur__target_limit(const struct kur__batch_row *row);
+/* Refuses a row when its topic has refused another while this batch was sent. KUR_ERROR_NO_MEMORY. */
+kur_status kur__target_refuse(struct kur__batch *batch, struct kur__batch_row *row, kur_error *error);
 /* Whether nothing else may be on its way with a row, at this moment. */
 bool kur__target_wants_alone(const struct kur__batch_row *row);
 /* What a producer's batches may have at most, by the topics that are known. */

@@ -239,8 +239,11 @@ static void send_row(kur_relay *relay, kur_producer *producer, struct kur__batch
 static void send_alone(kur_relay *relay, struct kur__batch_row *row)
 {
     struct sender *sender = relay->courier_state;
+    kur_error error = {0};
     await(relay, &sender->gapless);
-    if (sender->has_failed || kur__relay_is_out_of_time(relay))
+    if (kur__target_refuse(sender->batch, row, &error) != KUR_OK)
+        fail(sender, &error);
+    if (sender->has_failed || row->state != KUR__ROW_WAITS || kur__relay_is_out_of_time(relay))
         return;
     sender->is_alone = true;
     send_row(relay, sender->scout, row);

@@ -30,7 +30,6 @@ enum {
     ASKS_LEAST = 3,        /* answers that a topic is missing, before that is believed */
     MISSING_MS = 3000,     /* and the time from the first to the last of them */
     ASK_AGAIN_MS = 500,    /* of one that is missing */
-    REFUSED_MS = 1000,     /* so long rows are refused without asking again */
     BATCH_BYTES = 1000000, /* librdkafka's batches */
     ALONE_BYTES = 65536    /* topics that take less have each record sent by itself */
 };
@@ -46,7 +45,7 @@ struct kur__target {
     int64_t largest; /* the largest record that it has acknowledged */
     int asks;        /* answers that it is missing */
     int64_t first_ask_us, next_ask_us;
-    int64_t refused_till_us;
+    int64_t refused_round; /* in which its rows are refused without asking again */
     char refusal[256];
     char name[];
 };
@@ -54,6 +53,7 @@ struct kur__target {
 struct kur__targets {
     struct kur__target *chains[CHAINS];
     size_t count;
+    int64_t round;    /* of batches */
     kur_admin *admin; /* made when it is needed */
     kur_arena *arena; /* for its answers */
 };
@@ -110,10 +110,11 @@ static struct kur__target *find(struct kur__targets *targets, const char *name)
 
 /* ---- Looking a topic up ---- */
 
-static void refuse_for_now(struct kur__target *target, const char *why)
+/* In this round: for the next batch it is asked again. */
+static void refuse_for_now(const struct kur__targets *targets, struct kur__target *target, const char *why)
 {
     snprintf(target->refusal, sizeof target->refusal, "%.255s", why);
-    target->refused_till_us = kur_clock_monotonic_us() + REFUSED_MS * INT64_C(1000);
+    target->refused_round = targets->round;
 }
 
 /* How large its records may be; nothing where that cannot be seen. What passes is an error. */
@@ -134,14 +135,14 @@ static kur_status read_limit(kur_relay *relay, struct kur__target *target, kur_e
     return KUR_OK;
 }
 
-static void found_missing(struct kur__target *target, const kur_error *error)
+static void found_missing(const struct kur__targets *targets, struct kur__target *target, const kur_error *error)
 {
     int64_t now_us = kur_clock_monotonic_us();
     if (target->asks++ == 0)
         target->first_ask_us = now_us;
     target->next_ask_us = now_us + ASK_AGAIN_MS * INT64_C(1000);
     if (target->asks >= ASKS_LEAST && now_us - target->first_ask_us >= MISSING_MS * INT64_C(1000))
-        refuse_for_now(target, error->message);
+        refuse_for_now(targets, target, error->message);
 }
 
 /* What cannot be found out now is an error: brokers are away. */
@@ -149,11 +150,11 @@ static kur_status look_up(kur_relay *relay, kur_producer *producer, struct kur__
 {
     kur_status status = kur_producer_look_up(producer, target->name, ASK_MS, &target->partitions, error);
     if (status == KUR_ERROR_UNKNOWN_TOPIC)
-        found_missing(target, error);
+        found_missing(relay->targets, target, error);
     else if (status == KUR_ERROR_AUTHORIZATION)
-        refuse_for_now(target, error->message);
+        refuse_for_now(relay->targets, target, error->message);
     else if (status != KUR_OK && !error->retriable && status == KUR_ERROR_BROKER)
-        found_missing(target, error); /* it is in no state to be used, and may be in another soon */
+        found_missing(relay->targets, target, error); /* it is in no state to be used, and may be in another soon */
     else if (status != KUR_OK)
         return status;
     if (status != KUR_OK)
@@ -166,9 +167,9 @@ static kur_status look_up(kur_relay *relay, kur_producer *producer, struct kur__
 
 /* ---- Before a batch is sent ---- */
 
-static bool is_refused(const struct kur__target *target)
+static bool is_refused(const kur_relay *relay, const struct kur__target *target)
 {
-    return kur_clock_monotonic_us() < target->refused_till_us;
+    return target->refused_round == relay->targets->round;
 }
 
 static kur_status refuse_partition(struct kur__batch *batch, struct kur__batch_row *row, kur_error *error)
@@ -192,7 +193,7 @@ static kur_status screen_row(kur_relay *relay, kur_producer *producer, struct ku
     bool lacks_partition = target->is_known && row->row.partition > target->partitions;
     if (target->is_known && !lacks_partition)
         return KUR_OK;
-    if (is_refused(target))
+    if (is_refused(relay, target))
         return kur__batch_refuse(batch, row, target->refusal, error);
     if (!*is_away && kur_clock_monotonic_us() >= target->next_ask_us) {
         kur_status status = look_up(relay, producer, target, error);
@@ -202,7 +203,7 @@ static kur_status screen_row(kur_relay *relay, kur_producer *producer, struct ku
         if (*is_away)
             kur__relay_failed(relay, "a topic could not be looked up", error);
     }
-    if (is_refused(target))
+    if (is_refused(relay, target))
         return kur__batch_refuse(batch, row, target->refusal, error);
     if (!*is_away && target->is_known && row->row.partition > target->partitions)
         return refuse_partition(batch, row, error);
@@ -220,6 +221,7 @@ static kur_status prepare(kur_relay *relay, kur_error *error)
         return no_memory(error);
     if (targets->count >= TARGETS_MAX)
         clear(targets);
+    targets->round++;
     return KUR_OK;
 }
 
@@ -244,6 +246,11 @@ kur_status kur__targets_screen(kur_relay *relay, kur_producer *producer, struct 
         status = screen_row(relay, producer, batch, row, &is_away, error);
     }
     return status;
+}
+
+kur_status kur__target_refuse(struct kur__batch *batch, struct kur__batch_row *row, kur_error *error)
+{
+    return is_refused(row->relay, row->target) ? kur__batch_refuse(batch, row, row->target->refusal, error) : KUR_OK;
 }
 
 /* At most: headers are a little shorter here than in Kafka, and a batch has a head of its own. */
@@ -327,7 +334,7 @@ kur_status kur__target_failed(struct kur__batch *batch, struct kur__batch_row *r
         target->suspects -= target->suspects > 0;
         if (is_of_topic(why->kafka_code)) {
             target->is_known = target->is_proven = false;
-            refuse_for_now(target, why->message);
+            refuse_for_now(row->relay->targets, target, why->message);
         }
         return kur__batch_refuse(batch, row, why->message, error);
     }
