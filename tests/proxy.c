@@ -48,6 +48,8 @@ struct proxy {
     atomic_int lose_key; /* -1: none */
     atomic_int loss;
     atomic_bool lost;
+    _Atomic(const char *) cut_text; /* NULL: none */
+    atomic_int cut_skip;
 };
 
 /* ---- All connections of this process ---- */
@@ -143,6 +145,16 @@ static size_t follow(struct proxy *proxy, struct link *link, const unsigned char
     return size;
 }
 
+/* What is sent at once is a request: whether this one is the one that is waited for. */
+static bool is_cut(struct proxy *proxy, const unsigned char *bytes, size_t size)
+{
+    const char *text = atomic_load(&proxy->cut_text);
+    if (text == NULL || memmem(bytes, size, text, strlen(text)) == NULL || atomic_fetch_sub(&proxy->cut_skip, 1) > 0)
+        return false;
+    atomic_store(&proxy->cut_text, NULL);
+    return true;
+}
+
 /* From one side to the other; false when the link has ended. */
 static bool pass(struct proxy *proxy, struct link *link, bool is_request)
 {
@@ -154,6 +166,13 @@ static bool pass(struct proxy *proxy, struct link *link, bool is_request)
     if (!is_request && link->ends_on_answer) {
         atomic_store(&proxy->lost, true);
         return false;
+    }
+    if (is_request && is_cut(proxy, bytes, (size_t)got)) {
+        link->ends_on_answer = true;
+        if (atomic_load(&proxy->loss) == PROXY_CUT_REQUEST) {
+            atomic_store(&proxy->lost, true);
+            return false;
+        }
     }
     size_t may = is_request ? follow(proxy, link, bytes, (size_t)got) : (size_t)got;
     bool sent = write_all(is_request ? link->broker : link->client, bytes, may);
@@ -260,6 +279,20 @@ void proxy_lose(struct proxy *proxy, int api_key, proxy_loss loss)
     atomic_store(&proxy->lost, false);
     atomic_store(&proxy->loss, loss);
     atomic_store(&proxy->lose_key, api_key);
+}
+
+void proxy_cut_text(struct proxy *proxy, const char *text, int skip, proxy_loss loss)
+{
+    ck_assert(loss == PROXY_CUT_ANSWER || loss == PROXY_CUT_REQUEST);
+    atomic_store(&proxy->lost, false);
+    atomic_store(&proxy->loss, loss);
+    atomic_store(&proxy->cut_skip, skip);
+    atomic_store(&proxy->cut_text, text);
+}
+
+bool proxy_has_lost(struct proxy *proxy)
+{
+    return atomic_load(&proxy->lost);
 }
 
 bool proxy_wait_lost(struct proxy *proxy)

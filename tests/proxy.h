@@ -19,7 +19,8 @@ typedef enum proxy_mode {
 typedef enum proxy_loss {
     PROXY_LOSE_REQUEST = 1, /* it never reaches the broker, and from then on all is held */
     PROXY_LOSE_ANSWER,      /* it reaches the broker, and from then on all is held */
-    PROXY_CUT_ANSWER        /* it reaches the broker, which answers: then the connection is closed, others are not */
+    PROXY_CUT_ANSWER,       /* it reaches the broker, which answers: then the connection is closed, others are not */
+    PROXY_CUT_REQUEST       /* it never reaches the broker: the connection is closed, others are not */
 } proxy_loss;
 
 /* Between this process and `bootstrap` (host:port, an IPv4 one), from now on. */
@@ -31,8 +32,17 @@ void proxy_set(struct proxy *proxy, proxy_mode mode);
 /* What happens to the next request with that API key, as the protocol numbers them. */
 void proxy_lose(struct proxy *proxy, int api_key, proxy_loss loss);
 
+/*
+ * Likewise for other protocols than Kafka's, in which a request is what is sent at once: what happens to the one after
+ * `skip` others in which a text stands. Of the losses those that cut.
+ */
+void proxy_cut_text(struct proxy *proxy, const char *text, int skip, proxy_loss loss);
+
 /* Whether it has happened, waited for at most 30 s. */
 bool proxy_wait_lost(struct proxy *proxy);
+
+/* Whether it has happened till now. */
+bool proxy_has_lost(struct proxy *proxy);
 
 /* Closes all connections; new ones go to the broker itself. */
 void proxy_free(struct proxy *proxy);

@@ -34,7 +34,8 @@
 
 KUR_BEGIN_DECLS
 
-/** What binds a listener's handlers to a database. */
+/** What binds a listener's handlers to a database. Any thread; handlers are registered by one thread, before the start.
+ */
 typedef struct kur_inbox kur_inbox;
 
 /** What kur_inbox_new may be told. */
@@ -75,10 +76,10 @@ KUR_API void kur_inbox_free(kur_inbox *inbox);
  */
 typedef kur_outcome kur_inbox_handler(kur_delivery *delivery, void *transaction, void *user);
 
-/** Handles every record that no typed handler takes; as kur_listener_on_record. */
+/** Handles every record that no typed handler takes; before the start, as kur_listener_on_record. */
 KUR_API kur_status kur_inbox_on_record(kur_inbox *inbox, kur_inbox_handler *handler, void *user);
 
-/** Handles null values; as kur_listener_on_tombstone. */
+/** Handles null values; before the start, as kur_listener_on_tombstone. */
 KUR_API kur_status kur_inbox_on_tombstone(kur_inbox *inbox, kur_inbox_handler *handler, void *user);
 
 /**

@@ -96,8 +96,8 @@ KUR_API kur_status kur_listener_on_type_batch(kur_listener *listener, const kur_
 KUR_API kur_status kur_delivery_emit(kur_delivery *delivery, const kur_type *type, const void *event, kur_error *error);
 
 /**
- * Registers a handler of an inbox: what order_created_inbox calls. libkurier-patterns defines it. As kur_listener_on,
- * whose statuses it returns; a failed registration is kept by the listener.
+ * Registers a handler of an inbox: what order_created_inbox calls. libkurier-patterns defines it. Before the start, as
+ * kur_listener_on, whose statuses it returns; a failed registration is kept by the listener.
  */
 KUR_API kur_status kur_inbox_on(kur_inbox *inbox, const kur_type *type, kur_inbox_invoke *invoke, kur_function *handler,
                                 void *user);

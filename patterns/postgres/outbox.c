@@ -11,10 +11,11 @@
 
 /* ---- The writer's side ---- */
 
-/* What hangs at a connection of a caller's once it has been looked at: whose database it is. */
+/* What hangs at a connection of a caller's once it has been looked at: whose database it is, and how it commits. */
 struct seen {
     char schema[49];
     kur_uuid id;
+    bool is_loose;
 };
 
 static int caller_events(PGEventId id, void *info, void *user)
@@ -47,7 +48,7 @@ static kur_status run_there(PGconn *connection, const char *what, const char *sc
     return status;
 }
 
-static kur_status remember(PGconn *connection, const char *schema, const kur_uuid *id, kur_error *error)
+static kur_status remember(PGconn *connection, const char *schema, const kur_uuid *id, bool is_loose, kur_error *error)
 {
     struct seen *seen = PQinstanceData(connection, caller_events);
     if (seen == NULL) {
@@ -62,6 +63,7 @@ static kur_status remember(PGconn *connection, const char *schema, const kur_uui
     }
     memcpy(seen->schema, schema, sizeof seen->schema);
     seen->id = *id;
+    seen->is_loose = is_loose;
     return KUR_OK;
 }
 
@@ -80,14 +82,18 @@ static kur_status check_database(struct kur__postgres *postgres, PGconn *connect
     PGresult *result = NULL;
     struct kur__pg_values none = {0};
     kur_status status =
-        run_there(connection, "the database's id", postgres->schema, "SELECT id FROM @.meta", &none, &result, error);
-    if (status == KUR_OK && PQntuples(result) == 1 && PQgetlength(result, 0, 0) == (int)sizeof is.bytes)
+        run_there(connection, "the database's id", postgres->schema,
+                  "SELECT id, 'off' IN (current_setting('synchronous_commit'), current_setting('fsync'))"
+                  " FROM @.meta",
+                  &none, &result, error);
+    bool is_there = status == KUR_OK && PQntuples(result) == 1, is_loose = is_there && kur__pg_bool(result, 0, 1);
+    if (is_there && PQgetlength(result, 0, 0) == (int)sizeof is.bytes)
         memcpy(is.bytes, PQgetvalue(result, 0, 0), sizeof is.bytes);
     PQclear(result);
     if (status == KUR_OK && memcmp(&is, &wanted, sizeof is) != 0)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE,
                              "postgres: the connection is another database's than the outbox");
-    return status == KUR_OK ? remember(connection, postgres->schema, &is, error) : status;
+    return status == KUR_OK ? remember(connection, postgres->schema, &is, is_loose, error) : status;
 }
 
 static kur_status check_transaction(const PGconn *connection, kur_error *error)
@@ -140,6 +146,17 @@ kur_status kur__pg_add(void *database, void *transaction, const kur_outbox_row *
                        &values, &result, error);
     PQclear(result);
     return status;
+}
+
+const char *kur__pg_warn(void *database, void *transaction)
+{
+    struct kur__postgres *postgres = database;
+    const struct seen *seen = PQinstanceData(transaction, caller_events);
+    if (seen == NULL || !seen->is_loose || atomic_exchange(&postgres->has_warned, true))
+        return NULL;
+    return "postgres: a connection that adds to the outbox has synchronous_commit = off, or the server fsync = off: a "
+           "crash "
+           "of the server can take back a commit whose event has been sent";
 }
 
 /* ---- Reading ---- */

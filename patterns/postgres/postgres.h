@@ -12,6 +12,7 @@
 #include <libpq-events.h>
 #include <libpq-fe.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* The schema that this driver knows. */
 #define KUR__POSTGRES_SCHEMA 1
@@ -21,6 +22,7 @@ struct kur__postgres {
     char *conninfo; /* NULL: libpq's own */
     char schema[49];
     int connect_timeout_ms;
+    atomic_bool has_warned;
     pthread_mutex_t lock; /* guards what follows */
     bool has_id;
     kur_uuid id; /* the database's, once it has been read */
@@ -134,6 +136,7 @@ kur_status kur__pg_schema_read(void *connection, int32_t *schema, int32_t *shard
 
 /* outbox.c */
 kur_status kur__pg_add(void *database, void *transaction, const kur_outbox_row *row, kur_error *error);
+const char *kur__pg_warn(void *database, void *transaction);
 kur_status kur__pg_read(void *connection, const int32_t *shards, size_t count, int32_t rows, size_t bytes,
                         kur_outbox_take *take, void *user, kur_error *error);
 kur_status kur__pg_delete(void *connection, const kur_outbox_id *ids, size_t count, size_t *deleted, kur_error *error);

@@ -96,9 +96,14 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     (void)vfs;
     int code = real_vfs->xOpen(real_vfs, name, file, flags, out);
     if (code == SQLITE_OK && (flags & SQLITE_OPEN_WAL) && file->pMethods != NULL) {
-        methods = *file->pMethods; /* those of all logs are the same */
-        real_sync = file->pMethods->xSync;
-        methods.xSync = failing_sync;
+        static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards both */
+        pthread_mutex_lock(&lock);
+        if (real_sync == NULL) { /* those of all logs are the same */
+            methods = *file->pMethods;
+            real_sync = methods.xSync;
+            methods.xSync = failing_sync;
+        }
+        pthread_mutex_unlock(&lock);
         file->pMethods = &methods;
     }
     return code;
@@ -112,12 +117,17 @@ static const kur_driver *driver;
 static void *state;
 static kur_error error;
 
+static void use(kur_database *used)
+{
+    driver = kur_database_driver(used);
+    state = kur_database_state(used);
+}
+
 static kur_database *open_database(const kur_sqlite_options *options)
 {
     kur_database *made = kur_sqlite_new(options, &error);
     ck_assert_msg(made != NULL, "%s", error.message);
-    driver = kur_database_driver(made);
-    state = kur_database_state(made);
+    use(made);
     return made;
 }
 
@@ -533,7 +543,7 @@ START_TEST(test_sqlite__adds_only_to_its_own_file)
     kur_database *second = open_database(&KUR_SQLITE_OPTIONS(.path = other));
     ck_ok(kur_database_migrate(second, 4, &error), error); /* with tables of the same names */
     kur_database_free(second);
-    state = kur_database_state(database);
+    use(database);
 
     ck_status(add_at(other, "BEGIN IMMEDIATE"), KUR_ERROR_INVALID_STATE, error);
     ck_says(error, "other.db, and the outbox's is");
@@ -576,7 +586,7 @@ START_TEST(test_sqlite__knows_its_file_by_other_names)
     kur_database *linked = open_database(&KUR_SQLITE_OPTIONS(.path = name));
     ck_ok(add_at(path, "BEGIN IMMEDIATE"), error);
     kur_database_free(linked);
-    state = kur_database_state(database);
+    use(database);
     ck_assert_int_eq(count("kurier_outbox"), 3);
 
     /* A hard link has a log of its own. */

@@ -6,7 +6,7 @@
 
 examples=$BUILD/examples
 
-start broker "$BUILD/tools/kurier/kurier" broker --topic pictures:4 --topic prices:2 --topic calls:3
+start broker "$BUILD/tools/kurier/kurier" broker --topic pictures:4 --topic prices:2 --topic calls:3 --topic orders:3
 broker=$last
 await 10 has broker ':[0-9]+$'
 KAFKA_BOOTSTRAP_SERVERS=$(head -n 1 "$work/broker")
@@ -78,4 +78,22 @@ check "two are planned" has again '^plan [0-9a-f-]{36}: 2 letters$'
 check "and both fail again, for nothing is repaired" has again '^0 succeeded, 2 failed again, 0 pending$'
 check "SIGTERM ends it with 0" ends $retry
 check "what failed has been counted, both times" has retry '^line\.dead: 6 tried again, 2 dead$'
+
+# Orders are placed while the broker is away; those that there are not enough boxes for have no event.
+if [ -x "$examples/outbox_sqlite" ]; then
+    check "outbox_sqlite --help" sh -c "'$examples/outbox_sqlite' --help | grep -q '^usage: .*outbox_sqlite'"
+    check "outbox_sqlite is a page" test "$(wc -l <"$SOURCE/examples/outbox_sqlite.c")" -lt 80
+    file=$work/orders.db
+    check "50 orders are placed without a broker" env KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1 "$examples/outbox_sqlite" "$file" 50
+    start orders "$examples/event_loop" orders orders-bytes
+    orders=$last
+    start relay "$examples/outbox_sqlite" "$file"
+    relay=$last
+    check "their events are there" await 60 has orders '^50 records,'
+    check "then there are not enough boxes" sh -c "! '$examples/outbox_sqlite' '$file' 100 >'$work/placed' 2>&1"
+    check "of the next orders some are placed" has placed '^52 orders are placed$'
+    check "and it is told why not all" has placed 'constraint failed: boxes >= 0'
+    check "events are of orders alone" await 60 has orders '^102 records,'
+    for pid in $relay $orders; do check "SIGTERM ends it with 0" ends $pid; done
+fi
 check "the broker ends with 0" ends $broker
