@@ -49,6 +49,8 @@ static bool is_met(const bench_case *one, double value, double ratio)
         return ratio <= one->target;
     case BENCH_VALUE_AT_MOST:
         return value <= one->target;
+    case BENCH_VALUE_AT_LEAST:
+        return value >= one->target;
     default:
         return true;
     }
@@ -103,7 +105,7 @@ static void format(char text[16], double value)
 
 static void print_row(const bench_case *one, const struct summary *s)
 {
-    static const char *const bounds[] = {"", "≥ %g", "≤ %g", "≤ %g"};
+    static const char *const bounds[] = {"", "≥ %g", "≤ %g", "≤ %g", "≥ %g"};
     char value[16], least[16], greatest[16], spread[40], baseline[16] = "", ratio[16] = "", target[32] = "";
     format(value, s->value);
     format(least, s->min);

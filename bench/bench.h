@@ -33,7 +33,8 @@ typedef enum bench_bound {
     BENCH_REPORT_ONLY = 0,
     BENCH_RATIO_AT_LEAST,
     BENCH_RATIO_AT_MOST,
-    BENCH_VALUE_AT_MOST
+    BENCH_VALUE_AT_MOST,
+    BENCH_VALUE_AT_LEAST
 } bench_bound;
 
 /* One line of the output. Values are in `unit`; baseline NULL: there is none. */
@@ -95,7 +96,11 @@ void bench_retry(const bench_options *options);
 void bench_size(const bench_options *options);
 void bench_deadletter(const bench_options *options);
 void bench_redrive(const bench_options *options);
+void bench_outbox(const bench_options *options);
 void bench_tls(const bench_options *options);
+
+/* The second part of bench_outbox. */
+void bench_outbox_costs(const bench_options *options);
 
 /* Produce and consume alone, under the name of another bench. */
 void bench_produce_as(const bench_options *options, const char *bench);

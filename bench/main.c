@@ -34,6 +34,7 @@ static const struct {
     {"retry", bench_retry, true},
     {"deadletter", bench_deadletter, true},
     {"redrive", bench_redrive, true},
+    {"outbox", bench_outbox, true},
     {"tls", bench_tls, false}, /* it finds its own */
 };
 enum {

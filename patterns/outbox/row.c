@@ -124,7 +124,7 @@ kur_status kur__headers_read(kur_bytes bytes, kur_arena *arena, const kur_header
     if (found > 0 && (made == NULL || names == NULL))
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < found; i++) {
-        kur_bytes name;
+        kur_bytes name = {0};
         take_header(&input, &name, &made[i].value); /* as measured */
         made[i].name = memcpy(names, name.data, name.size);
         names += name.size + 1;
