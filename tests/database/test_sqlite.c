@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../check_main.h"
+#include "../failing.h"
 
 /* ---- SQLite's memory, of which the nth allocation fails ---- */
 
@@ -1102,6 +1103,56 @@ START_TEST(test_sqlite__sqlite_without_memory)
 }
 END_TEST
 
+/* All in which the driver itself takes memory. */
+static kur_status make_and_unpark(kur_error *why)
+{
+    void *connection = NULL;
+    kur_buffer text = {0};
+    kur_database *made =
+        kur_sqlite_new(&KUR_SQLITE_OPTIONS(.path = "service.db", .setup = "PRAGMA foreign_keys = ON"), why);
+    if (made == NULL)
+        return why->code;
+    const kur_driver *its = kur_database_driver(made);
+    kur_status status = its->schema_text(kur_database_state(made), 0, 4, &text, why);
+    kur_buffer_done(&text);
+    if (status == KUR_OK)
+        status = its->connect(kur_database_state(made), &connection, why);
+    if (status == KUR_OK)
+        status = its->migrate(connection, 4, why);
+    const kur_outbox_parked_row row = {.row = {.size = sizeof row.row, .id = 1, .shard = 0, .mark = 7}, .error = "no"};
+    if (status == KUR_OK)
+        status = its->outbox_park(connection, &row, 1, true, why);
+    if (status == KUR_OK)
+        status = its->outbox_unpark(connection, 1, why);
+    if (connection != NULL)
+        its->disconnect(connection);
+    kur_database_free(made);
+    return status;
+}
+
+START_TEST(test_sqlite__without_memory)
+{
+    char here[256];
+    setup();
+    add_one(0, "a key", "1");
+    ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+    ck_assert_int_eq(chdir(directory), 0);
+    long points = 0;
+    kur_error why;
+    kur_status status;
+    do {
+        why = (kur_error){0};
+        failing_begin(points + 1, false);
+        status = make_and_unpark(&why);
+        failing_end();
+    } while (failing_again("sqlite", &points, status, &why));
+    ck_ok(status, why);
+    ck_assert_int_eq(count("kurier_outbox"), 1);
+    ck_assert_int_eq(chdir(here), 0);
+    teardown();
+}
+END_TEST
+
 /* ---- Leases ---- */
 
 static int64_t now_us(void *user)
@@ -1224,6 +1275,7 @@ int main(void)
         test_sqlite__a_handler_may_have_ended_the_transaction,
         test_sqlite__a_broken_file_is_not_tried_again,
         test_sqlite__sqlite_without_memory,
+        test_sqlite__without_memory,
         test_sqlite__all_shards_are_one_relays,
         test_sqlite__nothing_is_parked_behind_a_key_that_goes_on,
         NULL,
