@@ -135,6 +135,22 @@ check "dropped" outbox 0 "row 4, to $topic" "was dropped" "by ann: ticket 4711" 
 check "those behind it go on" outbox 0 -- relay --drain
 check "in their order" numbers '{"ann": [1, 2, 3], "bob": [11, 12]}'
 
+# ---- Exactly once ----
+
+if is_real; then
+    check "20 more" add "$topic" cid -1 1 20
+    check "sent in transactions" outbox 0 "20 sent" "0 waiting" -- relay --exactly-once --drain
+    check "and seen" numbers '{"ann": [1, 2, 3], "bob": [11, 12], "cid": list(range(1, 21))}'
+    start exact "$kurier" outbox relay --exactly-once --name exact "${database[@]}"
+    exact=$last
+    check "it is told of" await 30 figure '[(r["relay"], r["guarantee"]) for r in it[0]["relays"]] == [("exact", "exactly once")]'
+    check "and where its shards are to be found" outbox 0 "kurier groups show kurier.outbox." -- status
+    check "the other guarantee is refused beside it" outbox 3 "guarantee" -- relay
+    check "it ends when it is told to" ends $exact
+else
+    check "the embedded broker has no transactions" outbox 3 "the embedded broker has no transactions" -- relay --exactly-once
+fi
+
 # ---- Inbox ----
 
 check "no consumers" inbox 0 "there are no consumers" -- status
