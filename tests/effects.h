@@ -21,6 +21,9 @@ void effects_remove(const char *place);
 /* The database there. Never NULL. */
 kur_database *effects_open(const char *place);
 
+/* Nobody can use it until it comes back, and who does is cut off; by turns. */
+void effects_away(const char *place, bool is_away);
+
 /* In a transaction of an inbox: one more. */
 bool effects_add(void *transaction, int number);
 

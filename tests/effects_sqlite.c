@@ -25,7 +25,7 @@ kur_database *effects_open(const char *place)
     char path[80];
     kur_error error = {0};
     path_of(place, path);
-    kur_database *database = kur_sqlite_new(&KUR_SQLITE_OPTIONS(.path = path, .busy_timeout_ms = 10000), &error);
+    kur_database *database = kur_sqlite_new(&KUR_SQLITE_OPTIONS(.path = path, .busy_timeout_ms = 2000), &error);
     if (database != NULL) /* not by check: it may be a process of its own */
         return database;
     fprintf(stderr, "%s\n", error.message);
@@ -65,6 +65,19 @@ void effects_remove(const char *place)
         unlink(path);
     }
     rmdir(place);
+}
+
+/* Somebody else writes, and does not end. */
+void effects_away(const char *place, bool is_away)
+{
+    static sqlite3 *db;
+    if (is_away) {
+        db = open_file(place);
+        ck_assert_int_eq(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    } else {
+        ck_assert_int_eq(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+    }
 }
 
 bool effects_add(void *transaction, int number)

@@ -162,7 +162,7 @@ static void end_process(pid_t *child)
 static void start(struct row *row)
 {
     char at[64] = "";
-    if (row->point != NULL)
+    if (row->most_passes > 0)
         snprintf(at, sizeof at, "%s:%d", row->point, 1 + rand() % row->most_passes);
     row->before = effects_read(row->place).rows;
     row->kill_ms = 0;
@@ -361,12 +361,81 @@ START_TEST(test_inbox_crash__each_record_has_its_effect_once)
 }
 END_TEST
 
+/* ---- Without dying ---- */
+
+/* Sends, and lets the other member come and go, while `trouble` is made a few times. */
+static void trouble_row(void (*trouble)(struct row *row), int times)
+{
+    struct row row = {.point = "nothing"};
+    skip_unless(support_is_real(), "the embedded broker does not miss a member that was frozen");
+    skip_unless(effects_missing() == NULL, effects_missing());
+    kur_client *client = support_client();
+    srand((unsigned)getpid());
+    make_row(client, &row);
+    start(&row);
+    for (int i = 0; i < times; i++) {
+        int before = effects_read(row.place).rows;
+        for (int64_t until_ms = now_ms() + WAIT_MS; now_ms() < until_ms; nap(20)) {
+            if (effects_read(row.place).rows > before + AT_ONCE)
+                break;
+            if (now_ms() - row.sent_ms > 300)
+                send_more(client, &row);
+            turn_other(&row);
+        }
+        nap(rand() % 100);
+        trouble(&row);
+    }
+    flush(client);
+    end_process(&row.other);
+    struct effects now = wait_for_effects(&row, row.sent - rejected_of(&row), rejected_of(&row));
+    check_row(&row, &now, row.sent - rejected_of(&row), rejected_of(&row));
+    redrive(client, &row);
+    now = wait_for_effects(&row, row.sent, 0);
+    end_process(&row.child);
+    check_row(&row, &now, row.sent, 0);
+    printf("# %d records, %d effects, %d events\n", row.sent, now.rows, now.outbox_rows);
+    effects_remove(row.place);
+    kur_client_unref(client);
+}
+
+/* Beyond its session, in the middle of whatever it did; others take its partitions, and then it goes on. */
+static void freeze(struct row *row)
+{
+    if (row->other == 0)
+        row->other = start_process(row, "-", "");
+    row->other_ms = now_ms() + 20000;
+    kill(row->child, SIGSTOP);
+    nap(8000);
+    kill(row->child, SIGCONT);
+}
+
+START_TEST(test_inbox_crash__a_frozen_member_changes_nothing_twice)
+{
+    trouble_row(freeze, 3);
+}
+END_TEST
+
+static void take_away(struct row *row)
+{
+    effects_away(row->place, true);
+    nap(500 + rand() % 3000);
+    effects_away(row->place, false);
+}
+
+START_TEST(test_inbox_crash__the_database_goes_away_and_comes_back)
+{
+    trouble_row(take_away, 6);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     if (argc > 5)
         return consume(argv);
     char name[40];
-    const TTest *const tests[] = {test_inbox_crash__each_record_has_its_effect_once, NULL};
+    const TTest *const tests[] = {test_inbox_crash__each_record_has_its_effect_once,
+                                  test_inbox_crash__a_frozen_member_changes_nothing_twice,
+                                  test_inbox_crash__the_database_goes_away_and_comes_back, NULL};
     snprintf(name, sizeof name, "inbox_crash_%s", effects_name);
     return check_main(name, tests);
 }
