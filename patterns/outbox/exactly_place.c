@@ -30,7 +30,7 @@
 enum {
     RECORDS = 64,
     FETCH_KBYTES = 4096,
-    QUESTION_MS = 500,
+    QUESTION_MS = 1000,
     WARN_AFTER_MS = 30000,
     WARN_EVERY_MS = 30000
 };
@@ -188,24 +188,46 @@ static kur_status poll_all(struct kur__exact *exact, kur_error *error)
     return KUR_OK;
 }
 
-/* With nothing committed: whether all there is has been read. */
-static kur_status look_for_end(struct kur__exact *exact, int32_t shard, kur_error *error)
+static bool wants_end(const struct kur__place *place)
 {
-    struct kur__place *place = &exact->places[shard];
-    int64_t low, position;
-    if (place->end < 0) {
-        kur_status status =
-            kur_consumer_watermarks(exact->consumer, topic_of(exact), shard, QUESTION_MS, &low, &place->end, error);
-        if (status != KUR_OK)
-            return status;
-        if (low >= place->end) /* nothing is there */
+    return place->stage == KUR__PLACE_READING && place->offset < 0 && place->end < 0;
+}
+
+/*
+ * Of shards with nothing committed: where the log ends. The consumer's own connections are held up by what it fetches,
+ * half a second for each question.
+ */
+static kur_status look_for_ends(struct kur__exact *exact, kur_error *error)
+{
+    const kur_topic_view *topic;
+    bool is_wanted = false;
+    for (int32_t i = 0; i < exact->shards; i++)
+        is_wanted |= wants_end(&exact->places[i]);
+    if (!is_wanted)
+        return KUR_OK;
+    kur_arena_reset(exact->arena);
+    kur_status status =
+        kur_admin_describe_topic(exact->admin, topic_of(exact), QUESTION_MS, exact->arena, &topic, error);
+    for (size_t i = 0; status == KUR_OK && i < topic->partition_count && i < (size_t)exact->shards; i++) {
+        const kur_partition_view *partition = topic->partitions[i];
+        struct kur__place *place = &exact->places[i];
+        if (!wants_end(place) || partition->partition != (int32_t)i || partition->end_offset < 0)
+            continue;
+        place->end = partition->end_offset;
+        if (partition->start_offset >= partition->end_offset) /* nothing is there */
             set_stage(place, KUR__PLACE_CLEARING);
     }
-    if (place->stage == KUR__PLACE_READING &&
-        kur_consumer_position(exact->consumer, topic_of(exact), shard, &position, NULL) == KUR_OK &&
-        position >= place->end)
-        set_stage(place, KUR__PLACE_CLEARING);
-    return KUR_OK;
+    return status;
+}
+
+/* Likewise: whether all there is has been read. */
+static bool has_read_all(const struct kur__exact *exact, int32_t shard)
+{
+    const struct kur__place *place = &exact->places[shard];
+    int64_t position;
+    return place->offset < 0 && place->end >= 0 &&
+           kur_consumer_position(exact->consumer, topic_of(exact), shard, &position, NULL) == KUR_OK &&
+           position >= place->end;
 }
 
 /* Where the group stands, after a transaction of which it is not known whether it was committed. */
@@ -231,7 +253,8 @@ static void warn_of_waiting(struct kur__exact *exact, int32_t shard)
     kur_client_log(exact->relay->outbox->client, KUR_LOG_WARNING,
                    "outbox relay %s: the control topic %s [%" PRId32 "]: the record at offset %" PRId64
                    " has not come yet: a transaction before it is open, or it is not there any more",
-                   exact->relay->options.name, topic_of(exact), shard, place->offset);
+                   exact->relay->options.name, topic_of(exact), shard,
+                   place->offset >= 0 ? place->offset : place->end - 1);
 }
 
 /* ---- Clearing ---- */
@@ -267,21 +290,20 @@ static kur_status clear(struct kur__exact *exact, int32_t shard, kur_error *erro
 static kur_status bring_on(struct kur__exact *exact, int32_t shard, kur_error *error)
 {
     struct kur__place *place = &exact->places[shard];
-    kur_status status = KUR_OK;
     if (place->stage == KUR__PLACE_UNKNOWN)
         return exact->need == KUR__EXACT_READY ? ask(exact, shard, error) : KUR_OK;
-    if (place->stage == KUR__PLACE_READING && place->offset < 0)
-        status = look_for_end(exact, shard, error);
-    if (status == KUR_OK && place->stage == KUR__PLACE_READING)
+    if (place->stage == KUR__PLACE_READING && has_read_all(exact, shard))
+        set_stage(place, KUR__PLACE_CLEARING);
+    if (place->stage == KUR__PLACE_READING)
         warn_of_waiting(exact, shard);
-    if (status == KUR_OK && place->stage == KUR__PLACE_CLEARING)
-        status = clear(exact, shard, error);
-    return status;
+    return place->stage == KUR__PLACE_CLEARING ? clear(exact, shard, error) : KUR_OK;
 }
 
 kur_status kur__exact_follow(struct kur__exact *exact, kur_error *error)
 {
     kur_status status = poll_all(exact, error);
+    if (status == KUR_OK)
+        status = look_for_ends(exact, error);
     for (int32_t i = 0; i < exact->shards && status == KUR_OK && exact->end.code == KUR_OK; i++)
         status = bring_on(exact, i, error);
     if (status == KUR_OK && exact->group == NULL && exact->end.code == KUR_OK) {
