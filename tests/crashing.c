@@ -19,13 +19,16 @@ enum {
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const char *wanted; /* NAME:N, or NULL */
+static int sends;          /* the signal */
 static size_t name_size;
 static long last;
 static atomic_long passes;
 
 static void read_environment(void)
 {
-    wanted = getenv("KURIER_CRASH_AT");
+    const char *freeze = getenv("KURIER_FREEZE_AT");
+    wanted = freeze != NULL ? freeze : getenv("KURIER_CRASH_AT");
+    sends = freeze != NULL ? SIGSTOP : SIGKILL;
     const char *colon = wanted != NULL ? strchr(wanted, ':') : NULL;
     if (colon == NULL)
         return;
@@ -46,13 +49,13 @@ static bool is_the_one(const char *name)
 void kur__crash_point(const char *name)
 {
     if (is_the_one(name))
-        kill(getpid(), SIGKILL);
+        kill(getpid(), sends);
 }
 
 static void *end_soon(void *user)
 {
     usleep((useconds_t)(kur_clock_now_us() % SOON_US));
-    kill(getpid(), SIGKILL);
+    kill(getpid(), sends);
     return user;
 }
 
