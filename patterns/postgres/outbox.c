@@ -183,6 +183,7 @@ struct taking {
     void *user;
     int32_t shard; /* of the row before */
     int64_t id;
+    bool has_begun[KUR_OUTBOX_SHARDS_MAX];
 };
 
 static kur_status take_row(const PGresult *result, int i, void *user, kur_error *error)
@@ -201,8 +202,10 @@ static kur_status take_row(const PGresult *result, int i, void *user, kur_error 
                           .created_us = kur__pg_time_us(result, i, 8),
                           .is_blocked = kur__pg_bool(result, i, 9)};
     /* The order of a key is what all of it is for: it is not taken on trust from a planner. */
-    if (row.shard == taking->shard && row.id <= taking->id)
+    if (row.shard < 0 || row.shard >= KUR_OUTBOX_SHARDS_MAX ||
+        (row.shard == taking->shard ? row.id <= taking->id : taking->has_begun[row.shard]))
         return kur_error_set(error, KUR_ERROR_DATABASE, "postgres: rows of shard %d came out of order", (int)row.shard);
+    taking->has_begun[row.shard] = true;
     taking->shard = row.shard;
     taking->id = row.id;
     return taking->take(&row, taking->user, error);
@@ -214,7 +217,7 @@ kur_status kur__pg_read(void *connection, const int32_t *shards, size_t count, i
     char storage[4096];
     kur_buffer array = kur_buffer_over(storage, sizeof storage);
     struct kur__pg_values values = {0};
-    struct taking taking = {take, user, -1, 0};
+    struct taking taking = {.take = take, .user = user, .shard = -1};
     if (count == 0)
         return KUR_OK;
     kur_status status = kur__pg_shards(&array, shards, count);

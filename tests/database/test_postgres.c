@@ -447,22 +447,18 @@ START_TEST(test_postgres__a_commit_whose_answer_is_lost)
 }
 END_TEST
 
-/* What a relay and a handler do, from one connection; each step is one that may be repeated. */
-static kur_status do_all(void *connection)
+#define STEP(call) status = status == KUR_OK ? (call) : status
+
+/* What a relay does, from one connection; each step is one that may be repeated. */
+static kur_status relay_all(void *connection)
 {
     int32_t shards[KUR_OUTBOX_SHARDS_MAX];
     size_t count;
     kur_outbox_claim claim = {sizeof claim, "r", 0, 10000, true, false};
     kur_outbox_figures figures = {.size = sizeof figures};
-    kur_inbox_place place = {sizeof place, "c", "t", 0, 3, 0};
-    kur_uuid log = {{1}};
-    kur_inbox_turn turn;
-    bool was_there;
-    int32_t forgotten;
     kur_outbox_parked_row parked = {
         .row = {.size = sizeof parked.row, .id = 1, .mark = 7}, .error = "x", .attempts = 1};
     kur_status status = of->outbox_claim(connection, &claim, shards, &count, &error);
-#define STEP(call) status = status == KUR_OK ? (call) : status
     STEP(of->outbox_park(connection, &parked, 1, true, &error));
     kur_status unparked = status == KUR_OK ? of->outbox_unpark(connection, 1, &error) : KUR_OK;
     STEP(unparked == KUR_ERROR_STALE ? KUR_OK : unparked); /* it was put back, and only the answer was lost */
@@ -472,7 +468,18 @@ static kur_status do_all(void *connection)
     STEP(of->outbox_read(connection, all, SHARDS, 64, 1 << 20, take, NULL, &error));
     STEP(of->outbox_delete(connection, ids, id_count, NULL, &error));
     STEP(of->outbox_raise(connection, all, SHARDS, &error));
-    STEP(of->inbox_join(connection, &place, &log, NULL, &place.epoch, &error));
+    return status;
+}
+
+/* Likewise an inbox's handlers. */
+static kur_status handle_all(void *connection)
+{
+    kur_inbox_place place = {sizeof place, "c", "t", 0, 3, 0};
+    kur_uuid log = {{1}};
+    kur_inbox_turn turn;
+    bool was_there;
+    int32_t forgotten;
+    kur_status status = of->inbox_join(connection, &place, &log, NULL, &place.epoch, &error);
     STEP(of->begin(connection, &error));
     STEP(of->inbox_enter(connection, &place, &turn, &error));
     STEP(of->inbox_note(connection, "c", "1", &was_there, &error));
@@ -483,7 +490,13 @@ static kur_status do_all(void *connection)
     STEP(of->commit(connection, &error));
     STEP(of->inbox_move(connection, &place, &log, &error));
     STEP(of->inbox_forget(connection, "c", 0, 1, &forgotten, &error));
-#undef STEP
+    return status;
+}
+
+static kur_status do_all(void *connection)
+{
+    kur_status status = relay_all(connection);
+    STEP(handle_all(connection));
     return status;
 }
 
@@ -760,6 +773,76 @@ START_TEST(test_postgres__errors_are_told_apart)
 }
 END_TEST
 
+/* Puts others in the place of words. */
+static void replace(char *text, size_t size, const char *word, const char *other)
+{
+    char copy[1000];
+    for (char *at = strstr(text, word); at != NULL; at = strstr(at + strlen(other), word)) {
+        snprintf(copy, sizeof copy, "%s%s", other, at + strlen(word));
+        snprintf(at, size - (size_t)(at - text), "%s", copy);
+    }
+}
+
+/* The statements of the guide; how many they were. */
+static int grant_as_the_guide_says(PGconn *connection)
+{
+    char path[600], text[1000];
+    const char *source = getenv("SOURCE");
+    int count = 0;
+    snprintf(path, sizeof path, "%s/docs/guide/drivers.md", source != NULL ? source : ".");
+    FILE *guide = fopen(path, "r");
+    ck_assert_msg(guide != NULL, "%s", path);
+    while (fgets(text, sizeof text, guide) != NULL) {
+        if (strncmp(text, "GRANT ", 6) != 0)
+            continue;
+        replace(text, sizeof text, "kurier", "@");
+        replace(text, sizeof text, " shop", " @_shop");
+        replace(text, sizeof text, " relay", " @_relay");
+        sql(connection, text);
+        count++;
+    }
+    fclose(guide);
+    return count;
+}
+
+static PGconn *connect_as(const char *role, kur_database **as)
+{
+    char conninfo[600];
+    snprintf(conninfo, sizeof conninfo, "%s user=%s_%s password=p", getenv("KURIER_POSTGRES"), open_schema(), role);
+    *as = kur_postgres_new(&KUR_POSTGRES_OPTIONS(.conninfo = conninfo, .schema = open_schema()), &error);
+    ck_assert_ptr_nonnull(*as);
+    PGconn *connection = connect_to(*as);
+    ck_ok(kur_database_check(*as, &error), error);
+    return connection;
+}
+
+START_TEST(test_postgres__rights_are_those_of_the_guide)
+{
+    kur_database *as_shop, *as_relay;
+    skip_unless(opening_missing() == NULL, opening_missing());
+    set_up();
+    PGconn *eye = open_postgres();
+    sql(eye, "CREATE ROLE @_shop LOGIN PASSWORD 'p'; CREATE ROLE @_relay LOGIN PASSWORD 'p'");
+    ck_assert_int_eq(grant_as_the_guide_says(eye), 6);
+    PGconn *shop = connect_as("shop", &as_shop), *relay = connect_as("relay", &as_relay);
+    sql(shop, "BEGIN");
+    add(shop, "a");
+    sql(shop, "COMMIT");
+    ck_ok(relay_all(relay), error);
+    ck_ok(handle_all(shop), error);
+    ck_assert_str_eq(relayed(), "");
+    ck_status(of->outbox_read(shop, all, SHARDS, 1, 1, take, NULL, &error), KUR_ERROR_DATABASE, error);
+    ck_says(error, "42501");
+    of->disconnect(shop);
+    of->disconnect(relay);
+    kur_database_free(as_shop);
+    kur_database_free(as_relay);
+    sql(eye, "DROP OWNED BY @_shop, @_relay; DROP ROLE @_shop, @_relay");
+    PQfinish(eye);
+    tear_down();
+}
+END_TEST
+
 /* ---- What must not be told, and what must not stay ---- */
 
 static void refuse(const char *conninfo)
@@ -902,6 +985,7 @@ int main(void)
                                   test_postgres__another_database,
                                   test_postgres__warns_once,
                                   test_postgres__errors_are_told_apart,
+                                  test_postgres__rights_are_those_of_the_guide,
                                   test_postgres__passwords_are_not_told,
                                   test_postgres__nothing_stays_in_the_session,
                                   test_postgres__without_memory,
