@@ -119,10 +119,22 @@ kur_status kur__pg_begin(void *connection, kur_error *error)
                           "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s'", error);
 }
 
+/* A handler has left a statement running, or a mode on in which answers come otherwise. */
+static bool is_left_busy(const PGconn *connection)
+{
+#ifdef LIBPQ_HAS_PIPELINING
+    if (PQpipelineStatus(connection) != PQ_PIPELINE_OFF)
+        return true;
+#endif
+    return PQtransactionStatus(connection) == PQTRANS_ACTIVE;
+}
+
 void kur__pg_rollback(void *connection)
 {
     PGTransactionStatusType is = PQtransactionStatus(connection);
-    if (is == PQTRANS_INTRANS || is == PQTRANS_INERROR)
+    if (is_left_busy(connection))
+        kur__pg_hang_up(connection);
+    else if (is == PQTRANS_INTRANS || is == PQTRANS_INERROR)
         kur__pg_script(connection, "ROLLBACK", "ROLLBACK", NULL);
 }
 
@@ -130,6 +142,11 @@ kur_status kur__pg_commit(void *given, kur_error *error)
 {
     PGconn *connection = given;
     PGTransactionStatusType is = PQtransactionStatus(connection);
+    if (PQstatus(connection) == CONNECTION_OK && is_left_busy(connection)) {
+        kur__pg_hang_up(connection);
+        return kur_error_set(error, KUR_ERROR_DATABASE,
+                             "postgres: a statement is still running, so that the transaction is rolled back");
+    }
     if (is == PQTRANS_IDLE)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE, "postgres: COMMIT: no transaction is open");
     if (is == PQTRANS_INERROR) {

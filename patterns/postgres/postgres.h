@@ -93,6 +93,12 @@ kur_status kur__pg_each(PGconn *connection, const char *what, const char *sql, c
 /* Several statements at once, without values. */
 kur_status kur__pg_script(PGconn *connection, const char *what, const char *sql, kur_error *error);
 
+/*
+ * Ends a connection that is of no more use, so that nobody finds one that looks well: the server rolls back what is
+ * open, and whatever is tried there is KUR_ERROR_UNREACHABLE. It is still to be disconnected.
+ */
+void kur__pg_hang_up(PGconn *connection);
+
 /* The error that a result (NULL: the connection) has, in the words of driver.h. Never KUR_OK. */
 kur_status kur__pg_error(const PGconn *connection, const PGresult *result, const char *what, kur_error *error);
 

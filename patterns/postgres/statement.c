@@ -230,11 +230,18 @@ static bool await(PGconn *connection, int64_t deadline_us)
     return true;
 }
 
+void kur__pg_hang_up(PGconn *connection)
+{
+    shutdown(PQsocket(connection), SHUT_RDWR);
+    while (PQstatus(connection) == CONNECTION_OK && PQconsumeInput(connection))
+        continue; /* what has come before; then libpq sees the end, which is there at once */
+}
+
 static kur_status give_up(PGconn *connection, const char *what, kur_error *error)
 {
     if (PQstatus(connection) == CONNECTION_BAD)
         return kur__pg_error(connection, NULL, what, error);
-    shutdown(PQsocket(connection), SHUT_RDWR); /* so that nobody finds a connection that looks well */
+    kur__pg_hang_up(connection);
     return kur_error_set(error, KUR_ERROR_UNREACHABLE, "postgres: %s: no answer within %d s", what, ANSWER_MS / 1000);
 }
 

@@ -664,6 +664,33 @@ START_TEST(test_postgres__misuse_of_a_connection)
 }
 END_TEST
 
+/* What a handler can leave behind on a connection of the library's. */
+START_TEST(test_postgres__a_connection_that_is_left_busy)
+{
+    skip_unless(opening_missing() == NULL, opening_missing());
+    set_up();
+    for (int how = 0; how < 3; how++) {
+        PGconn *connection = open_line();
+        ck_ok(of->begin(connection, &error), error);
+        add(connection, "v");
+#ifdef LIBPQ_HAS_PIPELINING
+        if (how == 1)
+            ck_assert_int_eq(PQenterPipelineMode(connection), 1);
+#endif
+        if (how != 1 || PQtransactionStatus(connection) == PQTRANS_INTRANS)
+            ck_assert_int_eq(PQsendQueryParams(connection, "SELECT 1", 0, NULL, NULL, NULL, NULL, 0), 1);
+        if (how == 2)
+            of->rollback(connection);
+        else
+            ck_status(of->commit(connection, &error), KUR_ERROR_DATABASE, error);
+        ck_status(of->begin(connection, &error), KUR_ERROR_UNREACHABLE, error);
+        of->disconnect(connection);
+    }
+    ck_assert_str_eq(relayed(), "");
+    tear_down();
+}
+END_TEST
+
 START_TEST(test_postgres__another_database)
 {
     char text[700];
@@ -982,6 +1009,7 @@ int main(void)
                                   test_postgres__a_server_that_ends_a_connection,
                                   test_postgres__a_server_that_is_restarted,
                                   test_postgres__misuse_of_a_connection,
+                                  test_postgres__a_connection_that_is_left_busy,
                                   test_postgres__another_database,
                                   test_postgres__warns_once,
                                   test_postgres__errors_are_told_apart,
