@@ -94,6 +94,24 @@ if [ -x "$examples/outbox_sqlite" ]; then
     check "of the next orders some are placed" has placed '^52 orders are placed$'
     check "and it is told why not all" has placed 'constraint failed: boxes >= 0'
     check "events are of orders alone" await 60 has orders '^102 records,'
+    # What was placed is packed once, whoever is killed, and however often it is delivered.
+    check "inbox --help" sh -c "'$examples/inbox' --help | grep -q '^usage: .*inbox'"
+    check "inbox is a page" test "$(wc -l <"$SOURCE/examples/inbox.c")" -lt 80
+    select_of() { # file, statement: the row, with commas
+        python3 -c 'import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone(), sep=",")' "$@"
+    }
+    packed() { select_of "$work/store.db" 'SELECT orders, boxes FROM packed' 2>/dev/null; }
+    some_packed() { [ "$(packed | cut -d , -f 1)" -gt 5 ] 2>/dev/null; }
+    all_packed() { [ "$(packed)" = "$(select_of "$file" 'SELECT count(*), sum(boxes) FROM orders')" ]; }
+    start store.1 "$examples/inbox" "$work/store.db"
+    check "orders are packed" await 60 some_packed
+    kill -9 $last
+    wait $last 2>/dev/null || true
+    start store.2 "$examples/inbox" "$work/store.db"
+    check "all are, once each" await 120 all_packed
+    check "SIGTERM ends the store with 0" ends $last
+    check "and nothing was packed meanwhile" all_packed
+    check "each with an event, in the outbox" test "$(select_of "$work/store.db" 'SELECT count(*) FROM kurier_outbox')" = 102
     for pid in $relay $orders; do check "SIGTERM ends it with 0" ends $pid; done
 fi
 check "the broker ends with 0" ends $broker
