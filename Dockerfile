@@ -26,7 +26,7 @@ RUN meson setup /build --buildtype=release --prefix=/usr -Dtests=disabled -Dbenc
 # ---- What runs ----
 FROM debian:bookworm-slim AS shop
 RUN apt-get update && apt-get install -y --no-install-recommends \
-        librdkafka1 libjansson4 libmicrohttpd12 libcurl4 libsqlite3-0 ca-certificates \
+        librdkafka1 libjansson4 libmicrohttpd12 libcurl4 libsqlite3-0 libpq5 ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home shop
 COPY --from=build /out/ /

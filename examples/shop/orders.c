@@ -3,8 +3,7 @@
  *
  * Design notes
  *
- * Orders are kept as their JSON, in a ring by age; a search tree finds them by id. A place of the ring whose order was
- * forgotten stays empty until the ring comes round.
+ * Orders are kept as their JSON, in a ring by age; a search tree finds them by id.
  */
 #include "orders.h"
 
@@ -72,6 +71,23 @@ void orders_receipt(struct http_answer *answer, int status, const char *order_id
     answer->status = status;
     snprintf(answer->location, sizeof answer->location, "/orders/%s", order_id);
     order_receipt_to_json(&receipt, &answer->body, NULL);
+}
+
+void orders_view(const struct http_request *request, enum order_state state, const char *json,
+                 struct http_answer *answer)
+{
+    kur_error error = {0};
+    struct order_view view = {.state = state};
+    if (json == NULL) {
+        http_problem(answer, 404, "no such order here: it was never taken, or long ago");
+        return;
+    }
+    kur_status status = order_created_from_json(kur_bytes_text(json), request->arena, &view.order, &error);
+    if (status == KUR_OK)
+        status = order_view_to_json(&view, &answer->body, &error);
+    answer->status = 200;
+    if (status != KUR_OK)
+        http_problem(answer, 503, "%s", error.message);
 }
 
 /* ---- Memory ---- */
@@ -156,35 +172,10 @@ void orders_advance(struct orders *orders, const char *order_id, enum order_stat
     pthread_mutex_unlock(&orders->lock);
 }
 
-void orders_forget(struct orders *orders, const char *order_id)
-{
-    pthread_mutex_lock(&orders->lock);
-    struct kept *kept = find(orders, order_id);
-    if (kept != NULL) {
-        orders->ring[kept->place] = NULL;
-        drop(orders, kept);
-    }
-    pthread_mutex_unlock(&orders->lock);
-}
-
 void orders_show(struct orders *orders, const struct http_request *request, struct http_answer *answer)
 {
-    kur_error error = {0};
-    struct order_view view = {0};
-    kur_status status = KUR_ERROR_STALE;
     pthread_mutex_lock(&orders->lock);
     const struct kept *kept = find(orders, request->rest);
-    if (kept != NULL) {
-        kur_bytes json = kur_bytes_of(kept->json.data, kept->json.size);
-        view.state = kept->state;
-        status = order_created_from_json(json, request->arena, &view.order, &error);
-    }
+    orders_view(request, kept != NULL ? kept->state : 0, kept != NULL ? kept->json.data : NULL, answer);
     pthread_mutex_unlock(&orders->lock);
-    if (status == KUR_OK)
-        status = order_view_to_json(&view, &answer->body, &error);
-    answer->status = 200;
-    if (status == KUR_ERROR_STALE)
-        http_problem(answer, 404, "no such order here: it was never taken, or long ago");
-    else if (status != KUR_OK)
-        http_problem(answer, 503, "%s", error.message);
 }

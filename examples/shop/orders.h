@@ -1,8 +1,8 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Orders as HTTP sees them: reading one from a request, and remembering the last ORDERS_MAX since the service started,
- * for GET /orders/{id}. Any thread.
+ * Orders as HTTP sees them: reading one from a request, and answering GET /orders/{id}; and a memory of the last
+ * ORDERS_MAX since the service started. Any thread.
  */
 #ifndef KURIER_SHOP_ORDERS_H
 #define KURIER_SHOP_ORDERS_H
@@ -22,6 +22,12 @@ bool orders_read(const struct http_request *request, struct order_created *order
 /* Answers an order that was taken: its id, its state, and where to ask for it. */
 void orders_receipt(struct http_answer *answer, int status, const char *order_id, enum order_state state);
 
+/* Answers with an order and its state; 404 when `json` is NULL. */
+void orders_view(const struct http_request *request, enum order_state state, const char *json,
+                 struct http_answer *answer);
+
+/* ---- Remembering them in memory: for who has no database ---- */
+
 /* NULL when there is no memory. Released by orders_free. */
 struct orders *orders_new(void);
 void orders_free(struct orders *orders);
@@ -31,9 +37,6 @@ kur_status orders_put(struct orders *orders, const struct order_created *order, 
 
 /* Moves an order's state forward, never back; does nothing when the order is not remembered. */
 void orders_advance(struct orders *orders, const char *order_id, enum order_state state);
-
-/* Forgets an order, which was not taken after all. */
-void orders_forget(struct orders *orders, const char *order_id);
 
 /* Answers GET /orders/{id}. */
 void orders_show(struct orders *orders, const struct http_request *request, struct http_answer *answer);

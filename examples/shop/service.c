@@ -99,6 +99,14 @@ bool service_choice(const struct service *service, const char *flag, const char 
     return false;
 }
 
+bool service_guarantee(struct service *service, const char *text, kur_guarantee *guarantee)
+{
+    *guarantee = strcmp(text, "exactly-once") == 0 ? KUR_EXACTLY_ONCE : KUR_AT_LEAST_ONCE;
+    bool known = service_choice(service, "guarantee", text, (const char *[]){"at-least-once", "exactly-once", NULL});
+    service->status = known ? 0 : 2;
+    return known;
+}
+
 static void signals(sigset_t *set)
 {
     sigemptyset(set);

@@ -65,6 +65,9 @@ bool service_number(const struct service *service, const char *flag, const char 
 /* Whether a flag's text is one of these, NULL behind the last; prints what there is when it is none. */
 bool service_choice(const struct service *service, const char *flag, const char *text, const char *const choices[]);
 
+/* Reads how often events are sent, "at-least-once" or "exactly-once"; false sets service->status. */
+bool service_guarantee(struct service *service, const char *text, kur_guarantee *guarantee);
+
 /*
  * The same work on request: POST /work with an order.created's JSON answers 200 when the handler says done, 503 for
  * retry and 422 for reject. One request at a time, as the listener handles one record at a time; the handler's delivery

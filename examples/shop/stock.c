@@ -1,7 +1,6 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include "stock.h"
 
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +11,7 @@ struct stock {
 };
 
 static const char schema[] = "PRAGMA journal_mode = WAL;"
-                             "CREATE TABLE IF NOT EXISTS stock (sku TEXT PRIMARY KEY, available INTEGER NOT NULL);"
-                             "CREATE TABLE IF NOT EXISTS handled (event TEXT PRIMARY KEY, missing TEXT NOT NULL);";
+                             "CREATE TABLE IF NOT EXISTS stock (sku TEXT PRIMARY KEY, available INTEGER NOT NULL);";
 
 struct stock *stock_open(const char *path, int initial, kur_error *error)
 {
@@ -45,69 +43,65 @@ void stock_close(struct stock *stock)
     free(stock);
 }
 
-/* Runs one statement with ?1 as text and ?2 as number or, where `two` is given, as text; copies what it selects. */
-static int run(struct stock *stock, const char *sql, const char *one, const char *two, int64_t number, char *selected)
+/* Runs a statement with ?1 and ?2. */
+static bool run(sqlite3 *db, const char *sql, const char *sku, int64_t number)
 {
     sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(stock->db, sql, -1, &statement, NULL);
+    int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
     if (code == SQLITE_OK) {
-        sqlite3_bind_text(statement, 1, one, -1, SQLITE_STATIC);
-        if (two != NULL)
-            sqlite3_bind_text(statement, 2, two, -1, SQLITE_STATIC);
-        else
-            sqlite3_bind_int64(statement, 2, number);
+        sqlite3_bind_text(statement, 1, sku, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 2, number);
         code = sqlite3_step(statement);
-        if (code == SQLITE_ROW && selected != NULL)
-            snprintf(selected, SKU_SIZE, "%s", (const char *)sqlite3_column_text(statement, 0));
     }
     sqlite3_finalize(statement);
-    return code;
+    return code == SQLITE_DONE;
 }
 
-static bool execute(struct stock *stock, const char *sql)
+static bool execute(sqlite3 *db, const char *sql)
 {
-    return sqlite3_exec(stock->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
-static bool take(struct stock *stock, const struct order_line *line, bool *enough)
+static bool take(struct stock *stock, sqlite3 *db, const struct order_line *line, bool *enough)
 {
-    if (run(stock, "INSERT OR IGNORE INTO stock VALUES (?1, ?2)", line->sku, NULL, stock->initial, NULL) !=
-            SQLITE_DONE ||
-        run(stock, "UPDATE stock SET available = available - ?2 WHERE sku = ?1 AND available >= ?2", line->sku, NULL,
-            line->quantity, NULL) != SQLITE_DONE)
+    if (!run(db, "INSERT OR IGNORE INTO stock VALUES (?1, ?2)", line->sku, stock->initial) ||
+        !run(db, "UPDATE stock SET available = available - ?2 WHERE sku = ?1 AND available >= ?2", line->sku,
+             line->quantity))
         return false;
-    *enough = sqlite3_changes(stock->db) == 1;
+    *enough = sqlite3_changes(db) == 1;
     return true;
 }
 
-/* Inside a transaction. */
-static bool reserve(struct stock *stock, const char *event_id, const struct order_created *order,
-                    char missing[SKU_SIZE])
+static bool take_all(struct stock *stock, sqlite3 *db, const struct order_created *order, char missing[SKU_SIZE])
 {
-    int code = run(stock, "SELECT missing FROM handled WHERE event = ?1", event_id, NULL, 0, missing);
-    if (code != SQLITE_DONE)
-        return code == SQLITE_ROW;
     missing[0] = '\0';
-    if (!execute(stock, "SAVEPOINT goods"))
+    if (!execute(db, "SAVEPOINT goods"))
         return false;
     for (size_t i = 0; i < order->lines.count && missing[0] == '\0'; i++) {
         bool enough;
-        if (!take(stock, &order->lines.items[i], &enough))
+        if (!take(stock, db, &order->lines.items[i], &enough))
             return false;
         if (!enough)
             snprintf(missing, SKU_SIZE, "%s", order->lines.items[i].sku);
     }
-    if (missing[0] != '\0' && !execute(stock, "ROLLBACK TO goods"))
-        return false;
-    return run(stock, "INSERT INTO handled VALUES (?1, ?2)", event_id, missing, 0, NULL) == SQLITE_DONE;
+    return (missing[0] == '\0' || execute(db, "ROLLBACK TO goods")) && execute(db, "RELEASE goods");
 }
 
-kur_status stock_reserve(struct stock *stock, const char *event_id, const struct order_created *order,
-                         char missing[SKU_SIZE], kur_error *error)
+kur_status stock_take(struct stock *stock, sqlite3 *transaction, const struct order_created *order,
+                      char missing[SKU_SIZE], kur_error *error)
 {
-    if (execute(stock, "BEGIN IMMEDIATE") && reserve(stock, event_id, order, missing) && execute(stock, "COMMIT"))
+    if (take_all(stock, transaction, order, missing))
         return KUR_OK;
-    kur_error_set(error, KUR_ERROR_SYSTEM, "%s", sqlite3_errmsg(stock->db));
-    execute(stock, "ROLLBACK");
-    return KUR_ERROR_SYSTEM;
+    return kur_error_set(error, KUR_ERROR_DATABASE, "%s", sqlite3_errmsg(transaction));
+}
+
+kur_status stock_take_alone(struct stock *stock, const struct order_created *order, char missing[SKU_SIZE],
+                            kur_error *error)
+{
+    if (execute(stock->db, "BEGIN IMMEDIATE") && take_all(stock, stock->db, order, missing) &&
+        execute(stock->db, "COMMIT"))
+        return KUR_OK;
+    kur_error_set(error, KUR_ERROR_DATABASE, "%s", sqlite3_errmsg(stock->db));
+    execute(stock->db, "ROLLBACK");
+    return KUR_ERROR_DATABASE;
 }

@@ -8,6 +8,7 @@
 
 #include "events.h"
 #include <kurier/kurier.h>
+#include <sqlite3.h>
 
 /* Room for an article's name of 64 characters of UTF-8. */
 #define SKU_SIZE (4 * 64 + 1)
@@ -19,11 +20,14 @@ struct stock *stock_open(const char *path, int initial, kur_error *error);
 void stock_close(struct stock *stock);
 
 /*
- * Takes an order's goods, all or none; `missing` gets the first article of which there are not enough, or "". What came
- * of it is kept under `event_id` in the same transaction: the second time nothing moves, and `missing` is what it was.
- * KUR_ERROR_SYSTEM: try again, nothing has changed.
+ * Takes an order's goods, all or none, in the transaction that is open on a connection to the same file; `missing` gets
+ * the first article of which there are not enough, or "".
  */
-kur_status stock_reserve(struct stock *stock, const char *event_id, const struct order_created *order,
-                         char missing[SKU_SIZE], kur_error *error);
+kur_status stock_take(struct stock *stock, sqlite3 *transaction, const struct order_created *order,
+                      char missing[SKU_SIZE], kur_error *error);
+
+/* The same in a transaction and on a connection of its own. */
+kur_status stock_take_alone(struct stock *stock, const struct order_created *order, char missing[SKU_SIZE],
+                            kur_error *error);
 
 #endif
