@@ -31,6 +31,17 @@ if "$kurier" outbox schema "$driver" 2>&1 | grep -q "was built without"; then
     exit
 fi
 check "the statements" outbox 0 "CREATE TABLE" -- schema "$driver"
+# Each table and column stands in the guide, in a section of its table.
+check "the guide tells of all tables and columns" python3 - "$SOURCE/docs/guide/database-schema.md" "$work/out" <<'END'
+import re, sys
+page, text = (open(name).read() for name in sys.argv[1:])
+sections = {part.split("\n")[0]: part for part in page.split("\n## ")[1:]}
+tables = re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(?:main\.kurier_|\w+\.)(\w+) ?\((.*?)\n? *\)[^,]*;", text, re.S)
+assert len(tables) == 8, [name for name, body in tables]
+for name, body in tables:
+    for column in re.findall(r'^ +"?([a-z_]+)"? ', body, re.M):
+        assert f"`{column}`" in sections[name], f"{name}.{column}"
+END
 check "from a schema that nobody knows" outbox 3 "is none of them" -- schema "$driver" --from 900
 check "from the one that is there" outbox 0 "nothing is to be done" -- schema "$driver" --from 1
 check "too many shards" kurier 3 "--shards needs a number from 1 to 256" -- outbox schema "$driver" --shards 257
@@ -134,13 +145,16 @@ check "does nothing" figure 'it[0]["parked"] == 1'
 check "dropped" outbox 0 "row 4, to $topic" "was dropped" "by ann: ticket 4711" -- drop 4 --reason "ticket 4711" --who ann --execute
 check "those behind it go on" outbox 0 -- relay --drain
 check "in their order" numbers '{"ann": [1, 2, 3], "bob": [11, 12]}'
+check "a backlog" add "$topic" dan -1 1 60
+check "is drained to its end, row by row" outbox 0 "60 sent" "0 waiting" -- relay --drain --batch 1
+check "nothing waits" figure 'it[0]["waiting"] == 0'
 
 # ---- Exactly once ----
 
 if is_real; then
     check "20 more" add "$topic" cid -1 1 20
     check "sent in transactions" outbox 0 "20 sent" "0 waiting" -- relay --exactly-once --drain
-    check "and seen" numbers '{"ann": [1, 2, 3], "bob": [11, 12], "cid": list(range(1, 21))}'
+    check "and seen" numbers '{"ann": [1, 2, 3], "bob": [11, 12], "dan": list(range(1, 61)), "cid": list(range(1, 21))}'
     start exact "$kurier" outbox relay --exactly-once --name exact "${database[@]}"
     exact=$last
     check "it is told of" await 30 figure '[(r["relay"], r["guarantee"]) for r in it[0]["relays"]] == [("exact", "exactly once")]'
