@@ -605,6 +605,36 @@ START_TEST(test_driver__parked_rows_block_their_key)
 }
 END_TEST
 
+START_TEST(test_driver__large_keys_are_blocked)
+{
+    char keys[2][20001]; /* more than any index takes, and the same but for the end */
+    skip_unless(opening_missing() == NULL, opening_missing());
+    set_up(SHARDS);
+    for (int i = 0; i < 2; i++) {
+        uint64_t number = 4711; /* nothing that can be packed */
+        for (size_t k = 0; k < sizeof *keys - 1; k++) {
+            number = number * UINT64_C(6364136223846793005) + 1442695040888963407;
+            keys[i][k] = (char)('!' + (number >> 33) % 90);
+        }
+        keys[i][sizeof *keys - 2] = (char)('a' + i);
+        keys[i][sizeof *keys - 1] = '\0';
+    }
+    add(0, keys[0], "a");
+    add(0, keys[1], "b");
+    add(0, keys[0], "c");
+    read_all();
+    kur_outbox_row first = got.rows[0];
+    park_one(refused(0));
+    read_all();
+    ck_assert_str_eq(values_read(), "b c!");
+    park_one(behind(1));
+    ck_ok(of->outbox_unpark(line, first.id, &error), error);
+    read_all();
+    ck_assert_str_eq(values_read(), "a b c");
+    tear_down();
+}
+END_TEST
+
 START_TEST(test_driver__parked_rows_that_block_nothing)
 {
     skip_unless(opening_missing() == NULL, opening_missing());
@@ -1413,6 +1443,7 @@ int main(void)
                                   test_driver__floors_pass_by_nothing,
                                   test_driver__floors_wait_for_open_transactions,
                                   test_driver__parked_rows_block_their_key,
+                                  test_driver__large_keys_are_blocked,
                                   test_driver__parked_rows_that_block_nothing,
                                   test_driver__unparked_rows_are_in_their_place,
                                   test_driver__another_row_that_blocks,
