@@ -14,7 +14,8 @@
 void (*crashing_on_pass)(const char *point);
 
 enum {
-    SOON_US = 4000 /* a commit takes about as long */
+    SOON_US = 4000, /* a commit takes about as long */
+    STOPPED_US = 50000
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -46,16 +47,23 @@ static bool is_the_one(const char *name)
            atomic_fetch_add(&passes, 1) + 1 == last;
 }
 
+/* A stop takes hold of the other threads first, and of this one a little later: it is not to go on meanwhile. */
+static void end_here(void)
+{
+    kill(getpid(), sends);
+    usleep(STOPPED_US);
+}
+
 void kur__crash_point(const char *name)
 {
     if (is_the_one(name))
-        kill(getpid(), sends);
+        end_here();
 }
 
 static void *end_soon(void *user)
 {
     usleep((useconds_t)(kur_clock_now_us() % SOON_US));
-    kill(getpid(), sends);
+    end_here();
     return user;
 }
 

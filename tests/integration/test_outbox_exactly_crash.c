@@ -78,10 +78,11 @@ static void execute(struct row *row, const char *sql)
     ck_assert_msg(sqlite3_exec(row->db, sql, NULL, NULL, &message) == SQLITE_OK, "%s: %s", sql, message);
 }
 
-static void open_row(struct row *row, int index)
+static void open_row(struct row *row)
 {
+    static int opened;
     kur_error error = {0};
-    snprintf(row->path, sizeof row->path, "/tmp/kurier-outbox-%d-%d.db", (int)getpid(), index);
+    snprintf(row->path, sizeof row->path, "/tmp/kurier-outbox-%d-%d.db", (int)getpid(), opened++);
     unlink(row->path);
     row->topic = support_topic(PARTITIONS);
     row->control = strdup(support_name("control"));
@@ -167,7 +168,7 @@ static void close_row(struct row *row)
            row->added);
     kur_outbox_free(row->outbox);
     kur_database_free(row->database);
-    sqlite3_close(row->db);
+    sqlite3_close(row->db); /* the last: it removes what SQLite has put beside the file */
     unlink(row->path);
 }
 
@@ -222,7 +223,7 @@ START_TEST(test_outbox_exactly_crash__killed)
     client = support_client();
     srand((unsigned)getpid());
     for (int i = 0; i < COUNT; i++)
-        open_row(&rows[i], i);
+        open_row(&rows[i]);
     for (int64_t until_ms = now_ms() + (kills + 2) * INT64_C(60000); over < COUNT && now_ms() < until_ms; round++) {
         over = 0;
         for (int i = 0; i < COUNT; i++) {
@@ -278,7 +279,7 @@ static void freeze(bool early)
     client = support_client();
     srand((unsigned)getpid());
     for (int i = 0; i < COUNT; i++)
-        open_row(&rows[i], i);
+        open_row(&rows[i]);
     for (int64_t until_ms = now_ms() + INT64_C(120000); over < COUNT && now_ms() < until_ms; round++) {
         over = 0;
         for (int i = 0; i < COUNT; i++) {
@@ -289,7 +290,9 @@ static void freeze(bool early)
         }
         nap(100);
     }
-    ck_assert_uint_eq(over, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        ck_assert_msg(rows[i].is_over, "%s: it is %s, and %d of %d events are left", rows[i].point,
+                      rows[i].other == 0 ? "not frozen" : "frozen", waiting(&rows[i]), rows[i].added);
     for (int i = 0; i < COUNT; i++)
         close_row(&rows[i]);
     kur_client_unref(client);
