@@ -53,7 +53,9 @@ typedef struct kur_parked_list {
 typedef struct kur_relay_options {
     size_t size;
     kur_guarantee guarantee;
-    const char *name; /**< of this relay, unlike all others'; default: host, process and a number */
+    const char
+        *name;        /**< of this relay, unlike all others'; default: host, process and a number. With KUR_EXACTLY_ONCE
+                           one that stays over restarts lets a relay that died go on at once: it ends what it had begun */
     int batch_rows;   /**< sent together, at most; default 4,000, at most 100,000 */
     int batch_kbytes; /**< likewise, their size in KiB; default 8,192, at most 65,536 */
     int poll_ms;      /**< how long it waits at most before it looks whether there is something; default 50, from 2 on:
@@ -95,8 +97,11 @@ KUR_API kur_status kur_relay_run(kur_relay *relay, kur_error *error);
 /**
  * Begins nothing new, waits for what is under way, gives its shards to the others. KUR_OK, KUR_ERROR_TIMEOUT, or the
  * error that ended the relay before: KUR_ERROR_INVALID_STATE (relays of the other guarantee are at work),
- * KUR_ERROR_FENCED, KUR_ERROR_UNSUPPORTED (a broker without transactions), KUR_ERROR_SCHEMA, KUR_ERROR_AUTHORIZATION
- * (the control topic, the transactional id). By its deadline also with database and brokers away. Again is allowed.
+ * KUR_ERROR_FENCED (another relay has this name), KUR_ERROR_UNSUPPORTED (a broker without transactions),
+ * KUR_ERROR_SCHEMA, KUR_ERROR_AUTHORIZATION (the control topic, its group, the transactional id), KUR_ERROR_CONFIG (the
+ * control topic is not as it must be, or what it says cannot be read: docs/decisions/outbox-exactly-once.md says what
+ * can be done; .lease_ms or .transaction_ms is none that the broker takes). By its deadline also with database and
+ * brokers away. Again is allowed.
  */
 KUR_API kur_status kur_relay_stop(kur_relay *relay, int timeout_ms, kur_error *error);
 

@@ -67,7 +67,8 @@ static void give_up(struct kur__exact *exact, int32_t shard, int64_t offset, con
     if (exact->end.code == KUR_OK)
         kur_error_set(&exact->end, KUR_ERROR_CONFIG,
                       "the control topic %.100s [%" PRId32 "] at offset %" PRId64
-                      ": %s. It is not known which rows were sent last, so that none are: docs/guide/outbox.md says "
+                      ": %s. It is not known which rows were sent last, so that none are: "
+                      "docs/decisions/outbox-exactly-once.md says "
                       "what can be done",
                       topic_of(exact), shard, offset, why);
 }
