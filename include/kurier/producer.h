@@ -40,7 +40,8 @@ typedef struct kur_producer_options {
     int batch_bytes; /**< records sent together to a partition are no more than that, but for one that is larger by
                           itself (batch.size); default 1,000,000 */
     bool gapless;    /**< a record that is refused for good ends the producer (KUR_ERROR_FATAL), so that none behind it
-                          in its partition gets into the log (enable.gapless.guarantee) */
+                          in its partition gets into the log (enable.gapless.guarantee); but where that was the first
+                          of this producer in the partition, one that was on its way may */
 } kur_producer_options;
 
 #define KUR_PRODUCER_OPTIONS(...) KUR__OPTIONS(kur_producer_options, __VA_ARGS__)

@@ -49,7 +49,7 @@ kur_relay *kur_relay_new(kur_outbox *outbox, const kur_relay_options *options, k
         return NULL;
     }
     relay->outbox = outbox;
-    relay->batch.relay = relay;
+    relay->batches[0].relay = relay->batches[1].relay = relay;
     relay->wake = relay->done = -1;
     atomic_store(&relay->stop_by_us, INT64_MAX);
     pthread_mutex_init(&relay->lock, NULL);
@@ -59,8 +59,9 @@ kur_relay *kur_relay_new(kur_outbox *outbox, const kur_relay_options *options, k
         status = open_descriptor(&relay->wake, error);
     if (status == KUR_OK)
         status = open_descriptor(&relay->done, error);
-    if (status == KUR_OK && (relay->batch.arena = kur_arena_new()) == NULL)
-        status = kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a relay");
+    for (int i = 0; i < 2 && status == KUR_OK; i++)
+        if ((relay->batches[i].arena = kur_arena_new()) == NULL)
+            status = kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a relay");
     relay->courier =
         relay->options.guarantee == KUR_EXACTLY_ONCE ? &kur__courier_exactly_once : &kur__courier_at_least_once;
     if (status == KUR_OK)
@@ -77,7 +78,8 @@ void kur_relay_free(kur_relay *relay)
         kur_relay_stop(relay, FREE_MS, NULL);
         pthread_join(relay->thread, NULL);
     }
-    kur__batch_done(&relay->batch);
+    kur__batch_done(&relay->batches[0]);
+    kur__batch_done(&relay->batches[1]);
     kur__relay_options_free(&relay->options);
     if (relay->wake >= 0)
         close(relay->wake);

@@ -33,17 +33,19 @@ struct kur__batch_row {
     kur_relay *relay;
 };
 
-/* Rows that were read together. */
+/* Rows that are read together. */
 struct kur__batch {
     kur_relay *relay;
+    int32_t shards[KUR_OUTBOX_SHARDS_MAX]; /* of which they are */
+    size_t shard_count;
+    bool is_whole;     /* those are all that the relay has, and none rests */
+    int64_t ownership; /* relay->ownership when they were chosen */
     kur_arena *arena;
     struct kur__batch_row *rows; /* each shard's by id, one shard after another */
     kur_outbox_id *ids;          /* room for as many: what is to be deleted */
     size_t count, capacity, bytes;
     bool is_full;      /* there was no room for more */
-    bool is_whole;     /* all shards were read, and none rests */
     bool is_unsettled; /* it was sent, and what became of it is not in the database yet */
-    int64_t ownership; /* relay->ownership when it was read */
 };
 
 /* A shard that is this relay's. */
@@ -85,11 +87,13 @@ struct kur_relay {
     void *connection; /* NULL while there is none */
     struct kur__shard shards[KUR_OUTBOX_SHARDS_MAX];
     size_t shard_count;
-    int64_t ownership; /* changes whenever a shard has come or gone */
-    struct kur__batch batch;
-    int32_t shard_rows; /* how many rows of a shard are read at once */
-    size_t next_shard;  /* the one to begin with: none is always last */
-    int empty_ms;       /* how long it waited last while there was nothing */
+    int64_t ownership;            /* changes whenever a shard has come or gone */
+    struct kur__batch batches[2]; /* the first, but while a backlog is sent */
+    struct kur__hand *hand;       /* NULL until then */
+    int32_t shard_rows;           /* how many rows of a shard are read at once */
+    size_t next_shard;            /* the one to begin with: none is always last */
+    bool has_backlog;             /* the last batch was large: halves take turns */
+    int empty_ms;                 /* how long it waited last while there was nothing */
     int64_t next_look_us, next_raise_us, next_figures_us;
     int64_t changes;         /* the driver's number when nothing was there */
     int64_t changes_till_us; /* so long that is believed */
@@ -140,12 +144,25 @@ kur_status kur__relay_checked(kur_relay *relay, kur_status status, const kur_err
  */
 void kur__relay_own(kur_relay *relay, const int32_t *shards, size_t count, bool is_new);
 
+/* ---- relay_hand.c: a second thread, which settles and reads one batch while another is sent ---- */
+
+/* Has a batch settled, if it was sent, and then read as it is aimed; nobody else uses it or the connection meanwhile.
+ */
+void kur__hand_begin(kur_relay *relay, struct kur__batch *batch);
+/* Waits for it; what failed, as kur__batch_settle or _read. */
+kur_status kur__hand_wait(kur_relay *relay, struct kur__batch *batch, kur_error *error);
+void kur__hand_free(kur_relay *relay);
+
 /* ---- relay_batch.c ---- */
 
-/* Reads what the shards that are due have. */
+/* Chooses the shards that are due, of all or of one half (0, 1; -1: all). On the relay's thread. */
+void kur__batch_aim(kur_relay *relay, struct kur__batch *batch, int half);
+/* Reads what those have. */
 kur_status kur__batch_read(kur_relay *relay, struct kur__batch *batch, kur_error *error);
-/* Writes down what became of it, as often as is needed: it is empty then. */
+/* Writes down what became of it, as often as is needed, if it was sent: it is empty then. */
 kur_status kur__batch_settle(kur_relay *relay, struct kur__batch *batch, kur_error *error);
+/* Whether something in it is to be parked. */
+bool kur__batch_has_refused(const struct kur__batch *batch);
 /* Forgets it. */
 void kur__batch_reset(struct kur__batch *batch);
 void kur__batch_done(struct kur__batch *batch);

@@ -100,18 +100,23 @@ static kur_status take(const kur_outbox_row *row, void *user, kur_error *error)
     return KUR_OK;
 }
 
-/* Those that are due, none of them always last; how many. */
-static size_t due_shards(kur_relay *relay, int32_t *numbers)
+void kur__batch_aim(kur_relay *relay, struct kur__batch *batch, int half)
 {
     int64_t now_us = kur_clock_monotonic_us();
-    size_t count = 0;
+    batch->shard_count = 0;
+    batch->is_whole = half < 0;
     for (size_t i = 0; i < relay->shard_count; i++) {
-        const struct kur__shard *shard = &relay->shards[(relay->next_shard + i) % relay->shard_count];
+        size_t at = (relay->next_shard + i) % relay->shard_count; /* none is always last */
+        const struct kur__shard *shard = &relay->shards[at];
+        if (half >= 0 && at % 2 != (size_t)half)
+            continue;
         if (shard->not_before_us <= now_us)
-            numbers[count++] = shard->number;
+            batch->shards[batch->shard_count++] = shard->number;
+        else
+            batch->is_whole = false;
     }
     relay->next_shard++;
-    return count;
+    batch->ownership = relay->ownership;
 }
 
 static void adapt(kur_relay *relay, const struct kur__batch *batch, size_t shards)
@@ -133,16 +138,13 @@ static void adapt(kur_relay *relay, const struct kur__batch *batch, size_t shard
 
 kur_status kur__batch_read(kur_relay *relay, struct kur__batch *batch, kur_error *error)
 {
-    int32_t numbers[KUR_OUTBOX_SHARDS_MAX];
     kur__batch_reset(batch);
-    size_t count = due_shards(relay, numbers);
-    batch->is_whole = count == relay->shard_count;
-    if (count == 0)
+    if (batch->shard_count == 0)
         return KUR_OK;
     if (relay->shard_rows == 0)
-        adapt(relay, batch, count);
+        adapt(relay, batch, batch->shard_count);
     kur_status status =
-        relay->outbox->driver->outbox_read(relay->connection, numbers, count, relay->shard_rows,
+        relay->outbox->driver->outbox_read(relay->connection, batch->shards, batch->shard_count, relay->shard_rows,
                                            (size_t)relay->options.batch_kbytes * 1024, take, batch, error);
     if (status == FULL && batch->is_full)
         status = KUR_OK;
@@ -150,8 +152,7 @@ kur_status kur__batch_read(kur_relay *relay, struct kur__batch *batch, kur_error
         kur__batch_reset(batch);
         return kur__relay_checked(relay, status, error);
     }
-    adapt(relay, batch, count);
-    batch->ownership = relay->ownership;
+    adapt(relay, batch, batch->shard_count);
     return KUR_OK;
 }
 
@@ -282,6 +283,8 @@ static kur_status park_refused(kur_relay *relay, struct kur__batch *batch, kur_e
 
 kur_status kur__batch_settle(kur_relay *relay, struct kur__batch *batch, kur_error *error)
 {
+    if (!batch->is_unsettled)
+        return KUR_OK;
     kur_status status = delete_sent(relay, batch, error);
     if (status == KUR_OK)
         status = park_refused(relay, batch, error);
@@ -294,8 +297,16 @@ kur_status kur__batch_settle(kur_relay *relay, struct kur__batch *batch, kur_err
 void kur__batch_reset(struct kur__batch *batch)
 {
     batch->count = batch->bytes = 0;
-    batch->is_full = batch->is_whole = batch->is_unsettled = false;
+    batch->is_full = batch->is_unsettled = false;
     kur_arena_reset(batch->arena);
+}
+
+bool kur__batch_has_refused(const struct kur__batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->rows[i].state == KUR__ROW_REFUSED || batch->rows[i].state == KUR__ROW_BEHIND)
+            return true;
+    return false;
 }
 
 void kur__batch_done(struct kur__batch *batch)

@@ -3,7 +3,7 @@
  *
  * Design notes: the relay's thread. A round:
  *
- *     connect ─▶ own ─▶ settle what is left ─▶ raise floors, figures ─▶ read ─▶ send ─▶ settle
+ *     connect ─▶ own ─▶ raise floors, figures ─▶ settle what was sent ─▶ read ─▶ send
  *
  * Invariants:
  * 1. A shard is not read while a batch with rows of it is not settled. What a round could not settle, because the
@@ -13,6 +13,9 @@
  * 3. Nothing ends the relay but a stop, and what no waiting cures: tables of another version, relays of the other
  *    guarantee, being fenced, no right to what belongs to the relay alone, no transactions. All else is counted, told,
  *    and tried again, later each time up to five seconds; a shard whose rows were left waiting rests by itself.
+ *
+ * A backlog is sent by halves of the shards, which take turns: while one is sent, what became of the other is settled,
+ * and the next of it read, by a second thread (relay_hand.c). Between two batches comes what comes between two rounds.
  *
  * When it looks: at once after a batch; when kur_outbox_committed says so; else after 2 ms, and twice that each time
  * that nothing was there, up to .poll_ms. Where the driver has `changes`, a look is that alone while nothing has
@@ -234,9 +237,8 @@ static void found_nothing(kur_relay *relay)
     relay->next_look_us = in_ms(relay->empty_ms);
 }
 
-static bool send_batch(kur_relay *relay)
+static bool send_batch(kur_relay *relay, struct kur__batch *batch)
 {
-    struct kur__batch *batch = &relay->batch;
     kur_error error = {0};
     KUR__CRASH_POINT("outbox-read");
     kur__batch_screen(batch);
@@ -250,21 +252,80 @@ static bool send_batch(kur_relay *relay)
     return status == KUR_OK || go_on_after(relay, "a batch could not be sent", &error, false);
 }
 
+/* What was sent is put down; whether the relay goes on, and `is_settled`. */
+static bool settle(kur_relay *relay, struct kur__batch *batch, bool *is_settled)
+{
+    kur_error error = {0};
+    *is_settled = kur__batch_settle(relay, batch, &error) == KUR_OK;
+    return *is_settled || go_on_after(relay, "what was sent could not be deleted", &error, false);
+}
+
+/* Owning and housekeeping between two batches; whether the relay goes on. */
+static bool keep(kur_relay *relay)
+{
+    kur_error error = {0};
+    if (relay->courier->own(relay, 0, &error) != KUR_OK)
+        return go_on_after(relay, "shards could not be had", &error, true);
+    if (relay->connection != NULL && look_after(relay, &error) != KUR_OK)
+        return go_on_after(relay, "the outbox could not be looked after", &error, false);
+    return true;
+}
+
+/* A backlog, until it is gone: halves of the shards take turns. */
+static bool drain(kur_relay *relay)
+{
+    struct kur__batch *ready = &relay->batches[0], *other = &relay->batches[1], *was;
+    bool goes_on = true, is_well = true;
+    kur_error error = {0};
+    kur__batch_aim(relay, ready, 0);
+    if (kur__batch_read(relay, ready, &error) != KUR_OK)
+        return go_on_after(relay, "the outbox could not be read", &error, false);
+    for (int half = 0; goes_on && is_well && !atomic_load(&relay->stops); half = !half) {
+        if (kur__batch_has_refused(other)) /* callbacks run on this thread */
+            goes_on = settle(relay, other, &is_well);
+        if (!goes_on || !is_well)
+            break;
+        kur__batch_aim(relay, other, !half);
+        kur__hand_begin(relay, other);
+        if (ready->count > 0)
+            goes_on = send_batch(relay, ready);
+        is_well = kur__hand_wait(relay, other, &error) == KUR_OK;
+        if (goes_on && !is_well)
+            goes_on =
+                go_on_after(relay, "what was sent could not be deleted, or the outbox not be read", &error, false);
+        if (goes_on && is_well)
+            goes_on = keep(relay);
+        /* What was read while shards were others' is not sent. */
+        is_well = is_well && relay->connection != NULL && relay->ownership == other->ownership;
+        if (ready->count == 0 && other->count == 0)
+            break;
+        relay->failures = is_well ? 0 : relay->failures;
+        was = ready;
+        ready = other;
+        other = was;
+    }
+    return goes_on;
+}
+
 /* Reads and sends; whether the relay goes on. */
 static bool look(kur_relay *relay)
 {
+    struct kur__batch *batch = &relay->batches[0];
     kur_error error = {0};
     int64_t number = 0;
     bool maybe = false;
     kur_status status = has_changed(relay, &number, &maybe, &error);
+    kur__batch_aim(relay, batch, -1);
     if (status == KUR_OK && maybe)
-        status = kur__batch_read(relay, &relay->batch, &error);
+        status = kur__batch_read(relay, batch, &error);
     if (status != KUR_OK)
         return go_on_after(relay, "the outbox could not be read", &error, false);
     relay->failures = 0;
-    if (maybe && relay->batch.count > 0)
-        return send_batch(relay);
-    if (maybe && relay->batch.is_whole) {
+    if (maybe && batch->count > 0) {
+        relay->has_backlog = batch->count >= (size_t)relay->options.batch_rows / 2 && relay->shard_count > 1;
+        return send_batch(relay, batch);
+    }
+    if (maybe && batch->is_whole) {
         relay->changes = number;
         relay->changes_till_us = in_ms(BELIEVE_MS);
         kur__relay_is_well(relay);
@@ -276,22 +337,26 @@ static bool look(kur_relay *relay)
 static bool turn(kur_relay *relay)
 {
     kur_error error = {0};
+    bool is_settled = true;
     if (connect(relay, &error) != KUR_OK)
         return go_on_after(relay, "no connection to the database", &error, false);
-    if (relay->courier->own(relay, 0, &error) != KUR_OK)
-        return go_on_after(relay, "shards could not be had", &error, true);
-    if (relay->connection == NULL)
+    if (!keep(relay))
+        return false;
+    for (int i = 0; i < 2 && is_settled && relay->connection != NULL; i++)
+        if (!settle(relay, &relay->batches[i], &is_settled))
+            return false;
+    if (relay->connection == NULL || !is_settled)
         return true;
-    if (relay->batch.is_unsettled && kur__batch_settle(relay, &relay->batch, &error) != KUR_OK)
-        return go_on_after(relay, "what was sent could not be deleted", &error, false);
-    if (look_after(relay, &error) != KUR_OK)
-        return go_on_after(relay, "the outbox could not be looked after", &error, false);
     if (relay->shard_count == 0)
         found_nothing(relay);
-    if (kur_clock_monotonic_us() >= relay->next_look_us && !atomic_load(&relay->stops))
+    if (kur_clock_monotonic_us() < relay->next_look_us || atomic_load(&relay->stops)) {
+        idle(relay);
+        return true;
+    }
+    if (!relay->has_backlog)
         return look(relay);
-    idle(relay);
-    return true;
+    relay->has_backlog = false;
+    return drain(relay);
 }
 
 static bool start(kur_relay *relay)
@@ -306,13 +371,19 @@ static bool start(kur_relay *relay)
     return false;
 }
 
+static bool is_unsettled(const kur_relay *relay)
+{
+    return relay->batches[0].is_unsettled || relay->batches[1].is_unsettled;
+}
+
 /* What was sent is deleted, if there is time. */
 static void settle_last(kur_relay *relay)
 {
     kur_error error = {0};
     int64_t until_us = in_ms(LAST_MS);
-    while (relay->batch.is_unsettled) {
-        if (connect(relay, &error) == KUR_OK && kur__batch_settle(relay, &relay->batch, &error) == KUR_OK)
+    while (is_unsettled(relay)) {
+        if (connect(relay, &error) == KUR_OK && kur__batch_settle(relay, &relay->batches[0], &error) == KUR_OK &&
+            kur__batch_settle(relay, &relay->batches[1], &error) == KUR_OK)
             return;
         bool has_deadline = atomic_load(&relay->stop_by_us) != INT64_MAX;
         if (has_deadline ? kur__relay_is_out_of_time(relay) : kur_clock_monotonic_us() >= until_us)
@@ -320,7 +391,7 @@ static void settle_last(kur_relay *relay)
         struct pollfd nothing = {.fd = -1};
         poll(&nothing, 1, RETRY_FIRST_MS);
     }
-    if (relay->batch.is_unsettled)
+    if (is_unsettled(relay))
         kur_client_log(relay->outbox->client, KUR_LOG_WARNING,
                        "outbox relay %s: what was sent last could not be deleted: %s", relay->options.name,
                        error.message);
@@ -334,6 +405,7 @@ void *kur__relay_run(void *user)
     while (goes_on && !atomic_load(&relay->stops))
         goes_on = turn(relay);
     settle_last(relay);
+    kur__hand_free(relay);
     relay->courier->end(relay);
     kur__targets_free(relay);
     disconnect(relay);

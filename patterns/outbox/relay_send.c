@@ -12,9 +12,10 @@
  *
  * Two producers. Rows go together by one that is gapless: when the broker refuses what it should have taken (the
  * topic's limit or the rights were changed a moment ago) that one is at its end, and nothing behind the refused record
- * gets into its partition; another is made, and what was not acknowledged is sent again. Rows that go alone, whose
- * refusal is expected, go by the scout, and never while anything else is on its way; so their order is kept between
- * the two. Nothing is on its way from one batch to the next.
+ * gets into its partition (but for what was on its way when that was the producer's first in the partition: a broker
+ * then takes any sequence number); another is made, and what was not acknowledged is sent again. Rows that go alone,
+ * whose refusal is expected, go by the scout, and never while anything else is on its way; so their order is kept
+ * between the two. Nothing is on its way from one batch to the next.
  */
 #include <kurier/sys/clock.h>
 #include <kurier/sys/memory.h>

@@ -272,7 +272,15 @@ bool kur__target_wants_alone(const struct kur__batch_row *row)
         (target->limit > 0 && target->limit < ALONE_BYTES))
         return true;
     int64_t bytes = most_bytes(row);
-    return target->limit > 0 ? bytes > target->limit : bytes > BATCH_BYTES && bytes > target->largest;
+    return target->limit > 0 ? bytes > target->limit : bytes > ALONE_BYTES && bytes > target->largest;
+}
+
+/* Where the limit cannot be seen, batches are such that none is likely to be refused. */
+static int64_t batch_bytes_of(const struct kur__target *target)
+{
+    if (!target->is_known || target->is_single || (target->limit > 0 && target->limit < ALONE_BYTES))
+        return BATCH_BYTES; /* it has none */
+    return target->limit > 0 ? target->limit : ALONE_BYTES;
 }
 
 int kur__targets_batch_bytes(const kur_relay *relay)
@@ -280,8 +288,8 @@ int kur__targets_batch_bytes(const kur_relay *relay)
     int64_t least = BATCH_BYTES;
     for (int i = 0; relay->targets != NULL && i < CHAINS; i++)
         for (const struct kur__target *target = relay->targets->chains[i]; target != NULL; target = target->next)
-            if (target->limit >= ALONE_BYTES && target->limit < least)
-                least = target->limit;
+            if (batch_bytes_of(target) < least)
+                least = batch_bytes_of(target);
     return (int)least;
 }
 

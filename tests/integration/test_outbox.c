@@ -321,13 +321,13 @@ START_TEST(test_outbox__a_limit_that_is_lowered)
     const char *topic = support_name("lowered");
     open_bed(&bed);
     set_limit(bed.client, topic, 1000000);
-    relaying_send(&bed, topic, 1, 0);
+    relaying_send_many(&bed, topic, 20, 700, 100); /* the partition knows the producer */
     kur_relay *relay = relaying_start(&bed, NULL);
     await_counts(&bed, 0, 0);
     set_limit(bed.client, topic, 70000);
-    send_large(&bed, topic, 20, 1, 600, 5000);
+    send_large(&bed, topic, 20, 1000, 600, 5000);
     await_counts(&bed, 0, 0);
-    relaying_read_all(topic, 601, &seen);
+    relaying_read_all(topic, 700, &seen);
     ck_assert_int_eq(seen.disorder, 0);
     ck_assert_int_eq(relaying_health(relay).refused, 0);
     ck_assert_int_gt(relaying_health(relay).failures, 0);
