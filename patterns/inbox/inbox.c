@@ -130,6 +130,7 @@ kur_inbox *kur_inbox_new(kur_listener *listener, kur_database *database, const k
     }
     inbox->database = database;
     inbox->driver = kur_database_driver(database);
+    inbox->listener = listener;
     set_up(inbox, listener, &options);
     inbox->consumer = kur_strdup(options.consumer);
     inbox->idle = kur_calloc((size_t)inbox->connections, sizeof *inbox->idle);
@@ -144,7 +145,6 @@ kur_inbox *kur_inbox_new(kur_listener *listener, kur_database *database, const k
         free_all(inbox);
         return NULL;
     }
-    inbox->listener = listener;
     listener->keeper = &inbox->keeper;
     return inbox;
 }
