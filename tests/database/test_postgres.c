@@ -158,6 +158,33 @@ START_TEST(test_postgres__order_is_that_of_commits)
 }
 END_TEST
 
+/* A lock is as good as a change: who comes second waits, and has the later id. */
+START_TEST(test_postgres__order_is_kept_by_a_lock)
+{
+    skip_unless(opening_missing() == NULL, opening_missing());
+    set_up();
+    PGconn *a = open_postgres(), *b = open_postgres();
+    make_service(a);
+    sql(a, "BEGIN; SELECT version FROM @.aggregate WHERE name = 'x' FOR UPDATE");
+    add(a, "v1");
+    char text[200];
+    snprintf(text, sizeof text, "SELECT version FROM %s.aggregate WHERE name = 'x' FOR UPDATE NOWAIT", open_schema());
+    PGresult *waits = PQexec(b, text);
+    ck_assert_str_eq(PQresultErrorField(waits, PG_DIAG_SQLSTATE), "55P03"); /* lock_not_available */
+    PQclear(waits);
+    change(a);
+    sql(a, "COMMIT");
+    sql(b, "BEGIN; SELECT version FROM @.aggregate WHERE name = 'x' FOR UPDATE");
+    add(b, "v2");
+    change(b);
+    sql(b, "COMMIT");
+    ck_assert_str_eq(relayed(), "v1 v2");
+    PQfinish(a);
+    PQfinish(b);
+    tear_down();
+}
+END_TEST
+
 START_TEST(test_postgres__order_needs_the_lock_first)
 {
     skip_unless(opening_missing() == NULL, opening_missing());
@@ -998,6 +1025,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {test_postgres__order_is_that_of_commits,
+                                  test_postgres__order_is_kept_by_a_lock,
                                   test_postgres__order_needs_the_lock_first,
                                   test_postgres__order_needs_a_sequence_without_cache,
                                   test_postgres__floors_know_the_newest_writer,
