@@ -225,6 +225,20 @@ static kur_status take_row(const kur_outbox_row *row, void *user, kur_error *err
     return kur__outbox_message(kept, rows->arena, &rows->messages[rows->count++], error);
 }
 
+/* They come shard by shard, and which shard a row without a key has is random. */
+static void sort_by_id(struct rows *rows)
+{
+    for (size_t i = 1; i < rows->count; i++)
+        for (size_t k = i; k > 0 && rows->rows[k - 1].id > rows->rows[k].id; k--) {
+            kur_outbox_row row = rows->rows[k];
+            kur_message message = rows->messages[k];
+            rows->rows[k] = rows->rows[k - 1];
+            rows->messages[k] = rows->messages[k - 1];
+            rows->rows[k - 1] = row;
+            rows->messages[k - 1] = message;
+        }
+}
+
 static struct rows read_rows(const struct fixture *f)
 {
     struct rows rows = {.arena = kur_arena_new()};
@@ -235,6 +249,7 @@ static struct rows read_rows(const struct fixture *f)
     void *connection = connect_to(f);
     ck_ok(f->driver->outbox_read(connection, shards, 16, 20, 1000000, take_row, &rows, &error), error);
     f->driver->disconnect(connection);
+    sort_by_id(&rows);
     return rows;
 }
 
