@@ -272,16 +272,17 @@ START_TEST(test_outbox__a_row_is_the_message)
 
     struct rows rows = read_rows(&f);
     ck_assert_uint_eq(rows.count, 2);
-    const kur_message *first = &rows.messages[0], *second = &rows.messages[1];
+    size_t at = rows.messages[0].key.data == NULL; /* they come by shard, and a row without a key is in any */
+    const kur_message *first = &rows.messages[at], *second = &rows.messages[1 - at];
     ck_assert_str_eq(first->topic, "orders");
     ck_assert_int_eq(first->partition, KUR_PARTITION(3));
     ck_assert(kur_bytes_equal(first->key, message.key) && kur_bytes_equal(first->value, message.value));
     ck_assert(first->verbatim && !first->tombstone && first->size == sizeof *first && first->timestamp_us == 0);
     same_headers(first->headers, first->header_count, headers, 3);
-    ck_assert_int_eq(rows.rows[0].shard, (-790332482 & INT32_MAX) % 16);
+    ck_assert_int_eq(rows.rows[at].shard, (-790332482 & INT32_MAX) % 16);
     ck_assert(second->tombstone && second->value.data == NULL && second->key.data == NULL);
     ck_assert_uint_eq(second->header_count, 0);
-    ck_assert_int_eq(rows.rows[1].shard, (int)(rows.rows[1].mark % 16));
+    ck_assert_int_eq(rows.rows[1 - at].shard, (int)(rows.rows[1 - at].mark % 16));
     ck_assert_uint_ne(rows.rows[0].mark, rows.rows[1].mark);
     ck_ok(kur_message_check(first, 0, &error), error);
     ck_ok(kur_message_check(second, 0, &error), error);
