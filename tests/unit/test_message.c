@@ -112,6 +112,7 @@ START_TEST(test_message__is_what_a_producer_sends)
     for (size_t i = 0; i < 2 * CASES * 3; i++)
         expect_twins(consumer, i / 3 % CASES);
     kur_consumer_free(consumer);
+    consuming_stop(); /* the producer has a thread, and memory is about to fail */
 }
 END_TEST
 
