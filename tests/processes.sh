@@ -34,8 +34,10 @@ await() { # seconds, command…
 ends() { # pid
     kill -TERM "$1"
     await 30 not kill -0 "$1" || { echo "still there" && return 1; }
-    wait "$1" || { echo "exit status $?" && return 1; }
+    wait "$1" || { echo "exit status $?" && findings && return 1; }
 }
+# What sanitizers have written into the logs.
+findings() { grep -hsaE -A 60 'WARNING: ThreadSanitizer|ERROR: (Address|Leak)Sanitizer|runtime error:' "$work"/* | head -n 200 || true; }
 not() { ! "$@"; }
 has() { grep -qE -- "$2" "$work/$1"; } # log, pattern
 # On the broker that KURIER_BOOTSTRAP names a topic appears when it is first asked for, and has a leader a little later.

@@ -32,6 +32,7 @@ struct kur__inbox_partition {
     kur_uuid kept;     /* and as the database shall know it */
     bool is_committed; /* the group had committed its start */
     bool is_anew;      /* its log was found to be another one, and nobody has told the database */
+    bool is_between;   /* since then it has not been opened: what is committed is still the old log's */
     bool is_used;      /* somebody has joined */
     unsigned changes;  /* of what the listener has said of it */
     int64_t epoch;     /* 0: to be asked for */

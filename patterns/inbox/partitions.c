@@ -64,6 +64,7 @@ bool kur__inbox_opened(void *user, const char *topic, int32_t number, int64_t st
     if (partition != NULL) {
         partition->start = start;
         partition->is_committed = is_committed;
+        partition->is_between = false;
         memcpy(partition->log.bytes, &log->cluster, sizeof log->cluster);
         memcpy(partition->log.bytes + sizeof log->cluster, &log->topic, sizeof log->topic);
         partition->changes++;
@@ -79,7 +80,7 @@ bool kur__inbox_anew(void *user, const char *topic, int32_t number)
     pthread_mutex_lock(&inbox->lock);
     struct kur__inbox_partition *partition = find(inbox, topic, number);
     if (partition != NULL) {
-        partition->is_anew = true;
+        partition->is_anew = partition->is_between = true;
         partition->committed = -1;
         memset(partition->log.bytes + sizeof(uint32_t), 0, sizeof(uint32_t));
         partition->changes++;
@@ -94,7 +95,7 @@ void kur__inbox_committed(void *user, const char *topic, int32_t number, int64_t
     kur_inbox *inbox = user;
     pthread_mutex_lock(&inbox->lock);
     struct kur__inbox_partition *partition = find(inbox, topic, number);
-    if (partition != NULL && offset > partition->committed) {
+    if (partition != NULL && !partition->is_between && offset > partition->committed) {
         partition->committed = offset;
         inbox->has_moves |= partition->is_used;
     }

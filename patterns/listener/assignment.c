@@ -76,16 +76,25 @@ void kur__shorten_texts(kur_listener *listener)
                    listener->group, listener->machine.options.text_limit);
 }
 
+/*
+ * What was committed stays so when the partition has gone meanwhile, as at a stop whose last round was still on its
+ * way; but another source of it may be of another log.
+ */
+static void tell_keeper(const kur_listener *listener, const kur__source *source, int64_t offset)
+{
+    const kur__partition *partition = source->partition;
+    if (listener->keeper != NULL && (partition->source == source || partition->source == NULL))
+        listener->keeper->committed(listener->keeper->user, partition->topic, partition->number, offset);
+}
+
 static void take_answers(struct round *round, const kur_position *answers, const kur_error *error)
 {
     kur_listener *listener = round->listener;
     int64_t now_us = kur_clock_monotonic_us();
     for (size_t i = 0; i < round->count; i++) {
         bool is_good = answers != NULL ? answers[i].status == KUR_OK : error->code == KUR_OK;
-        const kur__source *source = round->sources[i];
-        if (is_good && listener->keeper != NULL && kur__source_is_ours(source))
-            listener->keeper->committed(listener->keeper->user, source->partition->topic, source->partition->number,
-                                        round->positions[i].offset);
+        if (is_good)
+            tell_keeper(listener, round->sources[i], round->positions[i].offset);
         kur__machine_committed(&listener->machine, round->sources[i], is_good, now_us);
     }
     if (error != NULL && error->code != KUR_OK)

@@ -27,6 +27,7 @@
 enum {
     SLICE_MS = 100,
     QUEUE_KBYTES = 128 * 1024, /* one record of RECORD_BYTES has room */
+    FAILED_MS = 2000,          /* a producer that has failed is given that long for what it still holds */
     TELL_FIRST_MS = 3000,      /* nothing came: then it is told, */
     TELL_MS = 10000            /* and again */
 };
@@ -174,17 +175,25 @@ static void tell_waiting(kur_relay *relay, kur_producer *producer)
         kur__relay_failed(relay, "nothing was acknowledged for a while", &why);
 }
 
-/* Until everything has its result; when the relay is out of time the producer is given up. */
+/* A producer that comes to its end may keep a record for good, for here none times out. */
+static bool is_stuck(const struct sender *sender, int64_t since_us)
+{
+    return sender->has_failed && kur_clock_monotonic_us() - since_us > FAILED_MS * INT64_C(1000);
+}
+
+/* Until everything has its result; when the relay is out of time, or has failed, the producer is given up. */
 static void await(kur_relay *relay, kur_producer **producer)
 {
     struct sender *sender = relay->courier_state;
-    int64_t tell_us = kur_clock_monotonic_us() + TELL_FIRST_MS * INT64_C(1000);
+    int64_t moved_us = kur_clock_monotonic_us(), tell_us = moved_us + TELL_FIRST_MS * INT64_C(1000);
     size_t before = sender->waiting;
-    while (sender->waiting > 0 && !kur__relay_is_out_of_time(relay)) {
+    while (sender->waiting > 0 && !kur__relay_is_out_of_time(relay) && !is_stuck(sender, moved_us)) {
         kur_producer_dispatch(*producer, SLICE_MS, NULL, NULL);
         int64_t now_us = kur_clock_monotonic_us();
-        if (sender->waiting != before)
+        if (sender->waiting != before) {
+            moved_us = now_us;
             tell_us = now_us + TELL_FIRST_MS * INT64_C(1000);
+        }
         before = sender->waiting;
         if (sender->waiting == 0 || now_us < tell_us)
             continue;
