@@ -90,8 +90,7 @@ email=$last
 check "the order service starts again" order order.2
 check "their events are out" await 60 waits 0
 check "each once" await 30 once_in orders
-letters() { [ "$(grep -c '  letter to ' "$work/email")" = "$1" ]; }
-check "each has its letter" await 60 letters 20
+check "each has its letter" await 60 all_letters # on a broker that others use there are other orders as well
 check "and its answer of the inventory, once" await 60 once_in inventory
 
 # ---- The broker stands still, and the order service is killed ----
