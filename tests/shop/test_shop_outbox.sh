@@ -124,8 +124,9 @@ for round in $(seq $rounds); do
     check "round $round: what waited is out" await 60 waits 0
 done
 if is_real; then often=once_in; else often=all_in; fi
-check "$(taken) orders are out, exactly once where there are transactions" await 60 $often orders
-check "so are the inventory's answers" await 90 $often inventory
+come() { await "$1" $often "$2" || { all_in "$2" && return 1; }; } # seconds, topic
+check "$(taken) orders are out, exactly once where there are transactions" come 90 orders
+check "so are the inventory's answers" come 150 inventory
 left() { python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT available FROM stock WHERE sku = ?",
     sys.argv[2:]).fetchone()[0])' "$work/stock.db" "$unique"; }
 stored() { # how many orders there are in the database: one may have been taken whose answer was cut off

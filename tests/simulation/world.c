@@ -1157,7 +1157,7 @@ static void set_up(struct world *world)
                                .timeout_us = chance(world, 20) ? 5000000 : 0,
                                .effect_delay_us = 50000,
                                .effect_delay_max_us = 1000000};
-    bool is_narrow = world->settings.seed % 7 == 2 && (world->settings.without >> FAULT_NARROW & 1) == 0;
+    bool is_narrow = world->settings.seed % 7 % 3 == 1 && (world->settings.without >> FAULT_NARROW & 1) == 0;
     world->metadata_max = is_narrow ? 40 + world->settings.seed / 7 % 80 : KUR__LEDGER_TEXT_MAX;
     world->exactly_once = world->options.exactly_once = world->settings.seed % 4 == 3;
     if (world->exactly_once) {
