@@ -99,6 +99,8 @@ typedef struct kur__sha256 {
 void kur__sha256_init(kur__sha256 *hash);
 void kur__sha256_add(kur__sha256 *hash, const void *data, size_t size);
 void kur__sha256_end(kur__sha256 *hash, uint8_t digest[32]);
+/* The same as text, in hexadecimal. */
+void kur__sha256_text(kur__sha256 *hash, char text[65]);
 
 /* One block: by what this processor has, or by what every one has; the same either way. */
 void kur__sha256_mix(uint32_t state[8], const uint8_t block[64]);

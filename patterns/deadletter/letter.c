@@ -138,7 +138,6 @@ static void add_bytes(kur__sha256 *hash, kur_bytes bytes)
 void kur_letter_hash(const kur_letter *letter, char text[65])
 {
     kur__sha256 hash;
-    uint8_t digest[32];
     kur_header header;
     const kur_record *record = letter->record;
     kur__sha256_init(&hash);
@@ -151,10 +150,5 @@ void kur_letter_hash(const kur_letter *letter, char text[65])
     }
     int64_t timestamp_us = kur_record_timestamp_us(record);
     add_number(&hash, (uint64_t)(timestamp_us >= 0 ? timestamp_us / 1000 : -1));
-    kur__sha256_end(&hash, digest);
-    for (int i = 0; i < 32; i++) {
-        text[2 * i] = "0123456789abcdef"[digest[i] >> 4];
-        text[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
-    }
-    text[64] = '\0';
+    kur__sha256_text(&hash, text);
 }

@@ -89,3 +89,15 @@ void kur__sha256_end(kur__sha256 *hash, uint8_t digest[32])
     for (int i = 0; i < 32; i++)
         digest[i] = (uint8_t)(hash->state[i / 4] >> (24 - 8 * (i % 4)));
 }
+
+void kur__sha256_text(kur__sha256 *hash, char text[65])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t digest[32];
+    kur__sha256_end(hash, digest);
+    for (int i = 0; i < 32; i++) {
+        text[2 * i] = digits[digest[i] >> 4];
+        text[2 * i + 1] = digits[digest[i] & 15];
+    }
+    text[64] = '\0';
+}

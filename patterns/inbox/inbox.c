@@ -222,7 +222,6 @@ kur_status kur_inbox_on_tombstone(kur_inbox *inbox, kur_inbox_handler *handler, 
 /* Ids are unique for a source. What is long, and anybody may have sent it, becomes a hash. */
 static void name_event(const kur_event_view *event, char name[NOTE_MAX + 1])
 {
-    static const char digits[] = "0123456789abcdef";
     const char *source = event->source != NULL ? event->source : "";
     size_t source_size = strlen(source), id_size = strlen(event->id);
     if (source_size + 1 + id_size <= NOTE_MAX) {
@@ -232,18 +231,11 @@ static void name_event(const kur_event_view *event, char name[NOTE_MAX + 1])
         return;
     }
     kur__sha256 hash;
-    uint8_t digest[32];
     kur__sha256_init(&hash);
     kur__sha256_add(&hash, source, source_size);
     kur__sha256_add(&hash, " ", 1);
     kur__sha256_add(&hash, event->id, id_size);
-    kur__sha256_end(&hash, digest);
-    char *at = name;
-    for (size_t i = 0; i < sizeof digest; i++) {
-        *at++ = digits[digest[i] >> 4];
-        *at++ = digits[digest[i] & 15];
-    }
-    *at = '\0';
+    kur__sha256_text(&hash, name);
 }
 
 kur_status kur_inbox_note(kur_inbox *inbox, kur_delivery *delivery, void *transaction, bool *was_there,

@@ -5,9 +5,9 @@
  *
  *     keeps forwards   those that are there together in one transaction, each as a row that is open; then the listener
  *                      finishes them. What fails goes back to the listener, which asks again after a while.
- *     moves            every .move_ms, partitions of which the group has committed more; and once more a little later:
- * a copy that was being handled while its row was passed, still open, leaves it there forgets          old ids of
- * kur_inbox_note, now and then
+ *     moves            every .move_ms, partitions of which the group has committed more; and once more a little
+ *                      later: a copy that was being handled while its row was passed, still open, leaves it there
+ *     forgets          old ids of kur_inbox_note, now and then
  *
  * A work that was forwarded belongs to the thread from kur__inbox_forwarded to kur__forward_kept, as to a producer.
  * When the listener is freed it waits until the thread has none.

@@ -8,8 +8,8 @@
  * Invariants:
  * 1. Offsets are sent when the control records are in the log, and with the metadata that the group had when the shards
  *    were told. So whoever gets a shard next waits for this transaction, or this transaction fails.
- * 2. Only a commit that says so makes rows sent. From a commit that says anything but "it must be aborted" the shards
- * go out of sight, until the group has told whether it was committed.
+ * 2. Only a commit that says so makes rows sent. From a commit that says anything but "it must be aborted" the
+ *    shards go out of sight, until the group has told whether it was committed.
  * 3. When it fails before, nothing of it is seen: its rows wait as they did.
  */
 #include <kurier/sys/clock.h>

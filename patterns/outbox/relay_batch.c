@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "listener/crash.h"
+#include "listener/ledger.h"
 #include "outbox/relay.h"
 
 enum {
@@ -62,12 +63,9 @@ static kur_bytes move_in(kur_bytes from, uint8_t **at)
 
 static uint32_t hash_of(kur_bytes key)
 {
-    const uint8_t *bytes = key.data;
-    uint32_t hash = 2166136261;
     if (key.data == NULL)
         return 0;
-    for (size_t i = 0; i < key.size; i++)
-        hash = (hash ^ bytes[i]) * 16777619;
+    uint32_t hash = kur__ledger_hash(key.data, key.size);
     return hash != 0 ? hash : 1;
 }
 

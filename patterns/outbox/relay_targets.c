@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "listener/ledger.h"
 #include "outbox/relay.h"
 
 enum {
@@ -90,10 +91,7 @@ void kur__targets_free(kur_relay *relay)
 
 static struct kur__target *find(struct kur__targets *targets, const char *name)
 {
-    uint32_t hash = 2166136261;
-    for (const char *at = name; *at != '\0'; at++)
-        hash = (hash ^ (uint8_t)*at) * 16777619;
-    struct kur__target **chain = &targets->chains[hash % CHAINS];
+    struct kur__target **chain = &targets->chains[kur__ledger_hash(name, strlen(name)) % CHAINS];
     for (struct kur__target *target = *chain; target != NULL; target = target->next)
         if (strcmp(target->name, name) == 0)
             return target;
