@@ -83,7 +83,8 @@ KUR_API size_t kur_producer_free(kur_producer *producer);
  * Takes a record over to be sent; the bytes are copied. With a full queue it waits up to .queue_wait_ms (never with
  * KUR_DISPATCH_CALLER, never on the producer's own thread), else returns at once. No allocation but librdkafka's. Any
  * thread. KUR_ERROR_QUEUE_FULL, KUR_ERROR_TOO_LARGE, KUR_ERROR_UNKNOWN_TOPIC, KUR_ERROR_INVALID_ARGUMENT,
- * KUR_ERROR_NO_MEMORY, KUR_ERROR_FATAL, KUR_ERROR_FENCED: then there is no callback.
+ * KUR_ERROR_NO_MEMORY, KUR_ERROR_FATAL, KUR_ERROR_FENCED, KUR_ERROR_AUTHORIZATION of a user who may write to no topic
+ * at all: then there is no callback. The last three have .fatal set: the producer is of no more use.
  */
 KUR_API kur_status kur_producer_send(kur_producer *producer, const kur_message *message, kur_error *error);
 

@@ -110,10 +110,15 @@ static kur_status refused(kur_producer *producer, const kur_message *message, rd
     if (code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__FENCED) {
         char why[256] = "";
         rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(producer->rk, why, sizeof why);
-        kur_status status = kur__status_of_kafka(fatal) == KUR_ERROR_FENCED ? KUR_ERROR_FENCED : KUR_ERROR_FATAL;
+        kur_status status = kur__status_of_kafka(fatal);
         const char *missing = kur__refusal_of_right(fatal);
-        return kur_error_set(error, status, "%s: %s%s%s", message->topic, why[0] != '\0' ? why : rd_kafka_err2str(code),
-                             missing != NULL ? ": " : "", missing != NULL ? missing : "");
+        if (status != KUR_ERROR_FENCED && status != KUR_ERROR_AUTHORIZATION)
+            status = KUR_ERROR_FATAL;
+        kur_error_set(error, status, "%s: %s%s%s", message->topic, why[0] != '\0' ? why : rd_kafka_err2str(code),
+                      missing != NULL ? ": " : "", missing != NULL ? missing : "");
+        if (error != NULL)
+            error->fatal = true;
+        return status;
     }
     if (code == RD_KAFKA_RESP_ERR__STATE && producer->transaction != NULL)
         return kur__transaction_refusal(producer, error);

@@ -513,6 +513,23 @@ START_TEST(test_producer__a_fenced_one_sends_no_more)
 }
 END_TEST
 
+/* The same as a record says that was taken over before the broker had refused. */
+START_TEST(test_producer__one_that_may_write_nothing_says_so)
+{
+    kur_error error = {0};
+    kur_client *client = support_client();
+    kur_producer *producer = kur_producer_new(client, NULL, &error);
+    ck_assert_msg(producer != NULL, "%s", error.message);
+    kur_message message = to(support_topic(1), "value");
+    rd_kafka_test_fatal_error(kur_producer_librdkafka(producer), RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, "no");
+    ck_status(kur_producer_send(producer, &message, &error), KUR_ERROR_AUTHORIZATION, error);
+    ck_says(error, "WRITE on the topic");
+    ck_assert(error.fatal);
+    kur_producer_free(producer);
+    kur_client_unref(client);
+}
+END_TEST
+
 struct named {
     const char *topic;
     int delivered;
@@ -607,6 +624,7 @@ int main(void)
                                   test_producer__dispatch_on_the_callers_thread,
                                   test_producer__is_shared_by_threads,
                                   test_producer__a_fenced_one_sends_no_more,
+                                  test_producer__one_that_may_write_nothing_says_so,
                                   test_producer__sends_to_many_topics,
                                   test_producer__publishes_events,
                                   NULL};
