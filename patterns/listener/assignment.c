@@ -283,6 +283,15 @@ void kur__drop_absent(kur_listener *listener)
     }
 }
 
+/* Exactly-once nothing is finished but by a commit. */
+bool kur__waits_to_commit(const kur_listener *listener)
+{
+    for (const kur__source *source = listener->machine.oldest; source != NULL; source = source->newer)
+        if (source->state == KUR__AWAY && source->is_dirty && listener->exactly == NULL)
+            return true;
+    return false;
+}
+
 static bool still_runs(const kur_listener *listener, const kur_position *positions, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

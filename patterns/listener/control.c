@@ -6,9 +6,10 @@
  * the consumer, the producer and the workers, until the machine's next moment, and never longer than a second or a
  * third of max.poll.interval.ms: only polling keeps the membership.
  *
- * End: a stop takes back what was not claimed and waits for what runs, until shortly before its time is over. Closing
- * the consumer revokes the partitions, and that commits. Then the thread only hears handlers that run on, for a further
- * stop to wait for them, until kur_listener_free takes in what is left.
+ * End: a stop takes back what was not claimed and waits for what runs, and for a rebalance that has to be over before
+ * what was finished in it can be committed, until shortly before its time is over. Closing the consumer revokes the
+ * partitions, and that commits. Then the thread only hears handlers that run on, for a further stop to wait for them,
+ * until kur_listener_free takes in what is left.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,7 +26,7 @@
 
 enum {
     OVERHEAD_BYTES = 200, /* of a record, about */
-    LOOK_MS = 20,         /* while something runs, its result may have come without a word */
+    LOOK_MS = 20,         /* while something runs, its result may have come without a word; and a stop has its time */
     FETCH_AHEAD = 6,      /* records */
     WORKS_AHEAD = 4,
     FED_US = 10 * 1000, /* never longer without a poll because the workers have enough */
@@ -293,11 +294,10 @@ static bool is_for_good(kur_status status)
 static void take_error(kur_listener *listener, const kur_error *error)
 {
     bool is_missing = error->code == KUR_ERROR_UNKNOWN_TOPIC && listener->options.missing == KUR_MISSING_STOP;
-    if (is_for_good(error->code) || is_missing) {
+    if (is_for_good(error->code) || is_missing)
         kur__listener_fail(listener, error);
-    } else if (kur__once_in_a_while(&listener->next_error_us)) {
+    else if (kur__once_in_a_while(&listener->next_error_us))
         kur_client_log(listener->client, KUR_LOG_WARNING, "group %s waits: %s", listener->group, error->message);
-    }
 }
 
 /* Whether there was something. */
@@ -360,7 +360,7 @@ void kur__control_wait(kur_listener *listener, int timeout_ms)
 static int sleep_ms(const kur_listener *listener, int64_t now_us)
 {
     int64_t wake_us = kur__machine_wake_us(&listener->machine), longest_ms = listener->poll_ms;
-    if (listener->machine.running > 0 && longest_ms > LOOK_MS)
+    if ((listener->machine.running > 0 || listener->is_leaving) && longest_ms > LOOK_MS)
         longest_ms = LOOK_MS;
     if (listener->fill_by_us > now_us && listener->fill_by_us < wake_us)
         wake_us = listener->fill_by_us;
@@ -406,8 +406,9 @@ static bool is_over(kur_listener *listener, int64_t now_us)
     }
     int64_t by_us = atomic_load(&listener->stop_by_us);
     bool is_drained = kur__machine_is_drained(&listener->machine) && listener->sought == NULL;
-    return is_drained || (by_us != INT64_MAX && now_us >= by_us - atomic_load(&listener->leave_us)) ||
-           (atomic_load(&listener->has_failed) && listener->machine.running == 0) || is_only_deferred(listener);
+    return (by_us != INT64_MAX && now_us >= by_us - atomic_load(&listener->leave_us)) ||
+           (atomic_load(&listener->has_failed) && listener->machine.running == 0) ||
+           ((is_drained || is_only_deferred(listener)) && !kur__waits_to_commit(listener));
 }
 
 static void run(kur_listener *listener)
@@ -456,7 +457,6 @@ void *kur__control_run(void *user)
     kur_listener *listener = user;
     kur__thread_enter(listener);
     run(listener);
-    listener->is_leaving = true;
     kur__exactly_close(listener); /* while it is a member */
     listener->is_closing = true;
     kur_consumer_close_within(listener->consumer, kur__close_ms(listener), NULL);

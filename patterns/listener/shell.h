@@ -373,8 +373,9 @@ kur_status kur__control_watch(kur_listener *listener, int fd, kur_error *error);
 void kur__on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_position *partitions, size_t count,
                        void *user);
 void kur__on_gap(kur_consumer *consumer, const kur_gap *gap, void *user);
-/* Ends the sources that are away and will not come back; to be asked while there are some. */
+/* Of the sources that are away: ends those that do not come back; whether one has to, for something to be committed. */
 void kur__drop_absent(kur_listener *listener);
+bool kur__waits_to_commit(const kur_listener *listener);
 /* The source of a record; made when a partition of ours has none yet. NULL: not ours, or no memory. */
 kur__source *kur__source_for(kur_listener *listener, const kur_record *record);
 /* Begins one; NULL: no memory, and the listener ends with that. */
