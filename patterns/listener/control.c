@@ -405,7 +405,7 @@ static bool is_over(kur_listener *listener, int64_t now_us)
         kur__seek_stop(listener);
     }
     int64_t by_us = atomic_load(&listener->stop_by_us);
-    bool is_drained = kur__machine_is_drained(&listener->machine) && listener->sought == NULL;
+    bool is_drained = kur__effects_are_over(listener) && listener->sought == NULL;
     return (by_us != INT64_MAX && now_us >= by_us - atomic_load(&listener->leave_us)) ||
            (atomic_load(&listener->has_failed) && listener->machine.running == 0) ||
            ((is_drained || is_only_deferred(listener)) && !kur__waits_to_commit(listener));

@@ -183,6 +183,27 @@ void kur__effects_begin(kur_listener *listener, int64_t now_us)
     begin(listener, work, now_us);
 }
 
+/* It has been tried, and no topic is there for it. */
+static bool is_stranded(const kur__work *work)
+{
+    const struct kur__extra *extra = work->extra;
+    return work->effect == KUR__EFFECT_FORWARD && work->tries > 0 && !work->issued && extra != NULL &&
+           extra->forward.topic == NULL;
+}
+
+/* Nobody makes topics during a stop. */
+bool kur__effects_are_over(const kur_listener *listener)
+{
+    const kur__machine *machine = &listener->machine;
+    if (machine->running > 0 || kur__machine_is_drained(machine))
+        return machine->running == 0;
+    for (const kur__source *source = machine->oldest; source != NULL; source = source->newer)
+        for (const kur__work *work = source->settling > 0 ? source->oldest : NULL; work != NULL; work = work->newer)
+            if (work->state == KUR__SETTLING && !is_stranded(work))
+                return false;
+    return true;
+}
+
 void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us)
 {
     bool is_durable = true;

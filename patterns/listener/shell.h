@@ -305,11 +305,11 @@ int64_t kur__tickets_oldest_us(const kur_listener *listener);
 
 /* ---- effect.c ---- */
 
-/* Begins the effects that the machine asks for. */
+/* Begins the effects that the machine asks for; whether at a stop all is over but what has no topic to go to. */
 void kur__effects_begin(kur_listener *listener, int64_t now_us);
+bool kur__effects_are_over(const kur_listener *listener);
 /* All of it has been tried: durable, or again later. */
 void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us);
-
 /* Sends an event that was emitted; `callback` gets it as its `user`. */
 kur_status kur__emit_send(kur_producer *producer, struct kur__emit *emit, const kur_event_view *parent,
                           kur_result_callback *callback, kur_error *error);

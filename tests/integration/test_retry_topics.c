@@ -594,6 +594,37 @@ enum {
     FREE_MS = 9000      /* as kur_listener_free says, and some */
 };
 
+static bool has_handled(const kur_listener_health *health, int64_t wanted)
+{
+    return health->handled >= wanted;
+}
+
+/* A record is rejected, and there are no dead letters that it could go to, nor will there be. */
+START_TEST(test_retry_topics__a_stop_does_not_wait_for_what_is_not_there)
+{
+    skip_unless(support_is_real(), needs_kafka);
+    struct bench bench = open_bench();
+    char topic[100], like[200];
+    const char *group = support_name("g");
+    snprintf(topic, sizeof topic, "%s.eu", support_name("t"));
+    snprintf(like, sizeof like, "%s", own(topic, group, "dlq"));
+    *strchr(like, '.') = '_';
+    support_create(topic, 1);
+    support_create(like, 1);
+    send_text(bench.client, topic, 0, "k", "reject");
+    flush(bench.client);
+    kur_listener *listener = start(&bench, &KUR_LISTENER_OPTIONS(.group = group, .pattern = topic));
+    ck_assert(wait_for(listener, has_handled, 1));
+    ck_assert_msg(wait_for_log("are not ready yet: "), "%s", log_text);
+    int64_t begun_ms = now_ms();
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &bench.error), bench.error);
+    ck_assert_int_lt(now_ms() - begun_ms, WAIT_MS / 2);
+    ck_assert_int_eq(health_of(listener).finished, 0);
+    kur_listener_free(listener);
+    close_bench(&bench);
+}
+END_TEST
+
 /* Frees a listener whose topics cannot be made. */
 static void free_in_time(kur_client *client, struct proxy *proxy, const char *topic)
 {
@@ -657,6 +688,7 @@ int main(void)
                                   test_retry_topics__of_what_matches_a_pattern,
                                   test_retry_topics__order_needs_as_many_partitions,
                                   test_retry_topics__a_name_that_collides_is_explained,
+                                  test_retry_topics__a_stop_does_not_wait_for_what_is_not_there,
                                   test_retry_topics__nobody_is_waited_for_at_the_end,
                                   test_retry_topics__a_broker_that_falls_silent_is_not_waited_for,
                                   NULL};
