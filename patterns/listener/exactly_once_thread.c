@@ -41,6 +41,7 @@ static bool is_refusal(const kur_error *error)
 static void leave_out(struct kur__exactly *exactly, kur__work *work, const kur_error *why)
 {
     work->is_left_out = true;
+    work->is_too_large |= why->code == KUR_ERROR_TOO_LARGE; /* or what was in a batch with it */
     if (exactly->refusal.code == KUR_OK)
         exactly->refusal = *why;
 }

@@ -84,14 +84,14 @@ typedef struct kur__work {
     int32_t tries;    /* of its effect, failed */
     uint8_t state;
     uint8_t effect;
-    uint8_t consequence; /* a kur__consequence: of what was said last */
-    uint8_t to;          /* a kur_tier: where it is forwarded to; KUR_TIER_MAIN: nowhere */
-    bool is_early;       /* parked, and not in its lane yet */
-    bool is_unrun;       /* forwarded without having been run: that was no attempt */
-    bool is_moved;       /* to the end of its topic */
-    bool issued;         /* its effect is in the shell's hands */
-    bool is_alone;       /* it has failed: a batch of its own */
-    bool is_left_out;    /* the shell's: this transaction cannot be committed because of it */
+    uint8_t consequence;            /* a kur__consequence: of what was said last */
+    uint8_t to;                     /* a kur_tier: where it is forwarded to; KUR_TIER_MAIN: nowhere */
+    bool is_early;                  /* parked, and not in its lane yet */
+    bool is_unrun;                  /* forwarded without having been run: that was no attempt */
+    bool is_moved;                  /* to the end of its topic */
+    bool issued;                    /* its effect is in the shell's hands */
+    bool is_alone;                  /* it has failed: a batch of its own */
+    bool is_left_out, is_too_large; /* the shell's: no transaction is committed with it; nor with another beside it */
     /* The shell's: written by whoever has the work in hands while it runs or settles. */
     bool is_copy;
     bool is_deferred;
@@ -407,7 +407,7 @@ bool kur__machine_is_full_for_long(const kur__machine *machine, const kur__sourc
 bool kur__machine_is_full(const kur__machine *machine);
 /* The clock of the world has jumped against this one: what waits for a time of the world's is due that much sooner. */
 void kur__machine_clock_jumped(kur__machine *machine, int64_t ahead_us);
-/* What effects failed for is over: those that wait for their next try are tried now. */
+/* What effects failed for is over: those that wait for their next try are tried now. Too large is not over. */
 void kur__machine_effects_now(kur__machine *machine, int64_t now_us);
 /* When something becomes due by itself; INT64_MAX: nothing does. */
 int64_t kur__machine_wake_us(const kur__machine *machine);

@@ -113,7 +113,7 @@ void kur__machine_effects_now(kur__machine *machine, int64_t now_us)
         if (work->state != KUR__SETTLING || work->due_us <= now_us)
             continue;
         work->due_us = now_us;
-        work->tries = 0;
+        work->tries = work->is_too_large; /* it goes alone, and is judged for what it is */
     }
     sort_anew(machine);
 }

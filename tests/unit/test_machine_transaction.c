@@ -222,6 +222,36 @@ START_TEST(test_machine_transaction__who_is_left_out_comes_again_alone)
 }
 END_TEST
 
+/* When topics have come, what waited for them goes together; what was too large in a batch is judged alone as ever. */
+START_TEST(test_machine_transaction__what_was_too_large_stays_alone_whatever_comes)
+{
+    for (int is_too_large = 0; is_too_large < 2; is_too_large++) {
+        begin_exactly();
+        kur__source *source = assigned(0);
+        for (int64_t i = 0; i < 3; i++)
+            admit(source, i, NULL);
+        for (int64_t i = 0; i < 3; i++)
+            settle(i, &done_with_emits);
+        ck_assert_int_eq(transact(), 1);
+        ck_assert_int_eq(count_set(source), 3);
+        for (kur__work *work = source->in_transaction.first; work != NULL; work = work->next) {
+            work->is_left_out = true;
+            work->is_too_large = is_too_large != 0;
+        }
+        conclude(false);
+        kur__machine_effects_now(&machine, now_us);
+        ck_assert_ptr_null(kur__machine_next_effect(&machine, now_us));
+        for (int i = 0; i < (is_too_large ? 3 : 1); i++) {
+            ck_assert_int_eq(transact(), 1);
+            ck_assert_int_eq(count_set(source), is_too_large ? 1 : 3);
+            conclude(true);
+        }
+        ck_assert(kur__machine_is_drained(&machine));
+        end();
+    }
+}
+END_TEST
+
 START_TEST(test_machine_transaction__a_rejected_record_goes_in_when_somebody_has_it)
 {
     begin_exactly();
@@ -450,6 +480,7 @@ int main(void)
         test_machine_transaction__aborted_the_same_outcomes_go_into_the_next,
         test_machine_transaction__half_as_many_after_one_that_was_aborted,
         test_machine_transaction__who_is_left_out_comes_again_alone,
+        test_machine_transaction__what_was_too_large_stays_alone_whatever_comes,
         test_machine_transaction__a_rejected_record_goes_in_when_somebody_has_it,
         test_machine_transaction__its_end_is_late_for_a_source_that_has_ended,
         test_machine_transaction__nothing_of_a_partition_that_is_away,
