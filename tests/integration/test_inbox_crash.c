@@ -44,6 +44,15 @@ static bool is_rejected(int number)
     return number % 6 == 2;
 }
 
+static int number_of(const kur_record *record)
+{
+    int number = 0;
+    kur_bytes value = kur_record_value(record);
+    for (size_t i = 0; i < value.size && number < 1000000; i++)
+        number = number * 10 + ((const char *)value.data)[i] - '0';
+    return number;
+}
+
 /* ---- A member ---- */
 
 static kur_outbox *outbox;
@@ -53,9 +62,8 @@ static kur_outcome apply(kur_delivery *delivery, void *transaction, void *user)
     (void)user;
     kur_error error = {0};
     char key[16];
-    int number = -1;
+    int number = number_of(kur_delivery_record(delivery));
     kur_bytes value = kur_record_value(kur_delivery_record(delivery));
-    sscanf(value.data, "%d", &number);
     if (!effects_add(transaction, number))
         return kur_retry_after(delivery, 50, "test.database", "the database is away");
     snprintf(key, sizeof key, "k%d", number % KEYS);
@@ -67,6 +75,16 @@ static kur_outcome apply(kur_delivery *delivery, void *transaction, void *user)
     if (is_rejected(number) && kur_delivery_attempt(delivery) == 1)
         return kur_reject(delivery, "test.rejects", "number %d", number);
     return KUR_DONE;
+}
+
+/* It may be away just now: who starts a service would start it again. */
+static bool is_tried_again(const void *made, const kur_error *error, int64_t until_ms)
+{
+    bool is_away = error->code == KUR_ERROR_UNREACHABLE || (error->code == KUR_ERROR_DATABASE && error->retriable);
+    bool is_again = made == NULL && is_away && now_ms() < until_ms;
+    if (is_again)
+        nap(100);
+    return is_again;
 }
 
 /* Its arguments: bootstrap topic group place instance, "-" for none. */
@@ -85,9 +103,14 @@ static int consume(char **arguments)
                               .retry = &KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .attempts = KUR_NONE,
                                                          .delay_ms = 100, .multiplier = 1)),
         &error);
-    outbox = kur_outbox_new(client, database, NULL, &error);
-    kur_inbox *inbox =
-        kur_inbox_new(listener, database, &KUR_INBOX_OPTIONS(.consumer = arguments[3], .move_ms = 20), &error);
+    kur_inbox *inbox = NULL;
+    int64_t until_ms = now_ms() + WAIT_MS;
+    do
+        outbox = kur_outbox_new(client, database, NULL, &error);
+    while (is_tried_again(outbox, &error, until_ms));
+    do
+        inbox = kur_inbox_new(listener, database, &KUR_INBOX_OPTIONS(.consumer = arguments[3], .move_ms = 20), &error);
+    while (is_tried_again(inbox, &error, until_ms));
     kur_inbox_on_record(inbox, apply, NULL);
     kur_status status = inbox != NULL && outbox != NULL ? kur_listener_run(listener, &error) : error.code;
     if (status != KUR_OK)
@@ -109,8 +132,9 @@ struct row {
     const char *topic, *group;
     char place[64];
     pid_t child, other;
+    bool other_ends; /* it has been told to, and is not awaited */
     int64_t kill_ms, other_ms, sent_ms;
-    int sent, before; /* records; effects when the child was started */
+    int sent, before, other_before; /* records; effects when the child was started, and when the other came */
 };
 
 static struct row rows[] = {
@@ -159,6 +183,29 @@ static void end_process(pid_t *child)
     *child = 0;
 }
 
+/* Whether there is none, or it has gone; a second signal would hurry it. */
+static bool other_has_ended(struct row *row, bool waits)
+{
+    int status = -1;
+    if (row->other == 0)
+        return true;
+    if (!row->other_ends)
+        kill(row->other, SIGTERM);
+    row->other_ends = true;
+    if (waitpid(row->other, &status, waits ? 0 : WNOHANG) == 0)
+        return false;
+    ck_assert_int_eq(status, 0);
+    row->other = 0;
+    row->other_ends = false;
+    return true;
+}
+
+static void start_other(struct row *row)
+{
+    row->other_before = effects_read(row->place).rows;
+    row->other = start_process(row, "-", "");
+}
+
 static void start(struct row *row)
 {
     char at[64] = "";
@@ -169,22 +216,26 @@ static void start(struct row *row)
     row->child = start_process(row, "killed", at);
 }
 
-/* The other member comes, and goes after a while. */
-static void turn_other(struct row *row)
+/*
+ * The other member comes, and goes after a while, once something has been done: on a slow day a group would do nothing
+ * but divide its partitions.
+ */
+static void turn_other(struct row *row, int rows_now)
 {
-    if (now_ms() < row->other_ms)
+    bool is_due = now_ms() >= row->other_ms && (row->other == 0 || rows_now > row->other_before);
+    if (row->other_ends ? !other_has_ended(row, false) : !is_due)
         return;
     row->other_ms = now_ms() + OTHER_MS;
-    if (row->other == 0)
-        row->other = start_process(row, "-", "");
-    else
-        end_process(&row->other);
+    if (is_due && row->other == 0)
+        start_other(row);
+    else if (is_due)
+        other_has_ended(row, false);
 }
 
-static void send_more(kur_client *client, struct row *row)
+static void send_more(kur_client *client, struct row *row, int count)
 {
     row->sent_ms = now_ms();
-    for (int until = row->sent + AT_ONCE; row->sent < until; row->sent++) {
+    for (int until = row->sent + count; row->sent < until; row->sent++) {
         char key[16], value[32];
         snprintf(key, sizeof key, "k%d", row->sent % KEYS);
         snprintf(value, sizeof value, "%d", row->sent);
@@ -227,10 +278,10 @@ static void kill_once_each(kur_client *client)
             if (row->child == 0)
                 continue;
             ck_assert_msg(now_ms() < until_ms, "%s: nothing has killed the process", name_of(row));
-            turn_other(row);
             int rows_now = effects_read(row->place).rows;
+            turn_other(row, rows_now);
             if (row->sent - rows_now * 6 / 5 < BACKLOG || now_ms() - row->sent_ms > 1000)
-                send_more(client, row);
+                send_more(client, row, AT_ONCE);
             left -= has_died(row, rows_now);
         }
 }
@@ -240,7 +291,7 @@ static void make_row(kur_client *client, struct row *row)
     row->topic = support_topic(PARTITIONS);
     row->group = support_name("inbox");
     effects_make(row->place);
-    send_more(client, row);
+    send_more(client, row, AT_ONCE);
 }
 
 /* ---- What is left of it ---- */
@@ -253,10 +304,12 @@ static int rejected_of(const struct row *row)
     return count;
 }
 
-/* Each letter goes to the retry topic twice, with a second attempt as its next. */
+/* Of each that was rejected, one letter goes to the retry topic twice, with a second attempt as its next. */
 static void redrive(kur_client *client, struct row *row)
 {
     kur_error error = {0};
+    bool *is_seen = calloc((size_t)row->sent, sizeof *is_seen);
+    int left = rejected_of(row);
     kur_buffer letters = {0}, retries = {0};
     kur_arena *arena = kur_arena_new();
     ck_ok(kur_retry_topic(&letters, NULL, row->topic, row->group, KUR_TIER_DEAD, NULL, &error), error);
@@ -264,12 +317,17 @@ static void redrive(kur_client *client, struct row *row)
     const char *topics[] = {letters.data, NULL};
     kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.audience = KUR_BROADCAST), &error);
     ck_ok(kur_consumer_subscribe(consumer, topics, &error), error);
-    for (int idle = 0; idle < 20;) {
+    for (int64_t until_ms = now_ms() + 2 * WAIT_MS; left > 0;) {
         kur_record *record = NULL;
         kur_consumer_poll(consumer, 100, &record, &error);
-        idle = record != NULL ? 0 : idle + 1;
+        ck_assert_msg(now_ms() < until_ms, "%s: %d letters are missing", name_of(row), left);
         if (record == NULL)
             continue;
+        int number = number_of(record);
+        ck_assert(number >= 0 && number < row->sent);
+        bool is_again = is_seen[number]; /* it was sent, and its offset not committed */
+        is_seen[number] = true;
+        left -= !is_again;
         kur_retry_view view = KUR_RETRY_VIEW();
         const kur_header *headers;
         size_t count;
@@ -277,7 +335,7 @@ static void redrive(kur_client *client, struct row *row)
         view.attempt = 2;
         ck_ok(kur_retry_write(record, KUR_HEADERS_KURIER, KUR_TIER_SHORT, &view, 0, arena, &headers, &count, &error),
               error);
-        for (int i = 0; i < 2; i++)
+        for (int i = 0; i < 2 && !is_again; i++)
             ck_ok(kur_producer_send(
                       kur_client_producer(client, &error),
                       &KUR_MESSAGE(.topic = retries.data, .key = kur_record_key(record),
@@ -289,6 +347,7 @@ static void redrive(kur_client *client, struct row *row)
         kur_arena_reset(arena);
     }
     flush(client);
+    free(is_seen);
     kur_consumer_free(consumer);
     kur_arena_free(arena);
     kur_buffer_done(&letters);
@@ -316,11 +375,22 @@ static void check_row(const struct row *row, const struct effects *now, int want
                   name_of(row), now->done, now->open, open);
 }
 
+/*
+ * One more in each partition. Who is killed between the commit and the inbox's move leaves rows there, which go with
+ * the partition's next commit.
+ */
+static void send_last(kur_client *client, struct row *row)
+{
+    send_more(client, row, PARTITIONS);
+    flush(client);
+}
+
 static void end_all(kur_client *client)
 {
     for (struct row *row = rows; row < ROWS_END; row++) {
-        end_process(&row->other);
+        other_has_ended(row, true);
         row->child = start_process(row, "killed", "");
+        send_last(client, row);
     }
     for (struct row *row = rows; row < ROWS_END; row++) {
         int dead = rejected_of(row), wanted = row->sent - dead;
@@ -374,19 +444,18 @@ static void trouble_row(void (*trouble)(struct row *row), int times)
     make_row(client, &row);
     start(&row);
     for (int i = 0; i < times; i++) {
-        int before = effects_read(row.place).rows;
-        for (int64_t until_ms = now_ms() + WAIT_MS; now_ms() < until_ms; nap(20)) {
-            if (effects_read(row.place).rows > before + AT_ONCE)
-                break;
+        int before = effects_read(row.place).rows, rows_now = before;
+        for (int64_t until_ms = now_ms() + WAIT_MS; now_ms() < until_ms && rows_now <= before + AT_ONCE; nap(20)) {
             if (now_ms() - row.sent_ms > 300)
-                send_more(client, &row);
-            turn_other(&row);
+                send_more(client, &row, AT_ONCE);
+            turn_other(&row, rows_now);
+            rows_now = effects_read(row.place).rows;
         }
         nap(rand() % 100);
         trouble(&row);
     }
-    flush(client);
-    end_process(&row.other);
+    other_has_ended(&row, true);
+    send_last(client, &row);
     struct effects now = wait_for_effects(&row, row.sent - rejected_of(&row), rejected_of(&row));
     check_row(&row, &now, row.sent - rejected_of(&row), rejected_of(&row));
     redrive(client, &row);
@@ -401,8 +470,8 @@ static void trouble_row(void (*trouble)(struct row *row), int times)
 /* Beyond its session, in the middle of whatever it did; others take its partitions, and then it goes on. */
 static void freeze(struct row *row)
 {
-    if (row->other == 0)
-        row->other = start_process(row, "-", "");
+    if (row->other == 0 || (row->other_ends && other_has_ended(row, true)))
+        start_other(row);
     row->other_ms = now_ms() + 20000;
     kill(row->child, SIGSTOP);
     nap(8000);
