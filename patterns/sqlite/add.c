@@ -36,7 +36,9 @@ static bool is_same_file(const char *a, const char *b)
 static bool is_outbox(const char *file, const char *path)
 {
     char resolved[PATH_MAX];
-    return file != NULL && file[0] != '\0' && realpath(path, resolved) != NULL && is_same_file(file, resolved);
+    if (file == NULL || file[0] == '\0')
+        return false;
+    return strcmp(file, path) == 0 || (realpath(path, resolved) != NULL && is_same_file(file, resolved));
 }
 
 /* A connection's files. */
@@ -96,8 +98,11 @@ static kur_status check_file(sqlite3 *db, const char *path, kur_error *error)
 
 static kur_status insert(sqlite3 *db, const kur_outbox_row *row, kur_error *error)
 {
-    static const char sql[] = "INSERT INTO main.kurier_outbox(shard, mark, topic, partition, \"key\", headers, value, "
-                              "created) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    static const char sql[] =
+        "INSERT INTO main.kurier_outbox(id, shard, mark, topic, partition, \"key\", headers, value, created) VALUES ("
+        "(max(ifnull((SELECT id FROM main.kurier_outbox WHERE shard = ?1 ORDER BY id DESC LIMIT 1), 0), "
+        "ifnull((SELECT id FROM main.kurier_outbox_parked WHERE shard = ?1 ORDER BY id DESC LIMIT 1), 0)) / 256 + 1) "
+        "* 256 + ?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     sqlite3_stmt *statement = NULL;
     if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
         return kur__sqlite_error(db, "adding to the outbox", error);
@@ -123,11 +128,7 @@ kur_status kur__sqlite_add(void *state, void *transaction, const kur_outbox_row 
     kur_status status = check_file(db, database->path, error);
     if (status != KUR_OK)
         return status;
-    /* The caller may want the id of his own row afterwards. */
-    sqlite3_int64 last = sqlite3_last_insert_rowid(db);
-    status = insert(db, row, error);
-    sqlite3_set_last_insert_rowid(db, last);
-    return status;
+    return insert(db, row, error); /* a table without rowid: sqlite3_last_insert_rowid stays the caller's own row's */
 }
 
 /* ---- Warnings ---- */

@@ -40,7 +40,8 @@ static kur_status park_row(sqlite3 *db, const kur_outbox_parked_row *row, bool b
                         error);
     if (status != KUR_OK || sqlite3_changes(db) == 0)
         return status;
-    status = kur__sqlite_run(db, "DELETE FROM kurier_outbox WHERE id = ?1", KUR__VALUES(kur__int(at->id)), error);
+    status = kur__sqlite_run(db, "DELETE FROM kurier_outbox WHERE shard = ?1 AND id = ?2",
+                             KUR__VALUES(kur__int(at->shard), kur__int(at->id)), error);
     if (status == KUR_OK && blocks_keys && !row->is_behind)
         status = block_key(db, at->id, error);
     return status;

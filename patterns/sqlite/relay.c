@@ -171,7 +171,7 @@ static kur_status delete_in(sqlite3 *db, const kur_outbox_id *ids, size_t count,
 {
     sqlite3_stmt *statement = NULL;
     kur_status status = kur__sqlite_statement(
-        db, "DELETE FROM kurier_outbox WHERE id = ?1 AND shard = ?2 AND mark = ?3", &statement, error);
+        db, "DELETE FROM kurier_outbox WHERE shard = ?2 AND id = ?1 AND mark = ?3", &statement, error);
     bool is_row;
     *deleted = 0;
     for (size_t i = 0; i < count && status == KUR_OK; i++) {
@@ -200,12 +200,15 @@ kur_status kur__sqlite_delete(void *connection, const kur_outbox_id *ids, size_t
 
 /* ---- How it is ---- */
 
-/* The floor is the smallest id that is there; the index leads to it. */
+/* The floor is the smallest id that is there; the table leads to it. */
 kur_status kur__sqlite_raise(void *connection, const int32_t *shards, size_t count, kur_error *error)
 {
     (void)connection, (void)shards, (void)count, (void)error;
     return KUR_OK;
 }
+
+#define SHARDS                                                                                                         \
+    "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < (SELECT shards FROM kurier_meta)) "
 
 static kur_status figures_in(sqlite3 *db, kur_outbox_figures *figures, kur_error *error)
 {
@@ -214,7 +217,8 @@ static kur_status figures_in(sqlite3 *db, kur_outbox_figures *figures, kur_error
         int64_t *number;
     } asked[] = {
         {"SELECT count(*) FROM (SELECT 1 FROM kurier_outbox LIMIT 10001)", &figures->depth},
-        {"SELECT created FROM kurier_outbox ORDER BY id LIMIT 1", &figures->oldest_us},
+        {SHARDS "SELECT min((SELECT created FROM kurier_outbox WHERE shard = n ORDER BY id LIMIT 1)) FROM s",
+         &figures->oldest_us},
         {"SELECT count(*) FROM kurier_outbox_parked WHERE NOT is_behind", &figures->parked},
         {"SELECT count(*) FROM kurier_outbox_parked WHERE is_behind", &figures->behind},
         {"SELECT count(*) FROM kurier_outbox_blocked", &figures->blocked},
@@ -222,10 +226,13 @@ static kur_status figures_in(sqlite3 *db, kur_outbox_figures *figures, kur_error
     kur_status status = KUR_OK;
     for (size_t i = 0; i < sizeof asked / sizeof asked[0] && status == KUR_OK; i++)
         status = kur__sqlite_number(db, asked[i].sql, KUR__NO_VALUES, asked[i].number, NULL, error);
-    /* One writer leaves no gaps but those of rows that were sent or parked. */
+    /* A shard has no gaps but those of rows that were sent out of turn or parked. */
     if (status == KUR_OK && figures->depth > DEPTH_EXACT)
-        status = kur__sqlite_number(db, "SELECT (SELECT max(id) FROM kurier_outbox) - min(id) + 1 FROM kurier_outbox",
-                                    KUR__NO_VALUES, &figures->depth, NULL, error);
+        status = kur__sqlite_number(
+            db,
+            SHARDS "SELECT sum(((SELECT id FROM kurier_outbox WHERE shard = n ORDER BY id DESC LIMIT 1) - (SELECT id "
+                   "FROM kurier_outbox WHERE shard = n ORDER BY id LIMIT 1)) / 256 + 1) FROM s",
+            KUR__NO_VALUES, &figures->depth, NULL, error);
     return status;
 }
 

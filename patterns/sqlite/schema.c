@@ -2,7 +2,8 @@
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
  * The tables. A number of their own says how they are; those who change it add a step from each earlier one.
- * The outbox's index leads to a shard's rows in the order of their ids, which SQLite puts behind each entry.
+ * The outbox is one tree, by shard and id, without an index or a counter beside it: what a commit writes is pages, and
+ * an event is to cost its writer one.
  */
 #include "sqlite/sqlite.h"
 
@@ -14,16 +15,16 @@ static const char tables[] =
     "  shards INTEGER NOT NULL CHECK (shards BETWEEN 1 AND 256),\n"
     "  id BLOB NOT NULL);\n"
     "CREATE TABLE IF NOT EXISTS main.kurier_outbox(\n"
-    "  id INTEGER PRIMARY KEY AUTOINCREMENT,\n"
     "  shard INTEGER NOT NULL CHECK (typeof(shard) = 'integer'),\n"
+    "  id INTEGER NOT NULL CHECK (typeof(id) = 'integer' AND id & 255 = shard),\n"
     "  mark INTEGER NOT NULL CHECK (typeof(mark) = 'integer'),\n"
     "  topic TEXT NOT NULL,\n"
     "  partition INTEGER NOT NULL,\n"
     "  \"key\" BLOB,\n"
     "  headers BLOB,\n"
     "  value BLOB,\n"
-    "  created INTEGER NOT NULL);\n"
-    "CREATE INDEX IF NOT EXISTS main.kurier_outbox_shard ON kurier_outbox(shard);\n"
+    "  created INTEGER NOT NULL,\n"
+    "  PRIMARY KEY (shard, id)) WITHOUT ROWID;\n"
     "CREATE TABLE IF NOT EXISTS main.kurier_outbox_relay(\n"
     "  name TEXT PRIMARY KEY NOT NULL,\n"
     "  guarantee INTEGER NOT NULL,\n"

@@ -13,8 +13,9 @@
  * library's connections have WAL and synchronous=FULL. Settings of the caller's connections are looked at, and warned
  * of, never changed; no hook is set there, for each has room for one.
  *
- * An id that is never used again needs AUTOINCREMENT: without it SQLite gives out the highest one again when its row
- * has been deleted, and a relay that is late would delete another event than the one it has sent.
+ * Ids go up within a shard, above all that are there or parked, and have the shard in their lowest eight bits, so that
+ * no two rows have the same. An outbox that has been empty gives them out again: a relay that is late has the row's
+ * mark too, and does not delete another event than the one it has sent.
  */
 #include "sqlite/sqlite.h"
 
@@ -71,9 +72,14 @@ static kur_status use_wal(sqlite3 *db, const struct kur__sqlite *database, kur_e
 static kur_status prepare(sqlite3 *db, const struct kur__sqlite *database, kur_error *error)
 {
     sqlite3_busy_handler(db, wait_for_writer, (void *)database);
+    /* Debian's SQLite overwrites whatever is deleted: FAST does where that writes no page more. `setup` may ask for it.
+     */
+    kur_status status = kur__sqlite_run(db, "PRAGMA main.secure_delete = FAST", KUR__NO_VALUES, error);
+    if (status != KUR_OK)
+        return status;
     if (database->setup != NULL && sqlite3_exec(db, database->setup, NULL, NULL, NULL) != SQLITE_OK)
         return kur__sqlite_error(db, "kur_sqlite_options.setup", error);
-    kur_status status = use_wal(db, database, error);
+    status = use_wal(db, database, error);
     if (status == KUR_OK)
         status = kur__sqlite_run(db, "PRAGMA main.synchronous = FULL", KUR__NO_VALUES, error);
     sqlite3_stmt *rollback; /* there when it is needed, whatever else is not */

@@ -485,7 +485,7 @@ START_TEST(test_sqlite__leaves_the_connection_as_it_was)
     ck_assert_int_eq(sqlite3_get_autocommit(db), 0);
     run(db, "COMMIT");
     ck_assert_int_eq(commits, 1);
-    ck_assert_int_eq(updates, 1);
+    ck_assert_int_eq(updates, 0);
     ck_assert_int_eq(number(db, "PRAGMA synchronous"), 1);
     ck_assert_int_eq(number(db, "PRAGMA busy_timeout"), 17);
     ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
@@ -664,7 +664,7 @@ END_TEST
 
 START_TEST(test_sqlite__a_lock_is_waited_for_and_not_for_ever)
 {
-    kur_outbox_id id = {1, 0, 7};
+    kur_outbox_id id = {256, 0, 7};
     setup();
     kur_database_free(database);
     database = open_database(&KUR_SQLITE_OPTIONS(.path = path, .busy_timeout_ms = 60));
@@ -732,7 +732,6 @@ START_TEST(test_sqlite__processes_write_while_a_relay_reads)
     pid_t pids[PROCESSES];
     int next[PROCESSES] = {0}, ended = 0;
     size_t deleted = 0, total = 0;
-    int64_t last_id = 0;
     setup();
     for (int i = 0; i < PROCESSES; i++)
         if ((pids[i] = fork()) == 0)
@@ -754,8 +753,8 @@ START_TEST(test_sqlite__processes_write_while_a_relay_reads)
             ck_assert_int_eq(sscanf(rest, "p%d:%d %n", &process, &sequence, &used), 2);
             ck_assert_int_eq(sequence, next[process]++);
             rest += used;
-            ck_assert_int_gt(rows.ids[i].id, last_id);
-            last_id = rows.ids[i].id;
+            if (i > 0)
+                ck_assert_int_gt(rows.ids[i].id, rows.ids[i - 1].id);
         }
         ck_ok(driver->outbox_delete(connection, rows.ids, rows.count, &deleted, &error), error);
         ck_assert_uint_eq(deleted, rows.count);
@@ -770,7 +769,7 @@ END_TEST
 START_TEST(test_sqlite__data_version_tells_of_others)
 {
     int64_t first = 0, then = 0;
-    kur_outbox_id id = {1, 0, 7};
+    kur_outbox_id id = {256, 0, 7};
     setup();
     void *connection = connection_of_library();
     ck_ok(driver->changes(connection, &first, &error), error);
@@ -792,22 +791,52 @@ START_TEST(test_sqlite__data_version_tells_of_others)
 }
 END_TEST
 
-START_TEST(test_sqlite__gives_no_id_twice)
+static void park(void *connection, int64_t id, bool is_behind)
 {
+    const kur_outbox_parked_row row = {.row = {.size = sizeof row.row, .id = id, .shard = 0, .mark = 7},
+                                       .is_behind = is_behind,
+                                       .error = is_behind ? NULL : "too large",
+                                       .attempts = 1};
+    ck_ok(driver->outbox_park(connection, &row, 1, true, &error), error);
+}
+
+/* An id that is given out again, for nothing was there any more, is told from the first by its mark. */
+START_TEST(test_sqlite__ids_and_marks_tell_rows_apart)
+{
+    const int64_t wanted[] = {256, 256, 512};
     setup();
     void *connection = connection_of_library();
-    for (int64_t i = 1; i <= 5; i++) {
+    for (int i = 0; i < 3; i++) {
         add_one(0, "a", "1");
         read_rows(connection, 10, 1 << 20);
         ck_assert_uint_eq(rows.count, 1);
-        ck_assert_int_eq(rows.ids[0].id, i);
+        ck_assert_int_eq(rows.ids[0].id, wanted[i]);
         size_t deleted = 99;
-        const kur_outbox_id other = {i, 0, rows.ids[0].mark + 1};
+        const kur_outbox_id other = {rows.ids[0].id, 0, rows.ids[0].mark + 1};
         ck_ok(driver->outbox_delete(connection, &other, 1, &deleted, &error), error);
         ck_assert_uint_eq(deleted, 0);
-        ck_ok(driver->outbox_delete(connection, rows.ids, 1, &deleted, &error), error);
-        ck_assert_uint_eq(deleted, 1);
+        if (i == 1)
+            park(connection, 256, false); /* it is there still: what comes is above it */
+        else
+            ck_ok(driver->outbox_delete(connection, rows.ids, 1, &deleted, &error), error);
+        ck_assert_uint_eq(deleted, i != 1);
     }
+    driver->disconnect(connection);
+    teardown();
+}
+END_TEST
+
+/* The shard is in the id: no two rows have the same, whatever their shards. */
+START_TEST(test_sqlite__ids_of_shards_differ)
+{
+    setup();
+    void *connection = connection_of_library();
+    for (int i = 0; i < 6; i++)
+        add_one(i % 3, "a", "1");
+    read_rows(connection, 10, 1 << 20);
+    ck_assert_uint_eq(rows.count, 6);
+    for (size_t i = 0; i < 6; i++)
+        ck_assert_int_eq(rows.ids[i].id, (i % 2 + 1) * 256 + i / 2);
     driver->disconnect(connection);
     teardown();
 }
@@ -859,15 +888,18 @@ START_TEST(test_sqlite__strange_rows_are_read_and_deleted)
     size_t deleted = 0;
     setup();
     sqlite3 *db = open_file_at(path);
-    run(db,
-        "INSERT INTO kurier_outbox(shard, mark, topic, partition, \"key\", headers, value, created) VALUES "
-        "(0, 1, 'a', 'text', 'text', 12, 1.5, 'now'), (0, 4294967295, x'00ff', -9223372036854775808, '', '', x'', -1), "
-        "(0, 3, '', 1e300, zeroblob(100000), NULL, NULL, 9e18)");
-    ck_assert_int_eq(sqlite3_exec(db,
-                                  "INSERT INTO kurier_outbox(shard, mark, topic, partition, created) VALUES ('x', 1, "
-                                  "'a', 0, 0)",
-                                  NULL, NULL, NULL),
-                     SQLITE_CONSTRAINT);
+    run(db, "INSERT INTO kurier_outbox(id, shard, mark, topic, partition, \"key\", headers, value, created) VALUES "
+            "(256, 0, 1, 'a', 'text', 'text', 12, 1.5, 'now'), "
+            "(512, 0, 4294967295, x'00ff', -9223372036854775808, '', '', x'', -1), "
+            "(768, 0, 3, '', 1e300, zeroblob(100000), NULL, NULL, 9e18)");
+    static const char *const refused[] = {"256, 'x'", "'x', 0", "257, 0", "NULL, 0"};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        char sql[160];
+        snprintf(sql, sizeof sql,
+                 "INSERT INTO kurier_outbox(id, shard, mark, topic, partition, created) VALUES (%s, 1, 'a', 0, 0)",
+                 refused[i]);
+        ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_CONSTRAINT);
+    }
     sqlite3_close(db);
     void *connection = connection_of_library();
     rows.count = 0;
@@ -964,7 +996,7 @@ END_TEST
 /* The log could not be synchronised: nobody knows what a crash would leave. */
 START_TEST(test_sqlite__a_commit_that_is_not_synchronised_is_unknown)
 {
-    kur_outbox_id id = {1, 0, 7};
+    kur_outbox_id id = {256, 0, 7};
     setup();
     add_one(0, "a", "1");
     void *connection = connection_of_library();
@@ -1129,11 +1161,12 @@ static kur_status make_and_unpark(kur_error *why)
         status = its->connect(kur_database_state(made), &connection, why);
     if (status == KUR_OK)
         status = its->migrate(connection, 4, why);
-    const kur_outbox_parked_row row = {.row = {.size = sizeof row.row, .id = 1, .shard = 0, .mark = 7}, .error = "no"};
+    const kur_outbox_parked_row row = {.row = {.size = sizeof row.row, .id = 256, .shard = 0, .mark = 7},
+                                       .error = "no"};
     if (status == KUR_OK)
         status = its->outbox_park(connection, &row, 1, true, why);
     if (status == KUR_OK)
-        status = its->outbox_unpark(connection, 1, why);
+        status = its->outbox_unpark(connection, 256, why);
     if (connection != NULL)
         its->disconnect(connection);
     kur_database_free(made);
@@ -1217,15 +1250,6 @@ END_TEST
 
 /* ---- Parked rows ---- */
 
-static void park(void *connection, int64_t id, bool is_behind)
-{
-    const kur_outbox_parked_row row = {.row = {.size = sizeof row.row, .id = id, .shard = 0, .mark = 7},
-                                       .is_behind = is_behind,
-                                       .error = is_behind ? NULL : "too large",
-                                       .attempts = 1};
-    ck_ok(driver->outbox_park(connection, &row, 1, true, &error), error);
-}
-
 /* What was read before its key was let go is not parked behind nobody. */
 START_TEST(test_sqlite__nothing_is_parked_behind_a_key_that_goes_on)
 {
@@ -1233,17 +1257,17 @@ START_TEST(test_sqlite__nothing_is_parked_behind_a_key_that_goes_on)
     void *connection = connection_of_library();
     for (int i = 0; i < 3; i++)
         add_one(0, "a", "1");
-    park(connection, 1, false);
-    park(connection, 2, true);
+    park(connection, 256, false);
+    park(connection, 512, true);
     ck_assert_int_eq(count("kurier_outbox_parked"), 2);
-    ck_status(driver->outbox_unpark(connection, 2, &error), KUR_ERROR_INVALID_STATE, error);
-    ck_says(error, "behind row 1");
-    ck_ok(driver->outbox_unpark(connection, 1, &error), error);
-    park(connection, 3, true);
+    ck_status(driver->outbox_unpark(connection, 512, &error), KUR_ERROR_INVALID_STATE, error);
+    ck_says(error, "behind row 256");
+    ck_ok(driver->outbox_unpark(connection, 256, &error), error);
+    park(connection, 768, true);
     ck_assert_int_eq(count("kurier_outbox_parked"), 0);
     ck_assert_int_eq(count("kurier_outbox_blocked"), 0);
     ck_assert_int_eq(count("kurier_outbox"), 3);
-    ck_status(driver->outbox_drop(connection, 1, &error), KUR_ERROR_STALE, error);
+    ck_status(driver->outbox_drop(connection, 256, &error), KUR_ERROR_STALE, error);
     driver->disconnect(connection);
     teardown();
 }
@@ -1276,7 +1300,8 @@ int main(void)
         test_sqlite__a_lock_is_waited_for_and_not_for_ever,
         test_sqlite__processes_write_while_a_relay_reads,
         test_sqlite__data_version_tells_of_others,
-        test_sqlite__gives_no_id_twice,
+        test_sqlite__ids_and_marks_tell_rows_apart,
+        test_sqlite__ids_of_shards_differ,
         test_sqlite__shards_share_the_bytes,
         test_sqlite__strange_rows_are_read_and_deleted,
         test_sqlite__a_full_file_is_tried_again,
