@@ -56,15 +56,23 @@ enum kur__exact_need {
     KUR__EXACT_REPLACE
 };
 
+/*
+ * A producer. Two take turns: the broker is still writing the end of a transaction to its partitions when it has said
+ * that it is committed, and until then librdkafka waits 20 ms for the producer's next one to be let in.
+ */
+struct kur__exact_line {
+    kur_producer *producer;
+    enum kur__exact_need need;
+    char *id; /* transactional */
+};
+
 struct kur__exact {
     kur_relay *relay;
     kur_arena *arena;
     kur_admin *admin;
-    kur_consumer *consumer;    /* NULL until the topic has been found right */
-    kur_group_metadata *group; /* as it was when the shards were given; NULL: to be taken */
-    kur_producer *producer;
-    enum kur__exact_need need;
-    char *id; /* transactional */
+    kur_consumer *consumer;             /* NULL until the topic has been found right */
+    kur_group_metadata *group;          /* as it was when the shards were given; NULL: to be taken */
+    struct kur__exact_line line, other; /* `line` has the transaction at hand, or the next one */
     int32_t shards;
     struct kur__place places[KUR_OUTBOX_SHARDS_MAX];
     int64_t next_word_us; /* when it tells the database that it is there */
@@ -105,7 +113,9 @@ void kur__exact_leave(struct kur__exact *exact);
 
 /* ---- exactly_send.c ---- */
 
-kur_status kur__exact_make_producer(struct kur__exact *exact, kur_error *error);
+kur_status kur__exact_make_producer(struct kur__exact *exact, struct kur__exact_line *line, kur_error *error);
+/* The other producer's turn, once a transaction is committed. */
+void kur__exact_turn(struct kur__exact *exact);
 /* Does what is to be done before a transaction, for so long at most. */
 kur_status kur__exact_get_ready(struct kur__exact *exact, int timeout_ms, kur_error *error);
 kur_status kur__exact_send(kur_relay *relay, struct kur__batch *batch, kur_error *error);

@@ -292,7 +292,7 @@ static kur_status bring_on(struct kur__exact *exact, int32_t shard, kur_error *e
 {
     struct kur__place *place = &exact->places[shard];
     if (place->stage == KUR__PLACE_UNKNOWN)
-        return exact->need == KUR__EXACT_READY ? ask(exact, shard, error) : KUR_OK;
+        return exact->line.need == KUR__EXACT_READY ? ask(exact, shard, error) : KUR_OK;
     if (place->stage == KUR__PLACE_READING && has_read_all(exact, shard))
         set_stage(place, KUR__PLACE_CLEARING);
     if (place->stage == KUR__PLACE_READING)

@@ -5,6 +5,8 @@
  *
  *     begin ─▶ rows, and a control record for each shard ─▶ all acknowledged ─▶ offsets ─▶ commit
  *
+ * One after another, by two producers in turns; after one that was not committed the same producer goes on.
+ *
  * Invariants:
  * 1. Offsets are sent when the control records are in the log, and with the metadata that the group had when the shards
  *    were told. So whoever gets a shard next waits for this transaction, or this transaction fails.
@@ -32,21 +34,28 @@ enum {
 
 /* ---- The producer ---- */
 
-kur_status kur__exact_make_producer(struct kur__exact *exact, kur_error *error)
+kur_status kur__exact_make_producer(struct kur__exact *exact, struct kur__exact_line *line, kur_error *error)
 {
     const kur_relay_options *options = &exact->relay->options;
-    exact->producer = kur_producer_new(
+    line->producer = kur_producer_new(
         exact->relay->outbox->client,
         &KUR_PRODUCER_OPTIONS(.dispatch = KUR_DISPATCH_CALLER, .linger_ms = LINGER_MS, .queue_wait_ms = KUR_NONE,
                               .queue_kbytes = QUEUE_KBYTES + 2 * options->batch_kbytes,
                               .queue_records = options->batch_rows + KUR_OUTBOX_SHARDS_MAX,
-                              .record_bytes = RECORD_BYTES, .transactional_id = exact->id,
+                              .record_bytes = RECORD_BYTES, .transactional_id = line->id,
                               .transaction_timeout_ms = options->transaction_ms),
         error);
-    if (exact->producer == NULL)
+    if (line->producer == NULL)
         return error->code;
-    exact->need = KUR__EXACT_INIT;
+    line->need = KUR__EXACT_INIT;
     return KUR_OK;
+}
+
+void kur__exact_turn(struct kur__exact *exact)
+{
+    struct kur__exact_line line = exact->line;
+    exact->line = exact->other;
+    exact->other = line;
 }
 
 /* What no waiting cures, in the words of <kurier/relay.h>. */
@@ -63,28 +72,28 @@ static void give_up_producer(struct kur__exact *exact, const kur_error *error)
 /* An abort that leaves the producer of use; else it is to be replaced. */
 static kur_status abort_open(struct kur__exact *exact, int timeout_ms, kur_error *error)
 {
-    kur_status status = kur_transaction_abort(exact->producer, timeout_ms, error);
+    kur_status status = kur_transaction_abort(exact->line.producer, timeout_ms, error);
     if (status == KUR_OK)
-        exact->need = KUR__EXACT_READY;
+        exact->line.need = KUR__EXACT_READY;
     else if (status == KUR_ERROR_FENCED)
         give_up_producer(exact, error);
     else if (status != KUR_ERROR_TIMEOUT && status != KUR_ERROR_AUTHENTICATION)
-        exact->need = KUR__EXACT_REPLACE;
+        exact->line.need = KUR__EXACT_REPLACE;
     return status;
 }
 
 kur_status kur__exact_get_ready(struct kur__exact *exact, int timeout_ms, kur_error *error)
 {
     kur_status status = KUR_OK;
-    if (exact->need == KUR__EXACT_ABORT)
+    if (exact->line.need == KUR__EXACT_ABORT)
         status = abort_open(exact, timeout_ms, error);
-    if (exact->need == KUR__EXACT_READY || exact->need == KUR__EXACT_ABORT)
+    if (exact->line.need == KUR__EXACT_READY || exact->line.need == KUR__EXACT_ABORT)
         return status;
     *error = (kur_error){0};
-    status = exact->need == KUR__EXACT_INIT ? kur_transaction_init(exact->producer, timeout_ms, error)
-                                            : kur_transaction_replace(&exact->producer, timeout_ms, error);
+    status = exact->line.need == KUR__EXACT_INIT ? kur_transaction_init(exact->line.producer, timeout_ms, error)
+                                                 : kur_transaction_replace(&exact->line.producer, timeout_ms, error);
     if (status == KUR_OK)
-        exact->need = KUR__EXACT_READY;
+        exact->line.need = KUR__EXACT_READY;
     else
         give_up_producer(exact, error);
     return status;
@@ -106,8 +115,8 @@ static bool is_out_of_time(const struct kur__exact *exact)
 static kur_status out_of_time(struct kur__exact *exact, kur_error *error)
 {
     kur_error flushed = {0};
-    size_t pending = kur_producer_pending(exact->producer);
-    bool is_said = pending > 0 && kur_producer_flush(exact->producer, 0, &flushed) != KUR_OK;
+    size_t pending = kur_producer_pending(exact->line.producer);
+    bool is_said = pending > 0 && kur_producer_flush(exact->line.producer, 0, &flushed) != KUR_OK;
     return kur_error_set(error, KUR_ERROR_TIMEOUT, "a transaction took too long: %zu of its records were left%s%s",
                          pending, is_said ? ": " : "", is_said ? flushed.message : "");
 }
@@ -115,7 +124,8 @@ static kur_status out_of_time(struct kur__exact *exact, kur_error *error)
 kur_status kur__exact_await(struct kur__exact *exact, kur_error *error)
 {
     exact->chunk_size = exact->small_size = 0;
-    while (kur_producer_pending(exact->producer) > 0 && kur_producer_flush(exact->producer, FLUSH_MS, NULL) != KUR_OK)
+    while (kur_producer_pending(exact->line.producer) > 0 &&
+           kur_producer_flush(exact->line.producer, FLUSH_MS, NULL) != KUR_OK)
         if (is_out_of_time(exact)) {
             kur__exact_doubt_topics(exact);
             return out_of_time(exact, error);
@@ -154,10 +164,10 @@ static void on_control(const kur_result *result, void *user)
 static kur_status send_message(struct kur__exact *exact, const kur_message *message, kur_error *error)
 {
     kur_status status;
-    while ((status = kur_producer_send(exact->producer, message, error)) == KUR_ERROR_QUEUE_FULL) {
+    while ((status = kur_producer_send(exact->line.producer, message, error)) == KUR_ERROR_QUEUE_FULL) {
         if (is_out_of_time(exact))
             return out_of_time(exact, error);
-        kur_producer_dispatch(exact->producer, FLUSH_MS, NULL, NULL);
+        kur_producer_dispatch(exact->line.producer, FLUSH_MS, NULL, NULL);
     }
     return status;
 }
@@ -227,19 +237,19 @@ kur_status kur__exact_begin(struct kur__exact *exact, kur_error *error)
 {
     clear(exact);
     kur_status status = make_room(exact, error);
-    while (status == KUR_OK && exact->need != KUR__EXACT_READY) {
+    while (status == KUR_OK && exact->line.need != KUR__EXACT_READY) {
         status = kur__exact_get_ready(exact, SLICE_MS, error);
         if (status == KUR_ERROR_TIMEOUT && !is_out_of_time(exact))
             status = KUR_OK;
     }
     if (status == KUR_OK)
-        status = kur_transaction_begin(exact->producer, error);
+        status = kur_transaction_begin(exact->line.producer, error);
     else
         return status;
     if (status == KUR_ERROR_FENCED)
         give_up_producer(exact, error);
     else
-        exact->need = status == KUR_OK ? KUR__EXACT_ABORT : KUR__EXACT_REPLACE; /* until it is committed */
+        exact->line.need = status == KUR_OK ? KUR__EXACT_ABORT : KUR__EXACT_REPLACE; /* until it is committed */
     exact->is_open = status == KUR_OK;
     return status;
 }
@@ -247,17 +257,18 @@ kur_status kur__exact_begin(struct kur__exact *exact, kur_error *error)
 void kur__exact_abandon(struct kur__exact *exact)
 {
     kur_error ignored;
-    while ((exact->need == KUR__EXACT_ABORT || exact->need == KUR__EXACT_REPLACE) && exact->end.code == KUR_OK)
+    while ((exact->line.need == KUR__EXACT_ABORT || exact->line.need == KUR__EXACT_REPLACE) &&
+           exact->end.code == KUR_OK)
         if (kur__exact_get_ready(exact, SLICE_MS, &ignored) != KUR_OK && is_out_of_time(exact))
             break;
     /* librdkafka has lost count of a partition in which a record was refused, and the next transaction would fail of
      * it. */
-    if (exact->need == KUR__EXACT_READY && exact->failure.code != KUR_OK)
-        exact->need = KUR__EXACT_REPLACE;
+    if (exact->line.need == KUR__EXACT_READY && exact->failure.code != KUR_OK)
+        exact->line.need = KUR__EXACT_REPLACE;
     exact->is_open = false; /* its rows may go: what is told of them from now on is not listened to */
-    if (exact->need == KUR__EXACT_READY && kur_producer_pending(exact->producer) > 0 &&
-        kur_producer_flush(exact->producer, SLICE_MS, NULL) != KUR_OK)
-        exact->need = KUR__EXACT_REPLACE;
+    if (exact->line.need == KUR__EXACT_READY && kur_producer_pending(exact->line.producer) > 0 &&
+        kur_producer_flush(exact->line.producer, SLICE_MS, NULL) != KUR_OK)
+        exact->line.need = KUR__EXACT_REPLACE;
 }
 
 /* Whether a row goes into it, and if so, the control record of its shard names it. */
@@ -324,7 +335,7 @@ static kur_status send_offsets(struct kur__exact *exact, const kur_position *pos
     kur_status status;
     do {
         *error = (kur_error){0};
-        status = kur_transaction_send_offsets(exact->producer, positions, count, exact->group, SLICE_MS, error);
+        status = kur_transaction_send_offsets(exact->line.producer, positions, count, exact->group, SLICE_MS, error);
     } while (helps(exact, status));
     return status;
 }
@@ -356,15 +367,15 @@ static kur_status commit(struct kur__exact *exact, kur_error *error)
     KUR__CRASH_SOON("outbox-in-commit");
     do {
         *error = (kur_error){0};
-        status = kur_transaction_commit(exact->producer, SLICE_MS, error);
+        status = kur_transaction_commit(exact->line.producer, SLICE_MS, error);
         was_unknown |= status == KUR_ERROR_UNKNOWN_OUTCOME;
     } while (helps(exact, status) || (status == KUR_ERROR_UNKNOWN_OUTCOME && !is_out_of_time(exact)));
     if (was_unknown || (status != KUR_OK && status != KUR_ERROR_MUST_ABORT && status != KUR_ERROR_TIMEOUT &&
                         status != KUR_ERROR_AUTHENTICATION))
-        exact->need = KUR__EXACT_REPLACE;
+        exact->line.need = KUR__EXACT_REPLACE;
     else if (status == KUR_OK)
-        exact->need = KUR__EXACT_READY;
-    if (status != KUR_OK && exact->need == KUR__EXACT_REPLACE)
+        exact->line.need = KUR__EXACT_READY;
+    if (status != KUR_OK && exact->line.need == KUR__EXACT_REPLACE)
         kur__exact_lose_sight(exact);
     if (status == KUR_ERROR_FENCED)
         give_up_producer(exact, error);
@@ -416,6 +427,8 @@ static kur_status transact(struct kur__exact *exact, kur_error *error)
         exact->is_open = false;
         for (size_t i = 0; i < exact->sent_count; i++)
             exact->sent[i].row->state = KUR__ROW_SENT;
+        if (exact->line.need == KUR__EXACT_READY)
+            kur__exact_turn(exact);
     }
     return status;
 }
@@ -444,7 +457,7 @@ kur_status kur__exact_send(kur_relay *relay, struct kur__batch *batch, kur_error
     if (exact->group == NULL)
         return kur_error_set(error, KUR_ERROR_NOT_COMMITTED, "this relay is not a member of its group at this moment");
     exact->batch = batch;
-    kur_status screened = kur__targets_screen(relay, exact->producer, batch, error);
+    kur_status screened = kur__targets_screen(relay, exact->line.producer, batch, error);
     if (screened != KUR_OK)
         return screened;
     kur__exact_screen_sizes(exact);
@@ -458,7 +471,7 @@ kur_status kur__exact_send(kur_relay *relay, struct kur__batch *batch, kur_error
             grow(exact);
             return KUR_OK;
         }
-        bool is_known = exact->need == KUR__EXACT_ABORT;
+        bool is_known = exact->line.need == KUR__EXACT_ABORT;
         kur__exact_abandon(exact);
         goes_on = is_known && kur__exact_judge(exact, error) && exact->end.code == KUR_OK &&
                   !kur__relay_is_out_of_time(relay);

@@ -30,15 +30,17 @@ static kur_status no_memory(kur_error *error)
     return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory: a relay");
 }
 
-static kur_status make_id(struct kur__exact *exact, kur_error *error)
+/* A producer, and the name by which it puts an end to what its last life left. */
+static kur_status make_line(struct kur__exact *exact, struct kur__exact_line *line, int number, kur_error *error)
 {
     const kur_relay_options *options = &exact->relay->options;
-    size_t size = strlen(options->control) + 1 + strlen(options->name) + 1;
-    exact->id = kur_malloc(size);
-    if (exact->id == NULL)
+    size_t size = strlen(options->control) + 1 + strlen(options->name) + sizeof ".0";
+    if (line->producer != NULL)
+        return KUR_OK;
+    if (line->id == NULL && (line->id = kur_malloc(size)) == NULL)
         return no_memory(error);
-    snprintf(exact->id, size, "%s.%s", options->control, options->name);
-    return KUR_OK;
+    snprintf(line->id, size, "%s.%s.%d", options->control, options->name, number);
+    return kur__exact_make_producer(exact, line, error);
 }
 
 static kur_status note_compression(struct kur__exact *exact, kur_error *error)
@@ -68,9 +70,11 @@ static kur_status start(kur_relay *relay, kur_error *error)
     if (exact->arena == NULL && (exact->arena = kur_arena_new()) == NULL)
         return no_memory(error);
     kur_status status = note_compression(exact, error);
-    if (status == KUR_OK && exact->id == NULL)
-        status = make_id(exact, error);
-    return status == KUR_OK && exact->producer == NULL ? kur__exact_make_producer(exact, error) : status;
+    if (status == KUR_OK)
+        status = make_line(exact, &exact->line, 0, error);
+    if (status == KUR_OK)
+        status = make_line(exact, &exact->other, 1, error);
+    return status;
 }
 
 /* ---- The control topic ---- */
@@ -139,7 +143,7 @@ static kur_status say_word(struct kur__exact *exact, bool ends, kur_error *error
 }
 
 /* A new producer takes its time; it is not told as a failure before that is over. */
-static kur_status get_ready(struct kur__exact *exact, kur_error *error)
+static kur_status get_line_ready(struct kur__exact *exact, kur_error *error)
 {
     int64_t until_us = kur_clock_monotonic_us() + QUESTION_MS * INT64_C(1000);
     kur_status status;
@@ -147,6 +151,18 @@ static kur_status get_ready(struct kur__exact *exact, kur_error *error)
         *error = (kur_error){0};
         status = kur__exact_get_ready(exact, READY_MS, error);
     } while (status == KUR_ERROR_TIMEOUT && !atomic_load(&exact->relay->stops) && kur_clock_monotonic_us() < until_us);
+    return status;
+}
+
+/* Both at the start: what this relay's last life has left is over then, and nobody waits for it. */
+static kur_status get_ready(struct kur__exact *exact, kur_error *error)
+{
+    kur_status status = get_line_ready(exact, error);
+    if (status != KUR_OK || exact->other.need != KUR__EXACT_INIT)
+        return status;
+    kur__exact_turn(exact);
+    status = get_line_ready(exact, error);
+    kur__exact_turn(exact);
     return status;
 }
 
@@ -186,7 +202,8 @@ static void end(kur_relay *relay)
     if (relay->connection != NULL && exact->next_word_us > 0)
         say_word(exact, true, &ignored);
     kur__exact_leave(exact);
-    kur_producer_free(exact->producer); /* what is open is aborted */
+    kur_producer_free(exact->line.producer); /* what is open is aborted */
+    kur_producer_free(exact->other.producer);
     kur_admin_free(exact->admin);
     for (int32_t i = 0; i < exact->shards; i++) {
         kur_record_free(exact->places[i].last);
@@ -194,7 +211,8 @@ static void end(kur_relay *relay)
     }
     kur_arena_free(exact->arena);
     kur_free(exact->sent);
-    kur_free(exact->id);
+    kur_free(exact->line.id);
+    kur_free(exact->other.id);
     kur_free(exact);
     relay->courier_state = NULL;
 }
