@@ -158,6 +158,8 @@ START_TEST(test_listener_storm__a_stop_in_the_midst_of_everything_loses_nothing)
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, runs[i], &storm), 0);
     nap(STORM_MS);
+    ck_assert(support_wait(&storm.finished, 1)); /* each has begun, however slow the day is */
+    ck_assert(support_wait(&storm.sought, 1));
     int64_t began_ms = now_ms();
     storm.is_stopping = true;
     ck_ok(kur_listener_stop(storm.listener, WAIT_MS, &error), error);
