@@ -110,12 +110,18 @@ void kur__machine_effects_now(kur__machine *machine, int64_t now_us)
 {
     for (size_t i = 0; i < machine->parked_count; i++) {
         kur__work *work = machine->parked[i];
-        if (work->state != KUR__SETTLING || work->due_us <= now_us)
+        if (work->state != KUR__SETTLING)
             continue;
-        work->due_us = now_us;
+        work->due_us = work->due_us < now_us ? work->due_us : now_us;
         work->tries = work->is_too_large; /* it goes alone, and is judged for what it is */
     }
     sort_anew(machine);
+    kur__queue again = machine->again; /* those whose time had come wait for a transaction each */
+    machine->again = (kur__queue){NULL, NULL};
+    for (kur__work *work; (work = kur__queue_pop(&again)) != NULL;) {
+        work->tries = work->is_too_large;
+        kur__transaction_collect(machine, work);
+    }
 }
 
 /* xorshift64*: for spreading delays, nothing more. */

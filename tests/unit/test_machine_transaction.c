@@ -225,23 +225,26 @@ END_TEST
 /* When topics have come, what waited for them goes together; what was too large in a batch is judged alone as ever. */
 START_TEST(test_machine_transaction__what_was_too_large_stays_alone_whatever_comes)
 {
-    for (int is_too_large = 0; is_too_large < 2; is_too_large++) {
+    for (int i = 0; i < 4; i++) {
+        bool is_too_large = i % 2 != 0, waits_for_its_turn = i >= 2;
         begin_exactly();
         kur__source *source = assigned(0);
-        for (int64_t i = 0; i < 3; i++)
-            admit(source, i, NULL);
-        for (int64_t i = 0; i < 3; i++)
-            settle(i, &done_with_emits);
+        for (int64_t k = 0; k < 3; k++)
+            admit(source, k, NULL);
+        for (int64_t k = 0; k < 3; k++)
+            settle(k, &done_with_emits);
         ck_assert_int_eq(transact(), 1);
         ck_assert_int_eq(count_set(source), 3);
         for (kur__work *work = source->in_transaction.first; work != NULL; work = work->next) {
             work->is_left_out = true;
-            work->is_too_large = is_too_large != 0;
+            work->is_too_large = is_too_large;
         }
         conclude(false);
-        kur__machine_effects_now(&machine, now_us);
-        ck_assert_ptr_null(kur__machine_next_effect(&machine, now_us));
-        for (int i = 0; i < (is_too_large ? 3 : 1); i++) {
+        if (waits_for_its_turn)
+            ck_assert_ptr_null(kur__machine_next_effect(&machine, now_us + SECOND));
+        kur__machine_effects_now(&machine, now_us + SECOND);
+        ck_assert_ptr_null(kur__machine_next_effect(&machine, now_us + SECOND));
+        for (int k = 0; k < (is_too_large ? 3 : 1); k++) {
             ck_assert_int_eq(transact(), 1);
             ck_assert_int_eq(count_set(source), is_too_large ? 1 : 3);
             conclude(true);
