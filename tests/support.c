@@ -131,7 +131,8 @@ void support_elect(const char *topic, int partition)
 
 bool support_wait(const atomic_int *counter, int value)
 {
-    int64_t deadline = kur_clock_monotonic_us() + 30 * 1000 * 1000;
+    /* As WAIT_MS: on a busy machine a group's start, its topics and each transaction take seconds. */
+    int64_t deadline = kur_clock_monotonic_us() + INT64_C(60) * 1000 * 1000;
     while (atomic_load(counter) < value && kur_clock_monotonic_us() < deadline)
         usleep(1000);
     return atomic_load(counter) >= value;
