@@ -237,6 +237,34 @@ START_TEST(test_listener_handlers__what_is_emitted_arrives_once_and_nothing_else
 }
 END_TEST
 
+/* What cannot be decoded and has no handler does no harm: it is filtered by its type, in the envelope. */
+START_TEST(test_listener_handlers__what_nobody_handles_is_not_decoded)
+{
+    static struct shop shop;
+    kur_error error = {0};
+    memset(&shop, 0, sizeof shop);
+    kur_client *client = support_client();
+    const char *topic = support_topic(1);
+    snprintf(packed_topic, sizeof packed_topic, "%s", support_topic(1));
+    publish_raw(client, topic, "shop.nobody.knows.v1", "{\"order_id\":");
+    publish_raw(client, topic, "shop.order.created.v2", "no JSON");
+    publish_raw(client, topic, "shop.order.created.v1",
+                "{\"order_id\":\"o-1\",\"placed_at\":\"2026-01-31T12:00:00.000001Z\",\"lines\":[{\"sku\":\"tea\","
+                "\"quantity\":2,\"price\":\"1.50\"}]}");
+    flush(client);
+    kur_listener *listener =
+        make(client, &KUR_LISTENER_OPTIONS(.on_rejected = take_rejected), topic, support_name("filter"), NULL, &shop);
+    ck_ok(order_created_on(listener, pack, &shop), error);
+    ck_ok(kur_listener_start(listener, &error), error);
+    ck_assert(wait_for(listener, has_finished, 3));
+    ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
+    ck_assert_int_eq(shop.rejected, 0);
+    ck_assert_int_eq(shop.orders, 1);
+    kur_listener_free(listener);
+    kur_client_unref(client);
+}
+END_TEST
+
 /* ---- Refused ---- */
 
 static kur_outcome only_pack(kur_delivery *delivery, const struct order_created *order, void *user)
@@ -567,6 +595,7 @@ int main(void)
         test_listener_handlers__a_thousand_are_deferred_at_once,
         test_listener_handlers__no_more_are_deferred_than_asked_for,
         test_listener_handlers__what_is_emitted_arrives_once_and_nothing_else_does,
+        test_listener_handlers__what_nobody_handles_is_not_decoded,
         test_listener_handlers__what_a_broker_refuses_of_what_is_emitted_is_told_and_sent_again,
         test_listener_handlers__handlers_run_in_the_callers_loop,
         test_listener_handlers__pauses_and_goes_on_elsewhere,
