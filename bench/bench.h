@@ -97,6 +97,7 @@ void bench_size(const bench_options *options);
 void bench_deadletter(const bench_options *options);
 void bench_redrive(const bench_options *options);
 void bench_outbox(const bench_options *options);
+void bench_inbox(const bench_options *options);
 void bench_tls(const bench_options *options);
 
 /* The second part of bench_outbox. */

@@ -35,6 +35,7 @@ static const struct {
     {"deadletter", bench_deadletter, true},
     {"redrive", bench_redrive, true},
     {"outbox", bench_outbox, true},
+    {"inbox", bench_inbox, true},
     {"tls", bench_tls, false}, /* it finds its own */
 };
 enum {

@@ -1,14 +1,17 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * Design notes: what an outbox costs the database: sixteen clients that each insert an order and commit, with the event
- * and without it, in turns; and a look at an outbox in which 400,000 deleted rows cannot be cleared away, since a
- * snapshot is open somewhere, with a floor that has been raised, beside one with nothing in it.
+ * Design notes: what an outbox costs the database: sixteen clients that do what pgbench's do (three balances changed,
+ * one read, a row of history; a database of sixteen branches), with an event and without one, in turns; and a look at
+ * an outbox in which 400,000 deleted rows cannot be cleared away, since a snapshot is open somewhere, with a floor that
+ * has been raised, beside one with nothing in it.
  */
 #include <kurier/relay.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,6 +20,9 @@
 
 enum {
     CLIENTS = 16,
+    BRANCHES = 16,
+    TELLERS = 160,
+    ACCOUNTS = 160000,
     ROUND_MS = 2000,
     ROUNDS = 5,
     DEAD = 400000,
@@ -31,6 +37,7 @@ struct writers {
     bool has_events;
     atomic_bool stops;
     atomic_long commits;
+    atomic_int next_seed;
 };
 
 static void add(kur_outbox *outbox, void *connection, long i)
@@ -51,15 +58,61 @@ static void must(kur_status status, const kur_error *error)
         bench_fail("%s", error->message);
 }
 
+static void execute(const struct bench_database *base, void *connection, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void execute(const struct bench_database *base, void *connection, const char *format, ...)
+{
+    char statement[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(statement, sizeof statement, format, arguments);
+    va_end(arguments);
+    bench_execute(base, connection, statement);
+}
+
+/* The accounts, tellers, branches and history of TPC-B, as pgbench has them. */
+static void make_bank(const struct bench_database *base)
+{
+    static const struct {
+        const char *name;
+        int rows;
+    } tables[] = {{"bench_branches", BRANCHES}, {"bench_tellers", TELLERS}, {"bench_accounts", ACCOUNTS}};
+    void *connection = bench_connect(base);
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        execute(base, connection, "CREATE TABLE %s (id BIGINT PRIMARY KEY, balance BIGINT NOT NULL, filler CHAR(84))",
+                tables[i].name);
+        execute(base, connection,
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO %s SELECT i, "
+                "0, 'filler' FROM n",
+                tables[i].rows, tables[i].name);
+    }
+    execute(base, connection,
+            "CREATE TABLE bench_history (teller BIGINT, branch BIGINT, account BIGINT, delta BIGINT, at TIMESTAMP)");
+    bench_disconnect(base, connection);
+}
+
+static void transfer(const struct bench_database *base, void *connection, unsigned *seed)
+{
+    int account = rand_r(seed) % ACCOUNTS + 1, teller = rand_r(seed) % TELLERS + 1;
+    int branch = rand_r(seed) % BRANCHES + 1, delta = rand_r(seed) % 10000 - 5000;
+    execute(base, connection, "UPDATE bench_accounts SET balance = balance + %d WHERE id = %d", delta, account);
+    execute(base, connection, "SELECT balance FROM bench_accounts WHERE id = %d", account);
+    execute(base, connection, "UPDATE bench_tellers SET balance = balance + %d WHERE id = %d", delta, teller);
+    execute(base, connection, "UPDATE bench_branches SET balance = balance + %d WHERE id = %d", delta, branch);
+    execute(base, connection, "INSERT INTO bench_history VALUES (%d, %d, %d, %d, CURRENT_TIMESTAMP)", teller, branch,
+            account, delta);
+}
+
 static void *write_orders(void *user)
 {
     struct writers *writers = user;
     kur_error error = {0};
     void *connection = bench_connect(writers->base);
+    unsigned seed = (unsigned)atomic_fetch_add(&writers->next_seed, 1);
     while (!atomic_load(&writers->stops)) {
         must(writers->base->driver->begin(connection, &error), &error);
-        bench_execute(writers->base, connection,
-                      "INSERT INTO bench_orders VALUES (17, 'milena', 'two lines and a coupon, to be sent at once')");
+        transfer(writers->base, connection, &seed);
         if (writers->has_events)
             add(writers->outbox, connection, atomic_load(&writers->commits));
         must(writers->base->driver->commit(connection, &error), &error);
@@ -93,6 +146,7 @@ static void measure_writers(const bench_options *options, int which, kur_client 
     char name[64];
     if (!bench_database_open(&base, which))
         return;
+    make_bank(&base);
     kur_outbox *outbox = kur_outbox_new(client, base.database, NULL, &error);
     snprintf(name, sizeof name, "%s, 16 writers with an event each", base.name);
     one = (bench_case){.bench = "outbox",
