@@ -104,11 +104,11 @@ if [ -x "$examples/outbox_sqlite" ]; then
     some_packed() { [ "$(packed | cut -d , -f 1)" -gt 5 ] 2>/dev/null; }
     all_packed() { [ "$(packed)" = "$(select_of "$file" 'SELECT count(*), sum(boxes) FROM orders')" ]; }
     start store.1 "$examples/inbox" "$work/store.db"
-    check "orders are packed" await 60 some_packed
+    check "orders are packed" await 120 some_packed
     kill -9 $last
     wait $last 2>/dev/null || true
     start store.2 "$examples/inbox" "$work/store.db"
-    check "all are, once each" await 120 all_packed
+    check "all are, once each" await 240 all_packed
     check "SIGTERM ends the store with 0" ends $last
     check "and nothing was packed meanwhile" all_packed
     check "each with an event, in the outbox" test "$(select_of "$work/store.db" 'SELECT count(*) FROM kurier_outbox')" = 102
