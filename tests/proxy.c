@@ -50,6 +50,7 @@ struct proxy {
     atomic_bool lost;
     _Atomic(const char *) cut_text; /* NULL: none */
     atomic_int cut_skip;
+    _Atomic(const char *) misdirected; /* NULL: none */
 };
 
 /* ---- All connections of this process ---- */
@@ -114,8 +115,21 @@ static bool write_all(int fd, const unsigned char *bytes, size_t size)
     return true;
 }
 
+/* A request that sends records, from behind its API key on: if its topic is the one, its last character changes. */
+static void misdirect(struct proxy *proxy, unsigned char *bytes, size_t size)
+{
+    const char *topic = atomic_load(&proxy->misdirected);
+    unsigned char *found = topic != NULL ? memmem(bytes, size, topic, strlen(topic)) : NULL;
+    if (found == NULL)
+        return;
+    unsigned char *last = found + strlen(topic) - 1;
+    *last = *last == 'x' ? 'y' : 'x';
+    atomic_store(&proxy->misdirected, NULL);
+    atomic_store(&proxy->lost, true);
+}
+
 /* Follows the frames up to the end of the request that is looked for; returns how many bytes may pass. */
-static size_t follow(struct proxy *proxy, struct link *link, const unsigned char *bytes, size_t size)
+static size_t follow(struct proxy *proxy, struct link *link, unsigned char *bytes, size_t size)
 {
     size_t at = 0;
     while (at < size) {
@@ -134,6 +148,8 @@ static size_t follow(struct proxy *proxy, struct link *link, const unsigned char
                 if (loss == PROXY_LOSE_REQUEST)
                     return at >= PREFIX_SIZE ? at - PREFIX_SIZE : 0;
             }
+            if ((p[4] << 8 | p[5]) == PROXY_API_PRODUCE)
+                misdirect(proxy, bytes + at, size - at < link->left ? size - at : link->left);
             continue;
         }
         size_t step = size - at < link->left ? size - at : link->left;
@@ -288,6 +304,12 @@ void proxy_cut_text(struct proxy *proxy, const char *text, int skip, proxy_loss 
     atomic_store(&proxy->loss, loss);
     atomic_store(&proxy->cut_skip, skip);
     atomic_store(&proxy->cut_text, text);
+}
+
+void proxy_misdirect(struct proxy *proxy, const char *topic)
+{
+    atomic_store(&proxy->lost, false);
+    atomic_store(&proxy->misdirected, topic);
 }
 
 bool proxy_has_lost(struct proxy *proxy)

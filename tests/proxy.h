@@ -38,6 +38,12 @@ void proxy_lose(struct proxy *proxy, int api_key, proxy_loss loss);
  */
 void proxy_cut_text(struct proxy *proxy, const char *text, int skip, proxy_loss loss);
 
+/*
+ * The next request that sends records to `topic` names another one, which is not there: the broker refuses it, as it
+ * refuses a partition that it does not lead yet. All others pass.
+ */
+void proxy_misdirect(struct proxy *proxy, const char *topic);
+
 /* Whether it has happened, waited for at most 30 s. */
 bool proxy_wait_lost(struct proxy *proxy);
 

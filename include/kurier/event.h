@@ -91,7 +91,7 @@ KUR_API kur_status kur_event_decode(const kur_event_view *view, const kur_type *
 /** How the record came about. */
 typedef enum kur_delivery_status {
     KUR_FAILED = 1, /**< certainly not in the log */
-    KUR_UNKNOWN,    /**< may be in the log: the answer never came */
+    KUR_UNKNOWN,    /**< may be in the log: the answer never came, or was for a later record only */
     KUR_DELIVERED   /**< acknowledged by the broker: durable as its acks say */
 } kur_delivery_status;
 

@@ -255,14 +255,15 @@ void kur__forward_judge(kur_listener *listener, kur__work *work, const kur_error
         return;
     }
     kur__retries_failed(listener);
-    if (work->to == KUR_TIER_DEAD && listener->tiers->options.failure == KUR_DEAD_LETTER_STOP)
+    bool is_refused = error->code != KUR_ERROR_UNKNOWN_OUTCOME; /* else it may be there, and goes once more */
+    if (is_refused && work->to == KUR_TIER_DEAD && listener->tiers->options.failure == KUR_DEAD_LETTER_STOP)
         kur__listener_fail(listener, error);
     if (!kur__once_in_a_while(&listener->next_forward_warning_us))
         return;
-    kur_client_log(
-        listener->client, KUR_LOG_WARNING,
-        "group %s: a record cannot be forwarded to the %s topic, is not finished, and will be sent again: %s",
-        listener->group, kur_tier_name((kur_tier)work->to), error->message);
+    kur_client_log(listener->client, KUR_LOG_WARNING,
+                   "group %s: a record %s forwarded to the %s topic, is not finished, and will be sent again: %s",
+                   listener->group, is_refused ? "cannot be" : "may not have been", kur_tier_name((kur_tier)work->to),
+                   error->message);
 }
 
 static void on_result(const kur_result *result, void *user)

@@ -13,9 +13,9 @@
  * Two producers. Rows go together by one that is gapless: when the broker refuses what it should have taken (the
  * topic's limit or the rights were changed a moment ago) that one is at its end, and nothing behind the refused record
  * gets into its partition (but for what was on its way when that was the producer's first in the partition: a broker
- * then takes any sequence number); another is made, and what was not acknowledged is sent again. Rows that go alone,
- * whose refusal is expected, go by the scout, and never while anything else is on its way; so their order is kept
- * between the two. Nothing is on its way from one batch to the next.
+ * then takes any sequence number); another is made, and what was not acknowledged is sent again, with all of its key
+ * that got there before it. Rows that go alone, whose refusal is expected, go by the scout, and never while anything
+ * else is on its way; so their order is kept between the two. Nothing is on its way from one batch to the next.
  */
 #include <kurier/sys/clock.h>
 #include <kurier/sys/memory.h>
@@ -156,15 +156,19 @@ static void on_result(const kur_result *result, void *user)
     kur_error error = {0};
     sender->waiting--;
     if (result->status == KUR_DELIVERED) {
-        row->state = KUR__ROW_SENT;
+        if (!row->is_held) /* else one of its key before it is missing: it comes behind that once more */
+            row->state = KUR__ROW_SENT;
         kur__target_accepted(row, sender->is_alone);
         return;
     }
     note_end(sender, &result->error);
     if (kur__target_failed(sender->batch, row, &result->error, sender->is_alone, &error) != KUR_OK)
         fail(sender, &error);
-    if (row->state == KUR__ROW_WAITS)
-        fail(sender, &result->error);
+    if (row->state != KUR__ROW_WAITS)
+        return;
+    fail(sender, &result->error);
+    if (!row->is_held)
+        kur__batch_hold(sender->batch, row);
 }
 
 /* With a producer's own words for why nothing comes. */

@@ -7,6 +7,13 @@
  * wants to know. Slots come from chunks that are never given back before the end, so that a record costs no allocation.
  * Senders take slots from a list under `slots_lock`; the thread that serves reports puts them on an atomic stack, which
  * a sender takes over whole when its list is empty: the two sides hardly ever touch the same line.
+ *
+ * Delivered is what a broker has acknowledged, with the place that it gave it. librdkafka goes further: when a request
+ * has failed and a later one of its partition is acknowledged, it calls the records of both delivered, for the broker
+ * would have refused the later one if the other were not there. Brokers before Kafka 4.5 do so only where they know
+ * this producer: in a partition that has just come into being, or to a leader that knows nothing of it, the first
+ * request is refused ("not the leader"), the next one taken, and what was in the first is nowhere (KAFKA-15591). Such
+ * a record has no offset; of it nothing is known.
  */
 #include <inttypes.h>
 #include <kurier/sys/clock.h>
@@ -95,6 +102,15 @@ static void describe_failure(kur_producer *producer, const rd_kafka_message_t *m
     result->error.kafka_code = (int32_t)message->err;
 }
 
+/* librdkafka calls it delivered, and no broker has. */
+static void describe_doubt(const rd_kafka_message_t *message, kur_result *result)
+{
+    result->status = KUR_UNKNOWN;
+    kur_error_set(&result->error, KUR_ERROR_UNKNOWN_OUTCOME,
+                  "%s [%" PRId32 "]: its request failed, and only a later one was acknowledged: it may not be there",
+                  result->topic, message->partition);
+}
+
 /* Somebody must hear of a record that was lost without a callback, but not a thousand times a second. */
 static void log_failure(kur_producer *producer, const kur_result *result)
 {
@@ -129,6 +145,10 @@ void kur__producer_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, 
         describe_failure(producer, message, &result);
         atomic_fetch_add_explicit(&producer->undelivered, 1, memory_order_relaxed);
         kur__transaction_note_failure(producer->transaction, message->err);
+    } else if (message->offset < 0) {
+        describe_doubt(message, &result);
+        atomic_fetch_add_explicit(&producer->undelivered, 1, memory_order_relaxed);
+        kur__transaction_note_doubt(producer->transaction);
     } else {
         rd_kafka_timestamp_type_t type;
         kur__connection_heard(connection);

@@ -7,9 +7,10 @@
  * asked what it would answer with a conflict. It is written by the one call that is under way.
  *
  * Commit, in two steps. First all results are waited for, as a flush does it; a time-out there leaves the transaction
- * open. Only then librdkafka is asked to commit, and from there on a lost answer is an unknown outcome. Afterwards the
- * producer is spent even if the commit is confirmed later: without an epoch for each transaction (KIP-890, part 2) a
- * commit request that was held up on its way ends whatever transaction it meets (KAFKA-17754).
+ * open, and a record that may be missing has it aborted, for librdkafka does not know of that (result.c). Only then
+ * librdkafka is asked to commit, and from there on a lost answer is an unknown outcome. Afterwards the producer is
+ * spent even if the commit is confirmed later: without an epoch for each transaction (KIP-890, part 2) a commit request
+ * that was held up on its way ends whatever transaction it meets (KAFKA-17754).
  *
  * Abort. Records that are on their way are given a second: as long as the broker finishes the transaction before, it
  * takes no partition into this one, and librdkafka, which counts them anyway, has it abort something that it does not
@@ -257,6 +258,7 @@ kur_status kur_transaction_begin(kur_producer *producer, kur_error *error)
         status = kur__transaction_wrong_state(producer, "begin", error);
     } else {
         atomic_store(&transaction->first_failure, 0);
+        atomic_store(&transaction->is_in_doubt, false);
         transaction->commit_sent = false;
         rd_kafka_error_t *said = rd_kafka_begin_transaction(producer->rk);
         if (said != NULL) {
@@ -357,6 +359,10 @@ static kur_status commit(kur_producer *producer, int timeout_ms, kur_error *erro
         if (status != KUR_OK) {
             kur__error_prefix(error, "transaction %.60s: commit: ", producer->transaction->id);
             return status;
+        }
+        if (atomic_load(&producer->transaction->is_in_doubt)) {
+            producer->transaction->state = KUR__TRANSACTION_FAILED;
+            return kur__transaction_refusal(producer, error);
         }
     }
     return send_commit(producer, &deadline, error);

@@ -34,6 +34,7 @@ typedef struct kur__transaction {
     bool commit_sent; /* of this transaction */
     int64_t begun_us;
     atomic_int first_failure; /* Kafka's code of the first record that failed in this transaction */
+    atomic_bool is_in_doubt;  /* a record of it may be missing, and librdkafka does not know */
 } kur__transaction;
 
 /*
@@ -54,6 +55,14 @@ static inline void kur__transaction_note_failure(kur__transaction *transaction, 
     int none = 0;
     if (transaction != NULL)
         atomic_compare_exchange_strong(&transaction->first_failure, &none, (int)code);
+}
+
+/* A record may be missing that librdkafka takes for delivered (result.c). NULL does nothing. */
+static inline void kur__transaction_note_doubt(kur__transaction *transaction)
+{
+    kur__transaction_note_failure(transaction, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    if (transaction != NULL)
+        atomic_store(&transaction->is_in_doubt, true);
 }
 
 /* Why a record cannot be sent now: KUR_ERROR_MUST_ABORT, KUR_ERROR_FENCED, KUR_ERROR_FATAL, KUR_ERROR_INVALID_STATE. */

@@ -1,6 +1,7 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include <kurier/kurier.h>
 #include <kurier/librdkafka.h>
+#include <kurier/sys/clock.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "../check_main.h"
+#include "../proxy.h"
 #include "../shop.h"
 #include "../support.h"
 
@@ -399,6 +401,81 @@ static void send_more(const kur_result *result, void *user)
         atomic_fetch_add(&results->failed, 1000);
 }
 
+enum {
+    PIPELINED = 5
+};
+
+static void on_fate(const kur_result *result, void *user)
+{
+    *(kur_result *)user = *result;
+}
+
+/* Of how many of the records with these results the topic has one, when those that were delivered have come. */
+static int read_fates(kur_client *client, const char *topic, const kur_result *fates, int delivered)
+{
+    kur_error error = {0};
+    int found = 0;
+    const char *topics[] = {topic, NULL};
+    kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.audience = KUR_BROADCAST), &error);
+    ck_ok(kur_consumer_subscribe(consumer, topics, &error), error);
+    for (int64_t until_us = kur_clock_monotonic_us() + INT64_C(15000000);
+         found < delivered && kur_clock_monotonic_us() < until_us;) {
+        kur_record *record = NULL;
+        ck_ok(kur_consumer_poll(consumer, 100, &record, &error), error);
+        if (record == NULL)
+            continue;
+        int number = ((const char *)kur_record_value(record).data)[0] - '0';
+        ck_assert(number >= 0 && number < PIPELINED);
+        if (fates[number].status == KUR_DELIVERED) {
+            ck_assert_int_eq(kur_record_offset(record), fates[number].offset);
+            found++;
+        }
+        kur_consumer_free_records(consumer, &record, 1);
+    }
+    kur_consumer_free(consumer);
+    return found;
+}
+
+/*
+ * The first of several requests is refused, as by a broker that does not lead the partition yet, and those behind it
+ * are taken, for the broker has never heard of this producer: librdkafka takes that for the first one's
+ * acknowledgement.
+ */
+START_TEST(test_producer__delivered_is_what_the_broker_has_said)
+{
+    kur_error error = {0};
+    kur_result fates[PIPELINED] = {{0}};
+    int delivered = 0;
+    const char *topic = support_topic(1);
+    struct proxy *proxy = proxy_new(support_bootstrap());
+    proxy_set(proxy, PROXY_HOLD); /* so that they are on their way together */
+    kur_client *client = support_client();
+    kur_producer *producer = kur_producer_new(client, &KUR_PRODUCER_OPTIONS(.batch_bytes = 1), &error);
+    for (int i = 0; i < PIPELINED; i++) {
+        char value[] = {(char)('0' + i), '\0'};
+        kur_message message = to(topic, value);
+        message.on_result = on_fate;
+        message.user = &fates[i];
+        ck_ok(kur_producer_send(producer, &message, &error), error);
+    }
+    proxy_misdirect(proxy, topic);
+    proxy_set(proxy, PROXY_PASS);
+    ck_ok(kur_producer_flush(producer, 30000, &error), error);
+    ck_assert(proxy_has_lost(proxy));
+    for (int i = 0; i < PIPELINED; i++) {
+        ck_assert_int_ne(fates[i].status, KUR_FAILED);
+        delivered += fates[i].status == KUR_DELIVERED;
+        if (fates[i].status == KUR_UNKNOWN)
+            ck_status(fates[i].error.code, KUR_ERROR_UNKNOWN_OUTCOME, fates[i].error);
+    }
+    ck_assert_int_ge(delivered, PIPELINED - 1);
+    ck_assert_int_eq(read_fates(client, topic, fates, delivered), delivered);
+    kur_producer_free(producer);
+    kur_client_unref(client);
+    proxy_free(proxy);
+}
+END_TEST
+
 START_TEST(test_producer__callbacks_may_send_but_not_wait)
 {
     kur_error error = {0};
@@ -620,6 +697,7 @@ int main(void)
                                   test_producer__room_in_the_queue_is_waited_for,
                                   test_producer__unknown_when_the_time_is_over,
                                   test_producer__never_sent_is_failed,
+                                  test_producer__delivered_is_what_the_broker_has_said,
                                   test_producer__callbacks_may_send_but_not_wait,
                                   test_producer__dispatch_on_the_callers_thread,
                                   test_producer__is_shared_by_threads,

@@ -13,6 +13,7 @@
 
 #include "../kept_log.h"
 #include "../listening.h"
+#include "../proxy.h"
 
 enum {
     NUMBERS = 20000,
@@ -217,6 +218,71 @@ START_TEST(test_retry_faults__topics_are_never_made_by_the_way)
     }
     ck_assert_int_eq(count_in_log("should be"), 0);
     end();
+}
+END_TEST
+
+/* ---- Forwards that only seem to have arrived ---- */
+
+enum {
+    FORWARDED = 30
+};
+
+/*
+ * The first request to a topic that has just come into being is refused, and those behind it are taken: of what was in
+ * the first, librdkafka says that it was delivered.
+ */
+static void forward_by_proxy(kur_tier tier, bool rejects)
+{
+    begin();
+    kur_client_unref(client);
+    kur_error error = {0};
+    const kur_property one_by_one[] = {{"batch.num.messages", "1"}, {NULL, NULL}};
+    struct proxy *proxy = proxy_new(support_bootstrap());
+    client =
+        kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .source = "/tests",
+                                           .log = keep_log, .log_level = KUR_LOG_WARNING, .properties = one_by_one),
+                       &error);
+    ck_assert_msg(client != NULL, "%s", error.message);
+    memset(&book, 0, sizeof book);
+    book.failures = rejects ? 0 : 1;
+    book.rejects = rejects;
+    const char *topic = support_topic(1), *group = support_name("g"), *to = name_of(topic, group, tier);
+    for (int i = 0; i < FORWARDED; i++) {
+        char value[16];
+        snprintf(value, sizeof value, "%d", i);
+        send_text(client, topic, 0, NULL, value);
+    }
+    flush(client);
+    proxy_misdirect(proxy, to);
+    kur_listener *listener = listen_to(topic, group);
+    ck_assert_msg(wait_for(listener, has_finished, FORWARDED), "%s", log_text);
+    ck_assert(proxy_has_lost(proxy));
+    if (rejects) {
+        bool is_there[FORWARDED] = {false};
+        kur_record *letters[FORWARDED + 1];
+        size_t count = read_all(to, letters, FORWARDED);
+        for (size_t i = 0; i < count; i++)
+            is_there[number_of(letters[i])] = true;
+        for (int i = 0; i < FORWARDED; i++)
+            ck_assert_msg(is_there[i], "letter %d is missing: %s", i, log_text);
+        free_all(letters, count);
+    } else {
+        ck_assert_msg(support_wait(&book.done, FORWARDED), "%d of %d: %s", book.done, FORWARDED, log_text);
+    }
+    kur_listener_free(listener);
+    end();
+    proxy_free(proxy);
+}
+
+START_TEST(test_retry_faults__a_retry_that_only_seems_to_have_arrived)
+{
+    forward_by_proxy(KUR_TIER_SHORT, false);
+}
+END_TEST
+
+START_TEST(test_retry_faults__a_dead_letter_that_only_seems_to_have_arrived)
+{
+    forward_by_proxy(KUR_TIER_DEAD, true);
 }
 END_TEST
 
@@ -624,6 +690,8 @@ int main(void)
 {
     const TTest *const tests[] = {
         test_retry_faults__topics_are_never_made_by_the_way,
+        test_retry_faults__a_retry_that_only_seems_to_have_arrived,
+        test_retry_faults__a_dead_letter_that_only_seems_to_have_arrived,
         test_retry_faults__the_largest_record_is_forwarded_as_it_is,
         test_retry_faults__what_is_too_large_is_a_dead_letter_and_costs_no_other,
         test_retry_faults__what_is_too_large_is_rejected_where_there_are_no_dead_letters,

@@ -235,6 +235,54 @@ START_TEST(test_transaction_faults__run_tells_what_it_does_not_know)
 }
 END_TEST
 
+/* ---- A record that only seems to be there ---- */
+
+static void count_unknown(const kur_result *result, void *user)
+{
+    atomic_fetch_add((atomic_int *)user, result->status == KUR_UNKNOWN);
+}
+
+/* The first request is refused, and those behind it are taken, as where a partition has just come into being. */
+START_TEST(test_transaction_faults__what_may_be_missing_is_not_committed)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    kur_error error = {0};
+    atomic_int unknown = 0;
+    const char *topic = support_topic(1);
+    kur_client *client = support_client();
+    struct proxy *proxy = proxy_new(support_bootstrap());
+    kur_producer *producer = kur_producer_new(
+        client, &KUR_PRODUCER_OPTIONS(.transactional_id = support_name("id"), .batch_bytes = 1), &error);
+    ck_ok(kur_transaction_init(producer, WAIT_MS, &error), error);
+    ck_ok(kur_transaction_begin(producer, &error), error);
+    proxy_set(proxy, PROXY_HOLD); /* so that they are on their way together */
+    for (int i = 0; i < 4; i++)
+        ck_ok(kur_producer_send(producer,
+                                &KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION(0),
+                                             .value = kur_bytes_text("never"), .on_result = count_unknown,
+                                             .user = &unknown),
+                                &error),
+              error);
+    proxy_misdirect(proxy, topic);
+    proxy_set(proxy, PROXY_PASS);
+    kur_status status = kur_transaction_commit(producer, WAIT_MS, &error);
+    ck_assert(proxy_has_lost(proxy));
+    if (unknown > 0) { /* a broker of another kind refuses all, and takes them again in order */
+        ck_status(status, KUR_ERROR_MUST_ABORT, error);
+        ck_assert(error.retriable);
+        ck_status(kur_transaction_commit(producer, WAIT_MS, &error), KUR_ERROR_MUST_ABORT, error);
+        ck_ok(kur_transaction_abort(producer, WAIT_MS, &error), error);
+    } else {
+        ck_ok(status, error);
+    }
+    ck_ok(kur_transaction_run(&producer, send_one, (void *)topic, WAIT_MS, &error), error);
+    ck_readers_see(client, topic, unknown > 0 ? "end" : "never never never never end");
+    kur_producer_free(producer);
+    kur_client_unref(client);
+    proxy_free(proxy);
+}
+END_TEST
+
 /* ---- Waiting, and what may be done meanwhile ---- */
 
 static void *commit_elsewhere(void *user)
@@ -337,6 +385,7 @@ int main(int argc, char **argv)
                                   test_transaction_faults__a_connection_is_cut_before_the_answer,
                                   test_transaction_faults__an_unknown_commit_can_be_asked_for_again,
                                   test_transaction_faults__run_tells_what_it_does_not_know,
+                                  test_transaction_faults__what_may_be_missing_is_not_committed,
                                   test_transaction_faults__records_are_held_up,
                                   test_transaction_faults__offsets_are_held_up,
                                   NULL};

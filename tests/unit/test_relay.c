@@ -13,6 +13,7 @@
 
 #include "../failing.h"
 #include "../memory_driver.h"
+#include "../proxy.h"
 #include "../relaying.h"
 
 /* ---- Order ---- */
@@ -294,6 +295,70 @@ START_TEST(test_relay__a_broker_refuses)
     ck_assert_int_eq(relaying_health(relay).refused, 1);
     relaying_end(relay);
     relaying_close(&bed);
+}
+END_TEST
+
+/* Reads a topic until its last record is this number; returns how many are below one before, of them the last times. */
+static int read_last_disorder(const char *topic, int last)
+{
+    int at[RELAYING_NUMBERS] = {0}, place = 0, disorder = 0, now = -1;
+    kur_error error = {0};
+    kur_position position = KUR_POSITION(.topic = topic, .offset = KUR_OFFSET_BEGINNING);
+    kur_consumer *consumer = consumer_of(NULL, &KUR_CONSUMER_OPTIONS(.group = support_name("reader")));
+    ck_ok(kur_consumer_assign(consumer, &position, 1, &error), error);
+    for (int64_t until_us = kur_clock_monotonic_us() + PATIENCE_US;;) {
+        kur_record *record = NULL;
+        ck_assert_msg(kur_clock_monotonic_us() < until_us, "%d did not come last", last);
+        ck_ok(kur_consumer_poll(consumer, 500, &record, &error), error);
+        if (record == NULL && now == last)
+            break;
+        if (record == NULL)
+            continue;
+        now = number(record);
+        ck_assert(now >= 0 && now <= last);
+        at[now] = ++place;
+        drop(consumer, record);
+    }
+    kur_consumer_free(consumer);
+    for (int i = 0; i < last; i++) {
+        ck_assert_msg(at[i] > 0, "%d is missing", i);
+        disorder += at[i] > at[i + 1];
+    }
+    return disorder;
+}
+
+/* The first request to a partition is refused, and those behind it are taken: what was in it comes, and they again. */
+START_TEST(test_relay__what_may_be_missing_comes_in_order)
+{
+    struct relaying bed;
+    kur_error error = {0};
+    const kur_property one_by_one[] = {{"batch.num.messages", "1"}, {NULL, NULL}};
+    const char *topic = support_topic(1);
+    struct proxy *proxy = proxy_new(support_bootstrap());
+    relaying_open(&bed, memory_database(1));
+    kur_outbox_free(bed.outbox);
+    kur_client_unref(bed.client);
+    bed.client = kur_client_new(
+        &KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .source = "/tests", .properties = one_by_one),
+        &error);
+    bed.outbox = kur_outbox_new(bed.client, bed.database, NULL, &error);
+    ck_assert_msg(bed.outbox != NULL, "%s", error.message);
+    kur_relay *relay = relaying_start(&bed, NULL);
+    relaying_send(&bed, topic, 1, 0); /* alone, as the first of a topic */
+    relaying_await(relay, health.sent == 1);
+    proxy_misdirect(proxy, topic);
+    void *connection = relaying_connect(&bed);
+    relaying_begin(&bed, connection);
+    for (int i = 1; i < 20; i++)
+        relaying_add(&bed, connection, topic, 1, i);
+    relaying_commit(&bed, connection);
+    relaying_disconnect(&bed, connection);
+    ck_assert(memory_wait(bed.database, 0, 0));
+    ck_assert(proxy_has_lost(proxy));
+    ck_assert_int_eq(read_last_disorder(topic, 19), 0);
+    relaying_end(relay);
+    relaying_close(&bed);
+    proxy_free(proxy);
 }
 END_TEST
 
@@ -606,6 +671,7 @@ int main(void)
                                   test_relay__blocks_nothing,
                                   test_relay__hostile_rows,
                                   test_relay__a_broker_refuses,
+                                  test_relay__what_may_be_missing_comes_in_order,
                                   test_relay__two_share_and_take_over,
                                   test_relay__every_call_of_the_driver_fails,
                                   test_relay__database_away_and_back,
