@@ -37,6 +37,7 @@ static void print_totals(const char *file)
     sqlite3 *db = NULL;
     sqlite3_stmt *statement = NULL;
     sqlite3_open(file, &db);
+    sqlite3_busy_timeout(db, 5000);
     sqlite3_exec(db,
                  "CREATE TABLE IF NOT EXISTS packed(orders INTEGER NOT NULL, boxes INTEGER NOT NULL);"
                  "INSERT INTO packed SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM packed)",

@@ -98,6 +98,10 @@ static void accept_link(struct proxy *proxy)
         close(broker);
         return;
     }
+    /* Who does not read while the one thread writes to it would hold up all others, and itself. */
+    const struct timeval patience = {.tv_sec = 2};
+    setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    setsockopt(broker, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     proxy->links[proxy->count++] = (struct link){.client = client, .broker = broker};
 }
 

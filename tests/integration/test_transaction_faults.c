@@ -209,7 +209,8 @@ START_TEST(test_transaction_faults__an_unknown_commit_can_be_asked_for_again)
     proxy_lose(table.proxy, PROXY_API_END_TXN, PROXY_LOSE_ANSWER);
     ck_status(kur_transaction_commit(table.producer, 300, &error), KUR_ERROR_UNKNOWN_OUTCOME, error);
     ck_status(kur_transaction_commit(table.producer, 300, &error), KUR_ERROR_UNKNOWN_OUTCOME, error);
-    proxy_set(table.proxy, PROXY_PASS); /* the answer is late */
+    ck_assert(proxy_wait_lost(table.proxy)); /* else it holds what comes later */
+    proxy_set(table.proxy, PROXY_PASS);      /* the answer is late */
     ck_ok(kur_transaction_commit(table.producer, WAIT_MS, &error), error);
     ck_assert_int_eq(committed(table.consumer, table.topic, NULL), 1);
     ck_status(kur_transaction_begin(table.producer, &error), KUR_ERROR_INVALID_STATE, error);
@@ -228,6 +229,7 @@ START_TEST(test_transaction_faults__run_tells_what_it_does_not_know)
     proxy_lose(table.proxy, PROXY_API_END_TXN, PROXY_LOSE_ANSWER);
     ck_status(kur_transaction_run(&table.producer, do_work, &table, SHORT_MS, &error), KUR_ERROR_UNKNOWN_OUTCOME,
               error);
+    ck_assert(proxy_wait_lost(table.proxy)); /* else it holds what comes later */
     proxy_set(table.proxy, PROXY_PASS);
     ck_ok(kur_transaction_run(&table.producer, do_work, &table, WAIT_MS, &error), error);
     ck_readers_see(table.client, table.out, "end end");
@@ -365,6 +367,7 @@ START_TEST(test_transaction_faults__offsets_are_held_up)
     ck_assert_msg(status == KUR_ERROR_TIMEOUT || status == KUR_ERROR_MUST_ABORT, "%s", error.message);
     ck_assert(error.retriable && !error.fatal);
     /* To give up at once is always possible; what is open is aborted by the next one. */
+    ck_assert(proxy_wait_lost(table.proxy)); /* else it holds what comes later */
     proxy_set(table.proxy, PROXY_CUT);
     proxy_set(table.proxy, PROXY_PASS);
     ck_ok(kur_transaction_replace(&table.producer, WAIT_MS, &error), error);
