@@ -27,7 +27,8 @@ struct kur__inbox_partition {
     struct kur__inbox_partition *next;  /* in its bucket */
     struct kur__inbox_partition *older; /* of all */
     /* All below: guarded by the inbox's lock. */
-    int64_t start;     /* where it was begun with; -1: not known */
+    int64_t start;     /* behind all that was finished when it was begun with; -1: not known */
+    bool has_holes;    /* not all below was */
     kur_uuid log;      /* its log, as the listener knows it: see kur__inbox_join */
     kur_uuid kept;     /* and as the database shall know it */
     bool is_committed; /* the group had committed its start */
@@ -99,8 +100,7 @@ void kur__inbox_forget_epoch(kur_inbox *inbox, struct kur__inbox_partition *part
 kur_inbox_place kur__inbox_place(const kur_inbox *inbox, const struct kur__inbox_partition *partition, int64_t offset,
                                  int64_t epoch);
 
-bool kur__inbox_opened(void *user, const char *topic, int32_t number, int64_t start, bool is_committed,
-                       const kur__ledger_log *log);
+bool kur__inbox_opened(void *user, const kur__assignment *assignment, int64_t finished_to);
 bool kur__inbox_anew(void *user, const char *topic, int32_t number);
 void kur__inbox_committed(void *user, const char *topic, int32_t number, int64_t offset);
 

@@ -219,11 +219,16 @@ static void keep_forwards(kur_inbox *inbox)
 
 /* ---- Moves ---- */
 
-/* With the lock: whether the group has committed more, or rows may have been left behind. */
+/*
+ * With the lock: whether the group has committed more, or rows may have been left behind. Where nobody has said yet
+ * where the inbox begins, it is said when all has been committed that was finished before.
+ */
 static bool is_to_move(const struct kur__inbox_partition *partition, int64_t now_us)
 {
     bool is_tidied = partition->tidy_us != 0 && now_us >= partition->tidy_us;
-    return partition->is_used && partition->committed >= 0 && (partition->committed > partition->moved || is_tidied);
+    bool has_begun = partition->moved >= 0 || (partition->start >= 0 && partition->committed >= partition->start);
+    return partition->is_used && partition->committed >= 0 && has_begun &&
+           (partition->committed > partition->moved || is_tidied);
 }
 
 static kur_status move(kur_inbox *inbox, struct kur__inbox_partition *partition, int64_t now_us, kur_error *error)
@@ -234,13 +239,17 @@ static kur_status move(kur_inbox *inbox, struct kur__inbox_partition *partition,
         status = kur__inbox_join(inbox, partition, inbox->connection, &epoch, error);
     pthread_mutex_lock(&inbox->lock);
     bool is_to_do = status == KUR_OK && epoch == partition->epoch && is_to_move(partition, now_us);
-    int64_t to = partition->committed;
+    int64_t to = partition->committed, from = partition->moved < 0 ? partition->start : to;
     kur_uuid log = partition->kept;
     pthread_mutex_unlock(&inbox->lock);
     if (!is_to_do)
         return status;
-    kur_inbox_place place = kur__inbox_place(inbox, partition, to, epoch);
-    status = inbox->driver->inbox_move(inbox->connection, &place, &log, error);
+    kur_inbox_place place = kur__inbox_place(inbox, partition, from, epoch);
+    if (from < to) /* the first move says where it begins */
+        status = inbox->driver->inbox_move(inbox->connection, &place, &log, error);
+    place.offset = to;
+    if (status == KUR_OK)
+        status = inbox->driver->inbox_move(inbox->connection, &place, &log, error);
     KUR__CRASH_POINT("inbox-moved");
     pthread_mutex_lock(&inbox->lock);
     if (status == KUR_OK && epoch == partition->epoch) {

@@ -8,6 +8,9 @@
  * A log is known by hashes of the ids of its cluster and its topic, four bytes of a UUID each; zero: not known. Two are
  * different when one of these is known of both and differs. Where the database knows another log than the listener, the
  * partition begins anew in the database: that raises its epoch, and who knew the old log cannot enter any more.
+ *
+ * The inbox begins (`first`) behind all that the group had finished by then, not where it had committed: above that
+ * there may be dead letters too. As long as something below is not finished, the database is told of no beginning.
  */
 #include <inttypes.h>
 #include <kurier/sys/log.h>
@@ -55,15 +58,18 @@ struct kur__inbox_partition *kur__inbox_partition(kur_inbox *inbox, const char *
 
 /* ---- What the listener says ---- */
 
-bool kur__inbox_opened(void *user, const char *topic, int32_t number, int64_t start, bool is_committed,
-                       const kur__ledger_log *log)
+bool kur__inbox_opened(void *user, const kur__assignment *assignment, int64_t finished_to)
 {
     kur_inbox *inbox = user;
+    const kur__ledger_log *log = &assignment->log;
     pthread_mutex_lock(&inbox->lock);
-    struct kur__inbox_partition *partition = find(inbox, topic, number);
+    struct kur__inbox_partition *partition = find(inbox, assignment->topic, assignment->partition);
     if (partition != NULL) {
-        partition->start = start;
-        partition->is_committed = is_committed;
+        partition->has_holes = finished_to > assignment->start;
+        partition->start = partition->has_holes ? finished_to : assignment->start;
+        if (assignment->start < partition->committed)
+            partition->committed = -1; /* that was of another log, or somebody has gone back */
+        partition->is_committed = assignment->is_committed;
         partition->is_between = false;
         memcpy(partition->log.bytes, &log->cluster, sizeof log->cluster);
         memcpy(partition->log.bytes + sizeof log->cluster, &log->topic, sizeof log->topic);
@@ -168,7 +174,7 @@ kur_status kur__inbox_join(kur_inbox *inbox, struct kur__inbox_partition *partit
         pthread_mutex_lock(&inbox->lock);
         unsigned changes = partition->changes;
         bool is_anew = partition->is_anew, is_committed = partition->is_committed;
-        kur_inbox_place place = kur__inbox_place(inbox, partition, partition->start, 0);
+        kur_inbox_place place = kur__inbox_place(inbox, partition, partition->has_holes ? -1 : partition->start, 0);
         kur_uuid log = partition->log, kept = log;
         *epoch = partition->epoch;
         pthread_mutex_unlock(&inbox->lock);

@@ -204,16 +204,15 @@ kur__source *kur__source_open(kur_listener *listener, const kur_position *positi
         assignment.home = NULL;
     if (listener->decisions.keep_order)
         assignment.end = -1;
-    if (listener->keeper != NULL &&
-        !listener->keeper->opened(listener->keeper->user, position->topic, position->partition, position->offset,
-                                  position->is_committed, &assignment.log)) {
-        fail_to_keep(listener);
-        return NULL;
-    }
     listener->seen_topic = NULL;
     if (kur__machine_assign(&listener->machine, &assignment, &source, &start, kur_clock_monotonic_us(), &warning,
                             &error) != KUR_OK) {
         kur__listener_fail(listener, &error);
+        return NULL;
+    }
+    if (listener->keeper != NULL &&
+        !listener->keeper->opened(listener->keeper->user, &assignment, source->finished_to)) {
+        fail_to_keep(listener);
         return NULL;
     }
     if (warning.code != KUR_OK)

@@ -13,11 +13,10 @@
 struct kur__keeper {
     void *user;
     /*
-     * A partition begins at an offset, of that log as far as it is known; `is_committed`: the group has committed it.
-     * False: no memory.
+     * A partition begins, as it was assigned; what is finished above its start, by the ledger beside it, is below
+     * `finished_to`. False: no memory.
      */
-    bool (*opened)(void *user, const char *topic, int32_t partition, int64_t start, bool is_committed,
-                   const kur__ledger_log *log);
+    bool (*opened)(void *user, const kur__assignment *assignment, int64_t finished_to);
     /* Its log is shorter than what was read of it: it is another one. Nothing of the old one is current any more. */
     bool (*anew)(void *user, const char *topic, int32_t partition);
     /* The group has committed it: all below is finished. */

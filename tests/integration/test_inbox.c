@@ -16,6 +16,7 @@
 #include "../listening.h"
 #include "../memory_driver.h"
 #include "../shop.h"
+#include "inbox/inbox.h"
 
 enum {
     RECORDS_MAX = 1000,
@@ -412,7 +413,34 @@ START_TEST(test_inbox__dead_letters_are_open_until_they_are_redriven)
 }
 END_TEST
 
-/* A service gets its inbox later: what its group has left among the dead letters by then is not done. */
+/* ---- A service gets its inbox later ---- */
+
+/* Waits until the group has committed an offset of a partition, and told beside it what it has finished above. */
+static void wait_committed(int32_t partition, int64_t wanted, int64_t finished_to)
+{
+    kur_error error = {0};
+    int64_t offset = -1, end = -1;
+    kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = group), &error);
+    for (int64_t until_ms = now_ms() + WAIT_MS; (offset != wanted || end != finished_to) && now_ms() < until_ms;
+         nap(10)) {
+        kur__ledger ledger;
+        kur_arena *arena = kur_arena_new();
+        kur_position position = KUR_POSITION(.topic = topic, .partition = partition);
+        ck_ok(kur_consumer_committed(consumer, &position, arena, WAIT_MS, &error), error);
+        offset = position.offset;
+        if (offset >= 0) {
+            ck_ok(kur__ledger_read(&ledger, offset, &(kur__ledger_log){0}, position.metadata, &error), error);
+            end = kur__ledger_end(&ledger);
+            kur__ledger_done(&ledger);
+        }
+        kur_arena_free(arena);
+    }
+    kur_consumer_free(consumer);
+    ck_assert_int_eq(offset, wanted);
+    ck_assert_int_eq(end, finished_to);
+}
+
+/* What its group has left among the dead letters by then is not done. */
 START_TEST(test_inbox__letters_of_before_the_inbox)
 {
     kur_error error = {0};
@@ -425,20 +453,153 @@ START_TEST(test_inbox__letters_of_before_the_inbox)
         KUR_LISTENER_OPTIONS(.concurrency = 2, .commit_interval_ms = COMMIT_MS, .retry_topics = &KUR_RETRY_TOPICS(0));
     kur_listener *listener = listen(client, &options, topic, group, count_one, &count);
     ck_assert(wait_for(listener, has_finished, 30));
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        wait_committed(i, 10, 10); /* the stop may come too late for it */
     ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
     kur_listener_free(listener);
 
     struct member member = start_as(group, &options);
     sent = 1; /* what was rejected before is number 0 to the handler: its value is no number */
     send_more(60);
-    wait_for_sums(61, 0);
     ck_assert(wait_for(member.listener, has_finished, 60));
     wait_for_rows(0, 0);
     send_again(own_topic(KUR_TIER_DEAD), own_topic(KUR_TIER_SHORT), 6, 2);
     ck_assert(wait_for(member.listener, has_finished, 72));
-    ck_assert_int_eq(sum_of(0), 6);
-    stop(&member);
     wait_for_rows(6, 0); /* below where the inbox began each has its row */
+    stop(&member);
+    ck_assert_int_eq(sum_of(0), 6);
+    end();
+}
+END_TEST
+
+static kur_outcome defer_0_reject_1(kur_delivery *delivery, void *user)
+{
+    kur_error error = {0};
+    kur_ticket ticket;
+    int number = number_of(delivery);
+    (void)user;
+    if (number == 0)
+        ck_ok(kur_delivery_defer(delivery, &ticket, &error), error);
+    return number == 1 ? kur_reject(delivery, "test.rejects", "number 1") : KUR_DONE;
+}
+
+/* Nor is a letter that lies above what its group had committed, behind a record that was not finished. */
+START_TEST(test_inbox__letters_of_before_behind_one_that_was_not_finished)
+{
+    begin(1);
+    kur_listener_options options =
+        KUR_LISTENER_OPTIONS(.concurrency = 2, .commit_interval_ms = COMMIT_MS, .retry_topics = &KUR_RETRY_TOPICS(0));
+    for (; sent < 10; sent++)
+        send_text(client, topic, 0, NULL, (char[]){'r', (char)('0' + sent), '\0'});
+    flush(client);
+    kur_listener *listener = listen(client, &options, topic, group, defer_0_reject_1, NULL);
+    wait_committed(0, 0, 10);
+    kur_listener_free(listener);
+
+    struct member member = start_as(group, &options);
+    wait_for_sums(1, 1);
+    wait_committed(0, 10, 10);
+    send_text(client, topic, 0, NULL, "r10");
+    flush(client);
+    wait_committed(0, 11, 11);
+    wait_for_rows(1, 0); /* that of the one that was not finished */
+    send_again(own_topic(KUR_TIER_DEAD), own_topic(KUR_TIER_SHORT), 1, 2);
+    wait_for_rows(2, 0);
+    stop(&member);
+    for (int i = 0; i <= 10; i++)
+        ck_assert_int_eq(sum_of(i), i == 0 || i == 1 || i == 10);
+    end();
+}
+END_TEST
+
+/* ---- What an inbox is told ---- */
+
+static void open_partition(const struct member *member, int32_t partition, int64_t start, int64_t finished_to)
+{
+    int64_t epoch;
+    void *connection = NULL;
+    kur_error error = {0};
+    ck_assert(kur__inbox_opened(
+        member->inbox, &(kur__assignment){.topic = topic, .partition = partition, .start = start, .is_committed = true},
+        finished_to));
+    const kur_driver *driver = kur_database_driver(database);
+    ck_ok(driver->connect(kur_database_state(database), &connection, &error), error);
+    ck_ok(kur__inbox_join(member->inbox, kur__inbox_partition(member->inbox, topic, partition), connection, &epoch,
+                          &error),
+          error);
+    driver->disconnect(connection);
+}
+
+struct looked_for {
+    int32_t partition;
+    int64_t first, next;
+};
+
+static kur_status take_position(const kur_inbox_position *position, void *user, kur_error *error)
+{
+    struct looked_for *at = user;
+    (void)error;
+    if (position->partition == at->partition)
+        *at = (struct looked_for){at->partition, position->first, position->next};
+    return KUR_OK;
+}
+
+static void wait_for_position(int32_t partition, int64_t first, int64_t next)
+{
+    void *connection = NULL;
+    kur_error error = {0};
+    struct looked_for at = {partition, -2, -2};
+    const kur_driver *driver = kur_database_driver(database);
+    ck_ok(driver->connect(kur_database_state(database), &connection, &error), error);
+    for (int64_t until_ms = now_ms() + WAIT_MS; at.next != next && now_ms() < until_ms; nap(1))
+        ck_ok(driver->inbox_positions(connection, "c", take_position, &at, &error), error);
+    driver->disconnect(connection);
+    ck_assert_int_eq(at.next, next);
+    ck_assert_int_eq(at.first, first);
+}
+
+/* Another partition, which is looked at before, is moved twice: so was all else that was to be. */
+static void wait_for_moves(const struct member *member)
+{
+    open_partition(member, 1, 0, 0);
+    for (int64_t offset = 1; offset <= 2; offset++) {
+        kur__inbox_committed(member->inbox, topic, 1, offset);
+        wait_for_position(1, 0, offset);
+    }
+}
+
+START_TEST(test_inbox__begins_behind_all_that_was_finished)
+{
+    begin(PARTITIONS);
+    struct member member = join_as(group, KUR_LISTENER_OPTIONS(.concurrency = 1), "c");
+    open_partition(&member, 0, 2, 9);
+    wait_for_position(0, -1, -1);
+    kur__inbox_committed(member.inbox, topic, 0, 5);
+    wait_for_moves(&member);
+    wait_for_position(0, -1, -1);
+    kur__inbox_committed(member.inbox, topic, 0, 12);
+    wait_for_position(0, 9, 12);
+    kur_listener_free(member.listener);
+    kur_inbox_free(member.inbox);
+    end();
+}
+END_TEST
+
+/* Somebody else has found that the topic was made anew, while this member did not have the partition. */
+START_TEST(test_inbox__what_was_committed_of_another_log_moves_nothing)
+{
+    kur_error error = {0};
+    begin(PARTITIONS);
+    struct member member = join_as(group, KUR_LISTENER_OPTIONS(.concurrency = 1), "c");
+    open_partition(&member, 0, 0, 0);
+    kur__inbox_committed(member.inbox, topic, 0, 100);
+    wait_for_position(0, 0, 100);
+    ck_ok(kur_inbox_reset(database, "c", topic, 0, 0, &error), error);
+    open_partition(&member, 0, 3, 3);
+    kur__inbox_committed(member.inbox, topic, 0, 4);
+    wait_for_position(0, 0, 4);
+    kur_listener_free(member.listener);
+    kur_inbox_free(member.inbox);
     end();
 }
 END_TEST
@@ -814,6 +975,9 @@ int main(void)
                                   test_inbox__what_is_due_later_is_handled_then,
                                   test_inbox__dead_letters_are_open_until_they_are_redriven,
                                   test_inbox__letters_of_before_the_inbox,
+                                  test_inbox__letters_of_before_behind_one_that_was_not_finished,
+                                  test_inbox__begins_behind_all_that_was_finished,
+                                  test_inbox__what_was_committed_of_another_log_moves_nothing,
                                   test_inbox__typed_handlers_and_tombstones,
                                   test_inbox__notes_ids_of_events,
                                   test_inbox__the_database_goes_away_and_comes_back,
