@@ -133,7 +133,7 @@ static bool take_event(kur__books *books, kur__redrive_entry *entry, kur_bytes v
         entry->is_paused = true;
     else if (strcmp(event.action, "resume") == 0)
         entry->is_paused = false;
-    else if (strcmp(event.action, "start") == 0 && event.term == entry->term + 1) {
+    else if (strcmp(event.action, "start") == 0 && event.term == entry->term + 1 && event.owner[0] != '\0') {
         if (!replace(&entry->runner, event.who))
             return false;
         entry->term = event.term;

@@ -446,6 +446,7 @@ kur_status kur__redrive_read_told(kur_bytes value, size_t ranges, kur_arena *are
     bool is_first = true, has_next = false;
     told->note = "";
     told->state = 0;
+    told->owner[0] = '\0';
     if (json.status == KUR_OK && kur__json_need(&json, '{'))
         while (kur__json_member(&json, &is_first, &name)) {
             const char *is = name.data;
@@ -463,7 +464,8 @@ kur_status kur__redrive_read_told(kur_bytes value, size_t ranges, kur_arena *are
             if (!is_read)
                 break;
         }
-    return close_json(&json, has_next && told->state != 0 && told->term > 0 && kur__json_is_over(&json));
+    bool is_whole = has_next && told->state != 0 && told->term > 0 && told->owner[0] != '\0';
+    return close_json(&json, is_whole && kur__json_is_over(&json));
 }
 
 kur_status kur__redrive_read_event(kur_bytes value, kur_arena *arena, kur__redrive_event *event, kur_error *error)
