@@ -146,9 +146,10 @@ START_TEST(test_listener_flow__fetches_nothing_twice_for_slow_handlers)
     ck_assert(wait_for(listener, has_finished, RECORDS));
     int64_t received = support_received_bytes() - before;
     ck_assert_int_ge(received, RECORDS * LARGE);
-    /* What a rebalance has taken away, on a slow day, comes again, and that is no matter of flow. */
+    /* What a rebalance has taken away, on a slow day, comes again, and that is no matter of flow; nor is a fetch that
+     * was under way when its partition was paused. */
     int64_t rebalances = health_of(listener).rebalances;
-    ck_assert_msg(received <= RECORDS * LARGE * 5 / 4 * (1 + rebalances), "%lld bytes, %lld rebalances",
+    ck_assert_msg(received <= RECORDS * LARGE * 3 / 2 * (1 + rebalances), "%lld bytes, %lld rebalances",
                   (long long)received, (long long)rebalances);
     stop(listener);
     kur_client_unref(client);
