@@ -440,6 +440,34 @@ static void wait_committed(int32_t partition, int64_t wanted, int64_t finished_t
     ck_assert_int_eq(end, finished_to);
 }
 
+struct looked_for {
+    int32_t partition;
+    int64_t first, next;
+};
+
+static kur_status take_position(const kur_inbox_position *position, void *user, kur_error *error)
+{
+    struct looked_for *at = user;
+    (void)error;
+    if (position->partition == at->partition)
+        *at = (struct looked_for){at->partition, position->first, position->next};
+    return KUR_OK;
+}
+
+static void wait_for_position(int32_t partition, int64_t first, int64_t next)
+{
+    void *connection = NULL;
+    kur_error error = {0};
+    struct looked_for at = {partition, -2, -2};
+    const kur_driver *driver = kur_database_driver(database);
+    ck_ok(driver->connect(kur_database_state(database), &connection, &error), error);
+    for (int64_t until_ms = now_ms() + WAIT_MS; at.next != next && now_ms() < until_ms; nap(1))
+        ck_ok(driver->inbox_positions(connection, "c", take_position, &at, &error), error);
+    driver->disconnect(connection);
+    ck_assert_int_eq(at.next, next);
+    ck_assert_int_eq(at.first, first);
+}
+
 /* What its group has left among the dead letters by then is not done. */
 START_TEST(test_inbox__letters_of_before_the_inbox)
 {
@@ -499,6 +527,7 @@ START_TEST(test_inbox__letters_of_before_behind_one_that_was_not_finished)
     struct member member = start_as(group, &options);
     wait_for_sums(1, 1);
     wait_committed(0, 10, 10);
+    wait_for_position(0, 10, 10); /* were it opened anew behind the next one first, that one would keep its row */
     send_text(client, topic, 0, NULL, "r10");
     flush(client);
     wait_committed(0, 11, 11);
@@ -528,34 +557,6 @@ static void open_partition(const struct member *member, int32_t partition, int64
                           &error),
           error);
     driver->disconnect(connection);
-}
-
-struct looked_for {
-    int32_t partition;
-    int64_t first, next;
-};
-
-static kur_status take_position(const kur_inbox_position *position, void *user, kur_error *error)
-{
-    struct looked_for *at = user;
-    (void)error;
-    if (position->partition == at->partition)
-        *at = (struct looked_for){at->partition, position->first, position->next};
-    return KUR_OK;
-}
-
-static void wait_for_position(int32_t partition, int64_t first, int64_t next)
-{
-    void *connection = NULL;
-    kur_error error = {0};
-    struct looked_for at = {partition, -2, -2};
-    const kur_driver *driver = kur_database_driver(database);
-    ck_ok(driver->connect(kur_database_state(database), &connection, &error), error);
-    for (int64_t until_ms = now_ms() + WAIT_MS; at.next != next && now_ms() < until_ms; nap(1))
-        ck_ok(driver->inbox_positions(connection, "c", take_position, &at, &error), error);
-    driver->disconnect(connection);
-    ck_assert_int_eq(at.next, next);
-    ck_assert_int_eq(at.first, first);
 }
 
 /* Another partition, which is looked at before, is moved twice: so was all else that was to be. */
