@@ -131,7 +131,15 @@ START_TEST(test_listener_flow__fetches_nothing_twice_for_slow_handlers)
 {
     static struct gate gate;
     char value[LARGE + 1];
-    kur_client *client = support_client();
+    kur_error error = {0};
+    /* A fetch ends in the middle of a batch, and what it has of that comes again: of large ones, as a busy machine
+     * makes them, that is much. */
+    const kur_property small_batches[] = {{"batch.num.messages", "8"}, {NULL, NULL}};
+    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(),
+                                                            .source = "/tests", .log = kur_log_stderr,
+                                                            .log_level = KUR_LOG_WARNING, .properties = small_batches),
+                                        &error);
+    ck_assert_msg(client != NULL, "%s", error.message);
     const char *topic = support_topic(2);
     gate_init(&gate, NULL);
     gate.nap_us = NAP_US;
@@ -146,10 +154,9 @@ START_TEST(test_listener_flow__fetches_nothing_twice_for_slow_handlers)
     ck_assert(wait_for(listener, has_finished, RECORDS));
     int64_t received = support_received_bytes() - before;
     ck_assert_int_ge(received, RECORDS * LARGE);
-    /* What a rebalance has taken away, on a slow day, comes again, and that is no matter of flow; nor is a fetch that
-     * was under way when its partition was paused. */
+    /* What a rebalance has taken away, on a slow day, comes again, and that is no matter of flow. */
     int64_t rebalances = health_of(listener).rebalances;
-    ck_assert_msg(received <= RECORDS * LARGE * 3 / 2 * (1 + rebalances), "%lld bytes, %lld rebalances",
+    ck_assert_msg(received <= RECORDS * LARGE * 5 / 4 * (1 + rebalances), "%lld bytes, %lld rebalances",
                   (long long)received, (long long)rebalances);
     stop(listener);
     kur_client_unref(client);
