@@ -174,6 +174,29 @@ bench_sample bench_since(bench_sample start)
     return (bench_sample){now.seconds - start.seconds, now.cpu_seconds - start.cpu_seconds};
 }
 
+void bench_count(struct bench_counter *counter)
+{
+    size_t number = atomic_fetch_add_explicit(&counter->count, 1, memory_order_relaxed) + 1;
+    if (number == 1)
+        counter->start = bench_now();
+    if (number != counter->wanted)
+        return;
+    counter->took = bench_since(counter->start);
+    pthread_mutex_lock(&counter->lock);
+    counter->is_over = true;
+    pthread_cond_signal(&counter->over);
+    pthread_mutex_unlock(&counter->lock);
+}
+
+bench_sample bench_counted(struct bench_counter *counter)
+{
+    pthread_mutex_lock(&counter->lock);
+    while (!counter->is_over)
+        pthread_cond_wait(&counter->over, &counter->lock);
+    pthread_mutex_unlock(&counter->lock);
+    return counter->took;
+}
+
 void bench_run_pair(const bench_options *options, const bench_pair *pair)
 {
     static bench_case by_clock, by_cpu;

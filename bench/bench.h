@@ -7,6 +7,8 @@
 #define KURIER_BENCH_BENCH_H
 
 #include <kurier/kurier.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 enum {
     BENCH_RUNS_MAX = 1000
@@ -69,6 +71,26 @@ void bench_run_pair(const bench_options *options, const bench_pair *pair);
 
 bench_sample bench_now(void);
 bench_sample bench_since(bench_sample start);
+
+/* Counts to `wanted`, by any thread; timed from the first to the last. */
+struct bench_counter {
+    _Alignas(64) atomic_size_t count;
+    _Alignas(64) size_t wanted;
+    bench_sample start, took;
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool is_over;
+};
+
+#define BENCH_COUNTER(wanted_)                                                                                         \
+    {                                                                                                                  \
+        .wanted = (wanted_), .lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER                       \
+    }
+
+/* One more. */
+void bench_count(struct bench_counter *counter);
+/* Waits for the last; what they took. */
+bench_sample bench_counted(struct bench_counter *counter);
 
 double bench_median(const double *values, int count);
 

@@ -6,10 +6,7 @@
  * turns, over the same records, each round as another group and another consumer.
  */
 #include <kurier/inbox.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "broker.h"
 #include "database.h"
@@ -28,38 +25,16 @@ struct work {
     const struct bench_database *base;
     kur_client *client;
     const char *topic;
-    atomic_int handled;
-    bench_sample start, took;
-    pthread_mutex_t lock;
-    pthread_cond_t over;
-    bool is_over;
+    struct bench_counter *counter;
 };
 
-static void begun(struct work *work)
-{
-    if (atomic_fetch_add(&work->handled, 1) == 0)
-        work->start = bench_now();
-}
-
-/* Each handler says so when its row is committed, or about to be. */
-static void ended(struct work *work, int number)
-{
-    if (number < RECORDS)
-        return;
-    pthread_mutex_lock(&work->lock);
-    work->took = bench_since(work->start);
-    work->is_over = true;
-    pthread_cond_signal(&work->over);
-    pthread_mutex_unlock(&work->lock);
-}
-
+/* The row is committed when it has returned: of the last one that is not in the figure. */
 static kur_outcome in_inbox(kur_delivery *delivery, void *transaction, void *user)
 {
     struct work *work = user;
     (void)delivery;
-    begun(work);
     bench_execute(work->base, transaction, STATEMENT);
-    ended(work, atomic_load(&work->handled));
+    bench_count(work->counter);
     return KUR_DONE;
 }
 
@@ -68,13 +43,12 @@ static kur_outcome by_itself(kur_delivery *delivery, void *user)
     struct work *work = user;
     void *connection = kur_delivery_worker(delivery);
     kur_error error = {0};
-    begun(work);
     if (work->base->driver->begin(connection, &error) != KUR_OK)
         bench_fail("begin: %s", error.message);
     bench_execute(work->base, connection, STATEMENT);
     if (work->base->driver->commit(connection, &error) != KUR_OK)
         bench_fail("commit: %s", error.message);
-    ended(work, atomic_load(&work->handled));
+    bench_count(work->counter);
     return KUR_DONE;
 }
 
@@ -93,67 +67,65 @@ static void disconnect_worker(void *state)
     bench_disconnect(at_work, state);
 }
 
-static double round_of(struct work *work, bool has_inbox)
+static bench_sample round_of(struct work *work, bool has_inbox)
 {
     static int rounds;
     char name[96];
     kur_error error = {0};
-    atomic_store(&work->handled, 0);
-    work->is_over = false;
+    struct bench_counter counter = BENCH_COUNTER(RECORDS);
+    work->counter = &counter;
     at_work = work->base;
     snprintf(name, sizeof name, "bench-inbox-%d-%s", ++rounds, work->topic);
-    kur_listener_options options =
-        KUR_LISTENER_OPTIONS(.group = name, .topics = (const char *const[]){work->topic, NULL}, .concurrency = WORKERS,
-                             .dead_letters = KUR_REJECTED_STOPS, .user = work);
-    if (!has_inbox) {
-        options.worker_start = connect_worker;
-        options.worker_stop = disconnect_worker;
+    kur_listener *listener = kur_listener_new(
+        work->client,
+        &KUR_LISTENER_OPTIONS(.group = name, .topics = (const char *const[]){work->topic, NULL}, .concurrency = WORKERS,
+                              .dead_letters = KUR_REJECTED_STOPS, .worker_start = has_inbox ? NULL : connect_worker,
+                              .worker_stop = has_inbox ? NULL : disconnect_worker, .user = work),
+        &error);
+    kur_inbox *inbox = NULL;
+    if (has_inbox) {
+        inbox = kur_inbox_new(listener, work->base->database, &KUR_INBOX_OPTIONS(.consumer = name), &error);
+        kur_inbox_on_record(inbox, in_inbox, work);
+    } else {
+        kur_listener_on_record(listener, by_itself, work);
     }
-    kur_listener *listener = kur_listener_new(work->client, &options, &error);
-    kur_inbox *inbox =
-        has_inbox ? kur_inbox_new(listener, work->base->database, &KUR_INBOX_OPTIONS(.consumer = name), &error) : NULL;
-    if (listener == NULL || (has_inbox && inbox == NULL) ||
-        (has_inbox ? kur_inbox_on_record(inbox, in_inbox, work) : kur_listener_on_record(listener, by_itself, work)) !=
-            KUR_OK ||
-        kur_listener_start(listener, &error) != KUR_OK)
+    if (kur_listener_start(listener, &error) != KUR_OK || (has_inbox && inbox == NULL))
         bench_fail("inbox: %s", error.message);
-    pthread_mutex_lock(&work->lock);
-    while (!work->is_over)
-        pthread_cond_wait(&work->over, &work->lock);
-    pthread_mutex_unlock(&work->lock);
-    kur_listener_stop(listener, STOP_MS, &error);
+    bench_sample took = bench_counted(&counter);
+    if (kur_listener_stop(listener, STOP_MS, &error) != KUR_OK)
+        bench_fail("inbox: %s", error.message);
     kur_listener_free(listener);
     kur_inbox_free(inbox);
-    return RECORDS / work->took.seconds;
+    return took;
+}
+
+static bench_sample with_inbox(void *side)
+{
+    return round_of(side, true);
+}
+
+static bench_sample without(void *side)
+{
+    return round_of(side, false);
 }
 
 static void measure(const bench_options *options, int which, kur_client *client, const char *topic)
 {
-    static bench_case one;
     char name[64];
     struct bench_database base;
     if (!bench_database_open(&base, which))
         return;
-    struct work work = {.base = &base,
-                        .client = client,
-                        .topic = topic,
-                        .lock = PTHREAD_MUTEX_INITIALIZER,
-                        .over = PTHREAD_COND_INITIALIZER};
+    struct work work = {.base = &base, .client = client, .topic = topic};
     snprintf(name, sizeof name, "%s, handled in an inbox", base.name);
-    one = (bench_case){.bench = "inbox",
-                       .name = name,
-                       .unit = "records/s",
-                       .baseline = "own transactions",
-                       .bound = BENCH_REPORT_ONLY,
-                       .runs = options->runs > 0 ? options->runs : ROUNDS};
-    round_of(&work, true);
-    for (int i = 0; i < one.runs; i++) {
-        bool is_first = i % 2 == 0;
-        double first = round_of(&work, is_first), second = round_of(&work, !is_first);
-        one.values[i] = is_first ? first : second;
-        one.baseline_values[i] = is_first ? second : first;
-    }
-    bench_report(options, &one);
+    bench_run_pair(options, &(bench_pair){.bench = "inbox",
+                                          .name = name,
+                                          .baseline = "own transactions",
+                                          .ours = with_inbox,
+                                          .bare = without,
+                                          .ours_side = &work,
+                                          .bare_side = &work,
+                                          .records = RECORDS,
+                                          .runs = ROUNDS});
     bench_database_close(&base);
 }
 

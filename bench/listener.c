@@ -7,8 +7,6 @@
  * take turns. listener_costs.c: what it costs beside time.
  */
 #include <kurier/listener.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,29 +24,10 @@ enum {
 
 /* ---- Ours ---- */
 
-struct counter {
-    _Alignas(64) atomic_size_t count;
-    _Alignas(64) size_t wanted;
-    bench_sample start, took;
-    pthread_mutex_t lock;
-    pthread_cond_t over;
-    bool is_over;
-};
-
 static kur_outcome count(kur_delivery *delivery, void *user)
 {
-    struct counter *counter = user;
     (void)delivery;
-    size_t number = atomic_fetch_add_explicit(&counter->count, 1, memory_order_relaxed) + 1;
-    if (number == 1)
-        counter->start = bench_now();
-    if (number == counter->wanted) {
-        counter->took = bench_since(counter->start);
-        pthread_mutex_lock(&counter->lock);
-        counter->is_over = true;
-        pthread_cond_signal(&counter->over);
-        pthread_mutex_unlock(&counter->lock);
-    }
+    bench_count(user);
     return KUR_DONE;
 }
 
@@ -57,7 +36,7 @@ static bench_sample hear(kur_client *client, const char *topic, size_t records, 
     static int rounds;
     char group[64];
     kur_error error = {0};
-    struct counter counter = {.wanted = records, .lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER};
+    struct bench_counter counter = BENCH_COUNTER(records);
     snprintf(group, sizeof group, "bench-listener-%d-%s", ++rounds, topic);
     kur_listener *listener =
         kur_listener_new(client,
@@ -67,13 +46,10 @@ static bench_sample hear(kur_client *client, const char *topic, size_t records, 
     if (listener == NULL || kur_listener_on_record(listener, count, &counter) != KUR_OK ||
         kur_listener_start(listener, &error) != KUR_OK)
         bench_fail("listener: %s", error.message);
-    pthread_mutex_lock(&counter.lock);
-    while (!counter.is_over)
-        pthread_cond_wait(&counter.over, &counter.lock);
-    pthread_mutex_unlock(&counter.lock);
+    bench_sample took = bench_counted(&counter);
     kur_listener_stop(listener, 10000, &error);
     kur_listener_free(listener);
-    return counter.took;
+    return took;
 }
 
 /* ---- Bare ---- */
