@@ -98,9 +98,9 @@ KUR_API kur_status kur_relay_run(kur_relay *relay, kur_error *error);
  * Begins nothing new, waits for what is under way, gives its shards to the others. KUR_OK, KUR_ERROR_TIMEOUT, or the
  * error that ended the relay before: KUR_ERROR_INVALID_STATE (relays of the other guarantee are at work),
  * KUR_ERROR_FENCED (another relay has this name), KUR_ERROR_UNSUPPORTED (a broker without transactions),
- * KUR_ERROR_SCHEMA, KUR_ERROR_AUTHORIZATION (the control topic, its group, the transactional id), KUR_ERROR_CONFIG (the
- * control topic is not as it must be, or what it says cannot be read: docs/decisions/outbox-exactly-once.md says what
- * can be done; .lease_ms or .transaction_ms is none that the broker takes). By its deadline also with database and
+ * KUR_ERROR_SCHEMA, KUR_ERROR_AUTHORIZATION (the control topic, its group, the transactional ids), KUR_ERROR_CONFIG
+ * (the control topic is not as it must be, or what it says cannot be read: docs/decisions/outbox-exactly-once.md says
+ * what can be done; .lease_ms or .transaction_ms is none that the broker takes). By its deadline also with database and
  * brokers away. Again is allowed.
  */
 KUR_API kur_status kur_relay_stop(kur_relay *relay, int timeout_ms, kur_error *error);
