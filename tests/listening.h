@@ -79,6 +79,18 @@ KUR__UNUSED static kur_listener *listen(kur_client *client, kur_listener_options
     return listener;
 }
 
+/* What a group has committed of a partition; the text beside it is in the arena. */
+KUR__UNUSED static kur_position group_position(kur_client *client, const char *group, const char *topic,
+                                               int32_t partition, kur_arena *arena)
+{
+    kur_error error = {0};
+    kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = group), &error);
+    kur_position position = KUR_POSITION(.topic = topic, .partition = partition);
+    ck_ok(kur_consumer_committed(consumer, &position, arena, WAIT_MS, &error), error);
+    kur_consumer_free(consumer);
+    return position;
+}
+
 KUR__UNUSED static kur_listener_health health_of(kur_listener *listener)
 {
     kur_error error = {0};
@@ -101,6 +113,16 @@ KUR__UNUSED static bool wait_for(kur_listener *listener,
 KUR__UNUSED static bool has_finished(const kur_listener_health *health, int64_t wanted)
 {
     return health->finished >= wanted;
+}
+
+KUR__UNUSED static bool has_handled(const kur_listener_health *health, int64_t wanted)
+{
+    return health->handled >= wanted;
+}
+
+KUR__UNUSED static bool has_rejected(const kur_listener_health *health, int64_t wanted)
+{
+    return health->rejected >= wanted;
 }
 
 KUR__UNUSED static bool is_assigned(const kur_listener_health *health, int64_t wanted)

@@ -97,15 +97,21 @@ const char *support_topic(int partitions)
     return name;
 }
 
-kur_client *support_client(void)
+kur_client *support_client_with(const kur_property *properties)
 {
     kur_error error = {0};
     kur_client *client = kur_client_new(
-        &KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .source = "/tests", .log = kur_log_stderr,
+        &KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .source = "/tests", .properties = properties,
+                            .log = kur_log_stderr,
                             .log_level = getenv("KURIER_TEST_INFO") != NULL ? KUR_LOG_INFO : KUR_LOG_WARNING),
         &error);
     ck_assert_msg(client != NULL, "%s", error.message);
     return client;
+}
+
+kur_client *support_client(void)
+{
+    return support_client_with(NULL);
 }
 
 int support_rdkafka_version(void)

@@ -28,6 +28,8 @@ const char *support_name(const char *prefix);
 
 /* A client of the broker with source /tests, logging to standard error from warnings on. */
 kur_client *support_client(void);
+/* The same with properties of librdkafka's; ends with a name of NULL. */
+kur_client *support_client_with(const kur_property *properties);
 
 /* librdkafka's, as it runs: 0x020a00ff is 2.10.0. */
 int support_rdkafka_version(void);

@@ -112,14 +112,9 @@ static void send_many(kur_client *client, const char *topic, int partition, int 
 /* A client that looks for new topics and partitions often, and connects again soon. */
 static kur_client *restless_client(void)
 {
-    kur_error error = {0};
     const kur_property properties[] = {
         {"topic.metadata.refresh.interval.ms", "300"}, {"reconnect.backoff.max.ms", "300"}, {NULL, NULL}};
-    kur_client *client = kur_client_new(
-        &KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .properties = properties, .source = "/tests"),
-        &error);
-    ck_assert_msg(client != NULL, "%s", error.message);
-    return client;
+    return support_client_with(properties);
 }
 
 START_TEST(test_broadcast__everyone_gets_everything)

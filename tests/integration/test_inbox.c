@@ -420,13 +420,11 @@ static void wait_committed(int32_t partition, int64_t wanted, int64_t finished_t
 {
     kur_error error = {0};
     int64_t offset = -1, end = -1;
-    kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = group), &error);
     for (int64_t until_ms = now_ms() + WAIT_MS; (offset != wanted || end != finished_to) && now_ms() < until_ms;
          nap(10)) {
         kur__ledger ledger;
         kur_arena *arena = kur_arena_new();
-        kur_position position = KUR_POSITION(.topic = topic, .partition = partition);
-        ck_ok(kur_consumer_committed(consumer, &position, arena, WAIT_MS, &error), error);
+        kur_position position = group_position(client, group, topic, partition, arena);
         offset = position.offset;
         if (offset >= 0) {
             ck_ok(kur__ledger_read(&ledger, offset, &(kur__ledger_log){0}, position.metadata, &error), error);
@@ -435,7 +433,6 @@ static void wait_committed(int32_t partition, int64_t wanted, int64_t finished_t
         }
         kur_arena_free(arena);
     }
-    kur_consumer_free(consumer);
     ck_assert_int_eq(offset, wanted);
     ck_assert_int_eq(end, finished_to);
 }

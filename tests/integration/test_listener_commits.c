@@ -46,14 +46,10 @@ static kur_client *listening_client(struct told *told)
 /* What a group has committed for partition 0, and how long the text beside it is. */
 static int64_t committed(kur_client *client, const char *topic, const char *group, size_t *text_size)
 {
-    kur_error error = {0};
     kur_arena *arena = kur_arena_new();
-    kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = group), &error);
-    kur_position position = KUR_POSITION(.topic = topic, .partition = 0);
-    ck_ok(kur_consumer_committed(consumer, &position, arena, WAIT_MS, &error), error);
+    kur_position position = group_position(client, group, topic, 0, arena);
     if (text_size != NULL)
         *text_size = position.metadata != NULL ? strlen(position.metadata) : 0;
-    kur_consumer_free(consumer);
     kur_arena_free(arena);
     return position.offset;
 }

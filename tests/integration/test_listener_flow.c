@@ -131,15 +131,10 @@ START_TEST(test_listener_flow__fetches_nothing_twice_for_slow_handlers)
 {
     static struct gate gate;
     char value[LARGE + 1];
-    kur_error error = {0};
     /* A fetch ends in the middle of a batch, and what it has of that comes again: of large ones, as a busy machine
      * makes them, that is much. */
     const kur_property small_batches[] = {{"batch.num.messages", "8"}, {NULL, NULL}};
-    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(),
-                                                            .source = "/tests", .log = kur_log_stderr,
-                                                            .log_level = KUR_LOG_WARNING, .properties = small_batches),
-                                        &error);
-    ck_assert_msg(client != NULL, "%s", error.message);
+    kur_client *client = support_client_with(small_batches);
     const char *topic = support_topic(2);
     gate_init(&gate, NULL);
     gate.nap_us = NAP_US;

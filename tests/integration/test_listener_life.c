@@ -21,13 +21,9 @@ enum {
 
 static int64_t committed(kur_client *client, const char *group, const char *topic, int32_t partition)
 {
-    kur_error error = {0};
     kur_arena *arena = kur_arena_new();
-    kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = group), &error);
-    kur_position position = KUR_POSITION(.topic = topic, .partition = partition);
-    ck_ok(kur_consumer_committed(consumer, &position, arena, WAIT_MS, &error), error);
+    kur_position position = group_position(client, group, topic, partition, arena);
     ck_assert_ptr_null(position.metadata); /* no ledger is left where nothing is unfinished, or the epoch is new */
-    kur_consumer_free(consumer);
     kur_arena_free(arena);
     return position.offset;
 }

@@ -373,9 +373,7 @@ static int handled_with(const char *topic, const kur__ledger_log *differs, const
 
     /* What it has written itself says for which log it is. */
     kur_arena *arena = kur_arena_new();
-    kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.group = group), &error);
-    kur_position position = KUR_POSITION(.topic = topic);
-    ck_ok(kur_consumer_committed(consumer, &position, arena, WAIT_MS, &error), error);
+    kur_position position = group_position(client, group, topic, 0, arena);
     ck_assert_int_eq(position.offset, 0);
     ck_ok(kur__ledger_read(&ledger, 0, &log, position.metadata, &error), error);
     ck_assert_int_eq(kur__ledger_end(&ledger), TOLD + 1);
@@ -384,7 +382,6 @@ static int handled_with(const char *topic, const kur__ledger_log *differs, const
         kur__ledger_log other = {.cluster = log.cluster + (i == 0), .topic = log.topic + (i == 1)};
         ck_status(kur__ledger_read(&ledger, 0, &other, position.metadata, &error), KUR_ERROR_MISMATCH, error);
     }
-    kur_consumer_free(consumer);
     kur_arena_free(arena);
     kur_client_unref(client);
     return handled;

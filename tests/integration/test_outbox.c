@@ -170,13 +170,8 @@ END_TEST
 
 static kur_client *client_that_makes_none(void)
 {
-    kur_error error = {0};
     const kur_property properties[] = {{"allow.auto.create.topics", "false"}, {NULL, NULL}};
-    kur_client *client = kur_client_new(
-        &KUR_CLIENT_OPTIONS(.bootstrap_servers = support_bootstrap(), .source = "/tests", .properties = properties),
-        &error);
-    ck_assert_msg(client != NULL, "%s", error.message);
-    return client;
+    return support_client_with(properties);
 }
 
 START_TEST(test_outbox__an_unknown_topic)

@@ -410,11 +410,6 @@ END_TEST
 
 /* ---- Takers of every kind ---- */
 
-static bool has_rejected(const kur_listener_health *health, int64_t wanted)
-{
-    return health->rejected >= wanted;
-}
-
 static void redrive_to(kur_listener_options *options, int partitions, int topics, const char *tier)
 {
     struct service *service = new_service(partitions);
@@ -613,11 +608,6 @@ START_TEST(test_redrive__paused_resumed_cancelled)
     drop_service(service);
 }
 END_TEST
-
-static bool has_handled(const kur_listener_health *health, int64_t wanted)
-{
-    return health->handled >= wanted;
-}
 
 /*
  * Others take what one of the group has rejected: two of them, and in the midst of it only the one that came later. The

@@ -594,11 +594,6 @@ enum {
     FREE_MS = 9000      /* as kur_listener_free says, and some */
 };
 
-static bool has_handled(const kur_listener_health *health, int64_t wanted)
-{
-    return health->handled >= wanted;
-}
-
 /* A record is rejected, and there are no dead letters that it could go to, nor will there be. */
 START_TEST(test_retry_topics__a_stop_does_not_wait_for_what_is_not_there)
 {
