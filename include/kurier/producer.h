@@ -84,7 +84,9 @@ KUR_API size_t kur_producer_free(kur_producer *producer);
  * KUR_DISPATCH_CALLER, never on the producer's own thread), else returns at once. No allocation but librdkafka's. Any
  * thread. KUR_ERROR_QUEUE_FULL, KUR_ERROR_TOO_LARGE, KUR_ERROR_UNKNOWN_TOPIC, KUR_ERROR_INVALID_ARGUMENT,
  * KUR_ERROR_NO_MEMORY, KUR_ERROR_FATAL, KUR_ERROR_FENCED, KUR_ERROR_AUTHORIZATION of a user who may write to no topic
- * at all: then there is no callback. The last three have .fatal set: the producer is of no more use.
+ * at all: then there is no callback. The last three have .fatal set: the producer is of no more use. With
+ * .transactional_id also KUR_ERROR_MUST_ABORT of a transaction that has failed, and KUR_ERROR_INVALID_STATE outside
+ * one.
  */
 KUR_API kur_status kur_producer_send(kur_producer *producer, const kur_message *message, kur_error *error);
 

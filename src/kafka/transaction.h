@@ -21,19 +21,19 @@ typedef enum kur__transaction_state {
     KUR__TRANSACTION_SPENT       /* of no more use */
 } kur__transaction_state;
 
-/* Of a producer with .transactional_id. All but the atomics is written by the call that holds `busy`. */
+/* Of a producer with .transactional_id. All but what failed is written by the call that holds `busy`. */
 typedef struct kur__transaction {
     kur_producer_options options; /* for the next producer; the texts are this struct's own */
     char *id;
     char *compression;
     int timeout_ms;
     atomic_flag busy; /* a call is under way */
-    kur__transaction_state state;
+    _Atomic kur__transaction_state state;
     bool was_fenced;
     bool was_unknown; /* a commit once had no answer: a late one could end another transaction */
     bool commit_sent; /* of this transaction */
     int64_t begun_us;
-    atomic_int first_failure; /* Kafka's code of the first record that failed in this transaction */
+    atomic_int first_failure; /* Kafka's code of what failed first in this transaction */
     atomic_bool is_in_doubt;  /* a record of it may be missing, and librdkafka does not know */
 } kur__transaction;
 
@@ -49,7 +49,7 @@ kur_status kur__transaction_configure(const kur__transaction *transaction, rd_ka
 /* Before the producer ends: aborts what is open. Returns how long the end may wait for records to be delivered. */
 int kur__transaction_end(kur_producer *producer, int timeout_ms);
 
-/* A record was not delivered. NULL does nothing. */
+/* A record was not delivered, or something else has failed. NULL does nothing. */
 static inline void kur__transaction_note_failure(kur__transaction *transaction, rd_kafka_resp_err_t code)
 {
     int none = 0;

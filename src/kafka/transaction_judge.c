@@ -37,6 +37,7 @@ static kur_status must_abort(kur_producer *producer, rd_kafka_resp_err_t code, c
         code = (rd_kafka_resp_err_t)failure;
         why = rd_kafka_err2str(code);
     }
+    kur__transaction_note_failure(transaction, code);
     kur_error_set(
         error, KUR_ERROR_MUST_ABORT, "transaction %.60s: %s: it must be aborted: %s%s", transaction->id, call, why,
         kur__status_of_kafka(code) == KUR_ERROR_NOT_COMMITTED ? " (the group has moved on: take its metadata anew)"
@@ -112,11 +113,13 @@ kur_status kur__transaction_refusal(kur_producer *producer, kur_error *error)
                              kur__status_of_kafka(fatal) == KUR_ERROR_FENCED ? KUR_ERROR_FENCED : KUR_ERROR_FATAL,
                              "transaction %.60s: %s", transaction->id, why);
     int failure = atomic_load(&transaction->first_failure);
-    if (failure == 0)
+    bool is_open = transaction->state == KUR__TRANSACTION_OPEN || transaction->state == KUR__TRANSACTION_FAILED;
+    if (failure == 0 && !is_open)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE,
                              "transaction %.60s: records are sent between begin and commit or abort", transaction->id);
-    kur_error_set(error, KUR_ERROR_MUST_ABORT, "transaction %.60s: it must be aborted: a record failed: %s",
-                  transaction->id, rd_kafka_err2str((rd_kafka_resp_err_t)failure));
+    /* librdkafka gives a transaction up before it tells what failed, and for what an earlier one had left, too. */
+    kur_error_set(error, KUR_ERROR_MUST_ABORT, "transaction %.60s: it must be aborted: %s", transaction->id,
+                  failure != 0 ? rd_kafka_err2str((rd_kafka_resp_err_t)failure) : "librdkafka has given it up");
     if (error != NULL) {
         error->kafka_code = (int32_t)failure;
         error->retriable = is_worth_repeating((rd_kafka_resp_err_t)failure);

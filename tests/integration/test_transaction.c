@@ -5,6 +5,7 @@
  * and lost on the way is in test_transaction_faults.c.
  */
 #include <kurier/kurier.h>
+#include <kurier/sys/clock.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -358,6 +359,44 @@ START_TEST(test_transaction__too_late_is_not_fenced)
 }
 END_TEST
 
+/* What failed is not told yet, for nobody dispatches. */
+START_TEST(test_transaction__failed_before_it_is_told)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    static const char large[5000];
+    kur_error error = {0};
+    const char *topic = support_name("small");
+    kur_client *client = support_client();
+    kur_admin *admin = kur_admin_new(client, &error);
+    ck_ok(kur_admin_create_topics(admin, &KUR_TOPIC_SPEC(.name = topic, .partitions = 1, .max_message_bytes = 1000), 1,
+                                  WAIT_MS, &error),
+          error);
+    kur_producer *producer = kur_producer_new(
+        client, &KUR_PRODUCER_OPTIONS(.transactional_id = support_name("id"), .dispatch = KUR_DISPATCH_CALLER), &error);
+    ck_assert_msg(producer != NULL, "%s", error.message);
+    ck_ok(kur_transaction_init(producer, WAIT_MS, &error), error);
+    ck_ok(kur_transaction_begin(producer, &error), error);
+    kur_message message =
+        KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION(0), .value = {.data = large, .size = sizeof large});
+    kur_status status = KUR_OK;
+    for (int64_t until_us = kur_clock_monotonic_us() + WAIT_MS * INT64_C(1000);
+         status == KUR_OK && kur_clock_monotonic_us() < until_us; usleep(1000))
+        status = kur_producer_send(producer, &message, &error);
+    ck_status(status, KUR_ERROR_MUST_ABORT, error);
+    ck_assert(error.retriable && !error.fatal); /* the cause is told by the commit */
+    ck_status(kur_transaction_commit(producer, WAIT_MS, &error), KUR_ERROR_MUST_ABORT, error);
+    ck_assert_int_eq(kur_status_of_kafka(error.kafka_code), KUR_ERROR_TOO_LARGE);
+    ck_assert(!error.retriable);
+    ck_status(kur_producer_send(producer, &message, &error), KUR_ERROR_MUST_ABORT, error);
+    ck_ok(kur_transaction_abort(producer, WAIT_MS, &error), error);
+    ck_ok(kur_transaction_run(&producer, send_one, (void *)topic, WAIT_MS, &error), error);
+    ck_readers_see(client, topic, "end");
+    kur_producer_free(producer);
+    kur_admin_free(admin);
+    kur_client_unref(client);
+}
+END_TEST
+
 /* ---- Run ---- */
 
 struct job {
@@ -370,7 +409,12 @@ struct job {
 static kur_status work(kur_producer *producer, void *user, kur_error *error)
 {
     struct job *job = user;
-    send_value(producer, job->topic, job->calls < job->failures ? "aborted" : "end");
+    const char *value = job->calls < job->failures ? "aborted" : "end";
+    kur_status status = kur_producer_send(
+        producer, &KUR_MESSAGE(.topic = job->topic, .partition = KUR_PARTITION(0), .value = kur_bytes_text(value)),
+        error);
+    if (status != KUR_OK) /* what an aborted one had left on its way has failed this one */
+        return status;
     return job->calls++ < job->failures ? kur_error_set(error, job->status, "not yet") : KUR_OK;
 }
 
@@ -417,6 +461,7 @@ int main(void)
                                   test_transaction__misuse_changes_nothing,
                                   test_transaction__results_come_where_they_always_do,
                                   test_transaction__a_failed_record_fails_it,
+                                  test_transaction__failed_before_it_is_told,
                                   test_transaction__a_second_instance_fences_the_first,
                                   test_transaction__too_late_is_not_fenced,
                                   test_transaction__run_repeats_what_may_pass,
