@@ -11,7 +11,8 @@
  *
  * A broker may take less text beside an offset than ours is by default (offset.metadata.max.bytes), and says so only by
  * refusing. Then the limit is halved, until it fits; below what is worth writing there is none. Exactly-once, what has
- * been committed has to be told with every later commit too, so that the limit never falls below what that needs.
+ * been committed has to be told with every later commit too, so that the limit never falls below what that needs, and
+ * comes up to what a former owner of a partition has written: that was taken.
  */
 #include <string.h>
 
@@ -86,16 +87,29 @@ void kur__machine_committed(kur__machine *machine, kur__source *source, bool is_
     kur__source_free_if_over(machine, source);
 }
 
-/* How long the texts are at most that tell what is committed. */
-static size_t needed_text(const kur__machine *machine)
+/* How long the text is that tells what is committed. */
+static size_t needed_by(const kur__source *source)
 {
     char text[KUR__LEDGER_TEXT_MAX + 1];
+    kur__ledger_write(&source->ledger, &source->log, KUR__LEDGER_TEXT_MAX, text);
+    return strlen(text);
+}
+
+static size_t needed_text(const kur__machine *machine)
+{
     size_t most = 0;
     for (const kur__source *source = machine->oldest; source != NULL; source = source->newer) {
-        kur__ledger_write(&source->ledger, &source->log, machine->options.text_limit, text);
-        most = strlen(text) > most ? strlen(text) : most;
+        size_t needed = needed_by(source);
+        most = needed > most ? needed : most;
     }
     return most;
+}
+
+void kur__commit_keep_told(kur__machine *machine, const kur__source *source)
+{
+    size_t needed = machine->options.exactly_once ? needed_by(source) : 0;
+    if (needed > machine->options.text_limit)
+        machine->options.text_limit = needed;
 }
 
 void kur__machine_text_refused(kur__machine *machine)

@@ -375,10 +375,7 @@ bool kur__machine_commit_is_due(const kur__machine *machine, int64_t now_us);
 void kur__machine_begin_commits(kur__machine *machine, kur__source *only, int64_t now_us);
 bool kur__machine_next_commit(kur__machine *machine, kur__commit *commit);
 
-/*
- * The answer, once for each commit. Not committed: it stays to be done. A source that has ended meanwhile is there
- * until then.
- */
+/* The answer, once for each commit, until which a source that ends is there. Not committed: it stays to be done. */
 void kur__machine_committed(kur__machine *machine, kur__source *source, bool is_committed, int64_t now_us);
 /* A commit was refused for the length of its text: from now on they are half as long, as far as that may be. */
 void kur__machine_text_refused(kur__machine *machine);
@@ -478,6 +475,8 @@ void kur__partition_put(kur__machine *machine, kur__partition *partition);
 void kur__partitions_done(kur__machine *machine);
 
 void kur__source_free_if_over(kur__machine *machine, kur__source *source);
+/* Of one that has just come: what is told of it is told by its commits, too, where that has to be. */
+void kur__commit_keep_told(kur__machine *machine, const kur__source *source);
 
 /* Of a retry topic: moves away what keeps others from being seen; and hears of each record that is read. */
 void kur__window_turn(kur__machine *machine, int64_t now_us);
@@ -491,7 +490,7 @@ int64_t kur__back_off_us(kur__machine *machine, int64_t delay_us, int64_t delay_
 
 /* The number of sources has changed: what each of them may hold. */
 void kur__flow_share(kur__machine *machine);
-/* Whether a source is full now. */
+/* Whether a source is full now, or all are. */
 void kur__flow_update(kur__machine *machine, kur__source *source);
 void kur__flow_update_all(kur__machine *machine);
 /* Less is held. Sources that were full for the sum alone may have nothing of their own that ends and would tell. */

@@ -125,6 +125,7 @@ kur_status kur__machine_assign(kur__machine *machine, const kur__assignment *ass
         kur__flow_share(machine);
         kur__ledger_read(&source->ledger, assignment->start, &source->log, assignment->text, warning);
         source->finished_to = kur__ledger_end(&source->ledger);
+        kur__commit_keep_told(machine, source);
         kur__ordered_begin(machine, source, assignment);
         if (machine->options.exactly_once && warning->code != KUR_OK) { /* what is beside the commit goes first */
             source->committed = -1;

@@ -428,6 +428,41 @@ START_TEST(test_machine_transaction__a_text_that_is_refused_is_shorter_the_next_
 }
 END_TEST
 
+/* Also by one that had nothing to tell when its texts were refused, so that next to no room was left. */
+START_TEST(test_machine_transaction__what_a_former_owner_has_told_is_told_again)
+{
+    int64_t position;
+    begin_exactly();
+    kur__source *source = assign_at(0, 1, 10, NULL, &position);
+    for (int64_t i = 10; i < 14; i++)
+        admit(source, i, NULL);
+    kur__work *at_work[3];
+    for (int64_t i = 10; i < 13; i++)
+        at_work[i - 10] = take_offset(i);
+    settle(13, &done);
+    ck_assert_int_eq(transact(), 1);
+    kur__commit former = commits[0];
+    conclude(true);
+    for (int i = 0; i < 3; i++)
+        say(at_work[i], &retry);
+    end();
+
+    begin_exactly();
+    for (int i = 0; i < 20; i++)
+        kur__machine_text_refused(&machine);
+    source = assign_at(0, 2, 10, former.text, &position);
+    for (int64_t i = 10; i < 13; i++)
+        admit(source, i, NULL);
+    settle(10, &done);
+    ck_assert_int_eq(transact(), 1);
+    ck_assert_int_eq(commits[0].offset, 11);
+    ck_assert_int_eq(source->untold, 0);
+    ck_assert_uint_eq(strlen(commits[0].text), strlen(former.text)); /* 13 */
+    conclude(true);
+    end();
+}
+END_TEST
+
 /* Where there is no record nobody has an outcome, and nothing is lost when it is not told. */
 START_TEST(test_machine_transaction__gaps_need_no_room)
 {
@@ -489,6 +524,7 @@ int main(void)
         test_machine_transaction__nothing_of_a_partition_that_is_away,
         test_machine_transaction__never_more_than_the_text_can_tell,
         test_machine_transaction__a_text_that_is_refused_is_shorter_the_next_time,
+        test_machine_transaction__what_a_former_owner_has_told_is_told_again,
         test_machine_transaction__gaps_need_no_room,
         test_machine_transaction__a_text_that_is_ignored_is_replaced_first,
         NULL,
