@@ -373,7 +373,7 @@ kur_status kur_transaction_commit(kur_producer *producer, int timeout_ms, kur_er
     kur_status status = kur__transaction_enter(producer, "commit", timeout_ms, error);
     if (status != KUR_OK)
         return status;
-    switch (producer->transaction->state) {
+    switch (atomic_load(&producer->transaction->state)) {
     case KUR__TRANSACTION_OPEN:
     case KUR__TRANSACTION_COMMITTING:
         status = commit(producer, timeout_ms, error);
@@ -426,7 +426,7 @@ kur_status kur_transaction_abort(kur_producer *producer, int timeout_ms, kur_err
     kur_status status = kur__transaction_enter(producer, "abort", timeout_ms, error);
     if (status != KUR_OK)
         return status;
-    switch (producer->transaction->state) {
+    switch (atomic_load(&producer->transaction->state)) {
     case KUR__TRANSACTION_OPEN:
     case KUR__TRANSACTION_FAILED:
     case KUR__TRANSACTION_ABORTING:

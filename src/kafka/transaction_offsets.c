@@ -186,7 +186,7 @@ kur_status kur_transaction_send_offsets(kur_producer *producer, const kur_positi
     kur_status status = kur__transaction_enter(producer, "send_offsets", timeout_ms, error);
     if (status != KUR_OK)
         return status;
-    switch (producer->transaction->state) {
+    switch (atomic_load(&producer->transaction->state)) {
     case KUR__TRANSACTION_OPEN:
         status = send_all(producer, positions, count, group, timeout_ms, error);
         break;

@@ -59,7 +59,7 @@ static kur_status prepare(kur_producer **producer, const struct timespec *deadli
                              transaction->id);
     if (transaction->was_unknown)
         return kur_transaction_replace(producer, left_ms, error);
-    switch (transaction->state) {
+    switch (atomic_load(&transaction->state)) {
     case KUR__TRANSACTION_NEW:
         return kur_transaction_init(*producer, left_ms, error);
     case KUR__TRANSACTION_READY:
