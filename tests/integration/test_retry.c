@@ -161,6 +161,14 @@ static size_t read_all(const char *topic, kur_record **records, size_t wanted, k
     return count;
 }
 
+/* With its topics: that they come is a rebalance, and what is in hand then is handled again. */
+static kur_listener *listen_whole(kur_listener_options *options, const char *topic, const char *group, int partitions)
+{
+    kur_listener *listener = listen(client, options, topic, group, handle, NULL);
+    ck_assert(wait_for(listener, is_assigned, partitions + 3 * (support_is_real() ? partitions : 4)));
+    return listener;
+}
+
 START_TEST(test_retry__comes_again_as_it_was_and_never_early)
 {
     begin(DELAY_MS * 1000);
@@ -168,11 +176,11 @@ START_TEST(test_retry__comes_again_as_it_was_and_never_early)
     kur_retry_policy policy = by_topic;
     kur_listener_options options =
         KUR_LISTENER_OPTIONS(.retry = &policy, .concurrency = 8, .retry_topics = &KUR_RETRY_TOPICS());
+    kur_listener *listener = listen_whole(&options, topic, group, 3);
     book.timestamp_us = (kur_clock_now_us() / 1000 - 3600000) * 1000;
     for (int i = 0; i < 300; i++)
         send_one(topic, i % 3, i, i % 4, book.timestamp_us);
     flush(client);
-    kur_listener *listener = listen(client, &options, topic, group, handle, NULL);
     ck_assert(support_wait(&book.done, 300));
     ck_assert(wait_for(listener, has_finished, 300 + 75 * (1 + 2 + 3)));
     for (int i = 0; i < 300; i++)
@@ -295,12 +303,12 @@ START_TEST(test_retry__a_restart_keeps_what_waits)
     kur_retry_policy policy = by_topic;
     policy.delay_ms = 1500;
     kur_error error = {0};
+    kur_listener_options options =
+        KUR_LISTENER_OPTIONS(.retry = &policy, .concurrency = 4, .retry_topics = &KUR_RETRY_TOPICS());
+    kur_listener *listener = listen_whole(&options, topic, group, 2);
     for (int i = 0; i < 200; i++)
         send_one(topic, i % 2, i, 1, 0);
     flush(client);
-    kur_listener_options options =
-        KUR_LISTENER_OPTIONS(.retry = &policy, .concurrency = 4, .retry_topics = &KUR_RETRY_TOPICS());
-    kur_listener *listener = listen(client, &options, topic, group, handle, NULL);
     ck_assert(wait_for(listener, has_finished, 200));
     ck_ok(kur_listener_stop(listener, WAIT_MS, &error), error);
     kur_listener_free(listener);
@@ -325,10 +333,10 @@ START_TEST(test_retry__in_place_first_then_by_topic)
     policy.mode = KUR_RETRY_IN_PLACE_THEN_BY_TOPIC;
     policy.in_place_attempts = 2;
     kur_listener_options options = KUR_LISTENER_OPTIONS(.retry = &policy, .retry_topics = &KUR_RETRY_TOPICS());
+    kur_listener *listener = listen_whole(&options, topic, group, 1);
     for (int i = 0; i < 40; i++)
         send_one(topic, 0, i, i % 4, 0);
     flush(client);
-    kur_listener *listener = listen(client, &options, topic, group, handle, NULL);
     ck_assert(support_wait(&book.done, 40));
     /* The third attempt is made in a retry topic, and the fourth in another record of it. */
     ck_assert(wait_for(listener, has_finished, 40 + 10 + 20));
@@ -637,6 +645,7 @@ START_TEST(test_retry__many_records_that_fail_some_times_each)
     policy.attempts = 5;
     kur_listener_options options =
         KUR_LISTENER_OPTIONS(.retry = &policy, .concurrency = 16, .retry_topics = &KUR_RETRY_TOPICS());
+    kur_listener *listener = listen_whole(&options, topic, group, 4);
     for (int i = 0; i < count; i++) {
         int failures = i * 7919 % 6;
         send_one(topic, i % 4, i, failures, 0);
@@ -644,7 +653,6 @@ START_TEST(test_retry__many_records_that_fail_some_times_each)
         dead += failures == 5;
     }
     flush(client);
-    kur_listener *listener = listen(client, &options, topic, group, handle, NULL);
     ck_assert(support_wait(&book.done, count - dead));
     ck_assert(wait_for(listener, has_finished, count + failed));
     ck_assert_int_eq(health_of(listener).rejected, dead);
