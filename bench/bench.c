@@ -105,7 +105,6 @@ static void format(char text[16], double value)
 
 static void print_row(const bench_case *one, const struct summary *s)
 {
-    static const char *const bounds[] = {"", "≥ %g", "≤ %g", "≤ %g", "≥ %g"};
     char value[16], least[16], greatest[16], spread[40], baseline[16] = "", ratio[16] = "", target[32] = "";
     format(value, s->value);
     format(least, s->min);
@@ -115,16 +114,9 @@ static void print_row(const bench_case *one, const struct summary *s)
         format(baseline, s->baseline_value);
         snprintf(ratio, sizeof ratio, "%.3f", s->ratio);
     }
-    switch (one->bound) {
-    case BENCH_REPORT_ONLY:
-        break;
-    case BENCH_RATIO_AT_LEAST:
-        snprintf(target, sizeof target, bounds[1], one->target);
-        break;
-    default:
-        snprintf(target, sizeof target, bounds[2], one->target);
-        break;
-    }
+    bool is_least = one->bound == BENCH_RATIO_AT_LEAST || one->bound == BENCH_VALUE_AT_LEAST;
+    if (one->bound != BENCH_REPORT_ONLY)
+        snprintf(target, sizeof target, "%s %g", is_least ? "≥" : "≤", one->target);
     /* printf counts bytes: the signs beyond ASCII have three. */
     printf("%-11s %-22s %-10s %11s %25s  %-24s %11s %6s %*s %s\n", one->bench, one->name, one->unit, value, spread,
            one->baseline != NULL ? one->baseline : "", baseline, ratio, target[0] != '\0' ? 11 : 9, target,
