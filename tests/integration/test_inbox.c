@@ -133,12 +133,17 @@ static kur_inbox_health inbox_health(const struct member *member)
     return health;
 }
 
+static void drop(struct member *member)
+{
+    kur_listener_free(member->listener);
+    kur_inbox_free(member->inbox);
+}
+
 static void stop(struct member *member)
 {
     kur_error error = {0};
     ck_ok(kur_listener_stop(member->listener, WAIT_MS, &error), error);
-    kur_listener_free(member->listener);
-    kur_inbox_free(member->inbox);
+    drop(member);
 }
 
 static int64_t sum_of(int number)
@@ -578,8 +583,7 @@ START_TEST(test_inbox__begins_behind_all_that_was_finished)
     wait_for_position(0, -1, -1);
     kur__inbox_committed(member.inbox, topic, 0, 12);
     wait_for_position(0, 9, 12);
-    kur_listener_free(member.listener);
-    kur_inbox_free(member.inbox);
+    drop(&member);
     end();
 }
 END_TEST
@@ -597,8 +601,7 @@ START_TEST(test_inbox__what_was_committed_of_another_log_moves_nothing)
     open_partition(&member, 0, 3, 3);
     kur__inbox_committed(member.inbox, topic, 0, 4);
     wait_for_position(0, 0, 4);
-    kur_listener_free(member.listener);
-    kur_inbox_free(member.inbox);
+    drop(&member);
     end();
 }
 END_TEST
@@ -710,8 +713,7 @@ START_TEST(test_inbox__notes_ids_of_events)
     for (int64_t until_ms = now_ms() + WAIT_MS; now_ms() < until_ms && memory_count(database).notes > 0; nap(5))
         continue;
     ck_assert_uint_eq(memory_count(database).notes, 0);
-    kur_listener_free(member.listener);
-    kur_inbox_free(member.inbox);
+    drop(&member);
     end();
 }
 END_TEST
