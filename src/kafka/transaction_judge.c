@@ -112,9 +112,8 @@ kur_status kur__transaction_refusal(kur_producer *producer, kur_error *error)
         return kur_error_set(error,
                              kur__status_of_kafka(fatal) == KUR_ERROR_FENCED ? KUR_ERROR_FENCED : KUR_ERROR_FATAL,
                              "transaction %.60s: %s", transaction->id, why);
-    int failure = atomic_load(&transaction->first_failure);
-    bool is_open = transaction->state == KUR__TRANSACTION_OPEN || transaction->state == KUR__TRANSACTION_FAILED;
-    if (failure == 0 && !is_open)
+    int failure = atomic_load(&transaction->first_failure); /* until the next one begins */
+    if (transaction->state != KUR__TRANSACTION_OPEN && transaction->state != KUR__TRANSACTION_FAILED)
         return kur_error_set(error, KUR_ERROR_INVALID_STATE,
                              "transaction %.60s: records are sent between begin and commit or abort", transaction->id);
     /* librdkafka gives a transaction up before it tells what failed, and for what an earlier one had left, too. */

@@ -389,6 +389,7 @@ START_TEST(test_transaction__failed_before_it_is_told)
     ck_assert(!error.retriable);
     ck_status(kur_producer_send(producer, &message, &error), KUR_ERROR_MUST_ABORT, error);
     ck_ok(kur_transaction_abort(producer, WAIT_MS, &error), error);
+    ck_status(kur_producer_send(producer, &message, &error), KUR_ERROR_INVALID_STATE, error);
     ck_ok(kur_transaction_run(&producer, send_one, (void *)topic, WAIT_MS, &error), error);
     ck_readers_see(client, topic, "end");
     kur_producer_free(producer);
