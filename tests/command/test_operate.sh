@@ -206,7 +206,7 @@ goes_and_comes_back() {
     start watch bash -c 'exec "$1" lag watch "$2" --every 200ms --timeout 1 -o jsonl 2>"$3"' - "$kurier" "$group" "$work/watch.err"
     watch=$last
     await 20 has watch '"group"' || return 1
-    kill -STOP "$broker"
+    freeze "$broker"
     await 30 test -s "$work/watch.err" || { kill -CONT "$broker" && echo "it says nothing" && return 1; }
     lines=$(wc -l <"$work/watch")
     kill -CONT "$broker"

@@ -196,12 +196,12 @@ if ! is_real; then
     halfway() { # file, pid
         head -n 4 "$1"
         await 20 sh -c "'$kurier' dlq groups '$spring' --by topic -o jsonl | grep -q '\"count\":6,'"
-        kill -STOP "$2"
+        freeze "$2"
         head -n 4 "$1"
     }
     ends_unknown() {
         local status=0
-        halfway "$work/usual" "$last" | "$kurier" dlq import "$spring" --execute --timeout 2 2>"$work/unknown" || status=$?
+        halfway "$work/usual" "$last" | "$kurier" dlq import "$spring" --execute --timeout 5 2>"$work/unknown" || status=$?
         kill -CONT "$last"
         [ $status = 4 ] && says "$work/unknown" "of 4 it is not known" && says "$work/unknown" "4 letters written"
     }

@@ -36,7 +36,7 @@ runs() { await 60 test "/proc/$1/exe" -ef "$kurier"; }
 # The broker is silent until two of three that began earlier have had the time to tell how far they are.
 tells_how_far() {
     local status=0 plain dumb
-    kill -STOP "$broker"
+    freeze "$broker"
     "$kurier" dlq groups "$dead" --by cause >"$work/plain.out" 2>"$work/plain" & plain=$!
     TERM=dumb "$on_terminal" -- "$kurier" dlq groups "$dead" --by cause >"$work/dumb" & dumb=$!
     "$on_terminal" --columns 15 --when "0 offsets read" : --when "0 offsets read" "kill -CONT $broker" -- \
@@ -57,7 +57,7 @@ check "a terminal without orders gets none" bash -c '! grep -q "offsets read" "$
 stops_reading() { # signal, verb and arguments…
     local signal=$1 status=0
     shift
-    kill -STOP "$broker"
+    freeze "$broker"
     "$on_terminal" --when "0 offsets read" "kill -$signal \$CHILD" -- "$kurier" dlq "$@" >"$work/stopped" || status=$?
     kill -CONT "$broker"
     cat "$work/stopped"
@@ -69,7 +69,7 @@ check "export" stops_reading INT export "$dead" --file "$work/nothing"
 check "export tells how many" says "$work/stopped" "export: 0 letters"
 stops_showing() {
     local status=0
-    kill -STOP "$broker"
+    freeze "$broker"
     "$on_terminal" --when "0 offsets read" 'kill -INT $CHILD' -- "$kurier" dlq show "$dead/0/0" >"$work/stopped" || status=$?
     kill -CONT "$broker"
     [ $status = 130 ]
@@ -142,7 +142,7 @@ stops_twice() {
     exec 9>"$work/pipe"
     cat "$work/four" >&9
     await 60 counts "$unique.narrow.dlq" 4
-    kill -STOP "$broker"
+    freeze "$broker"
     cat "$work/four" >&9
     await 60 python3 -c 'import array, fcntl, os, sys, termios
 left = array.array("i", [1])
@@ -165,7 +165,7 @@ sums() {
 check "tells of how many it does not know" sums
 stops_discarding() {
     local status=0
-    kill -STOP "$broker"
+    freeze "$broker"
     "$on_terminal" --when "0 offsets read" 'kill -INT $CHILD' -- "$kurier" dlq discard "$dead" --all --reason x --execute \
         >"$work/stopped" || status=$?
     kill -CONT "$broker"

@@ -97,7 +97,7 @@ check "and its answer of the inventory, once" await 60 once_in inventory
 
 if ! is_real; then
     broker=${pids[0]}
-    kill -STOP "$broker"
+    freeze "$broker"
     check "orders are taken while the broker stands still" posts 10
     check "with 202 as ever" test "$(taken)" = 30
     kill_now $order
