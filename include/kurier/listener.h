@@ -209,8 +209,9 @@ KUR_API kur_status kur_listener_run(kur_listener *listener, kur_error *error);
  * Takes nothing more, lets running handlers finish, commits, leaves the group. What has finished while the group was
  * being rebalanced is committed when that is over, for which it waits. KUR_OK, KUR_ERROR_TIMEOUT with the number of
  * handlers that still run and with everything else done, or when brokers have not answered, or the error that ended the
- * listener before. By its deadline also with all brokers down or silent. Again is allowed, and waits on. In a handler
- * or callback of the listener: KUR_ERROR_INVALID_STATE, for it would wait for itself.
+ * listener before. By its deadline also with all brokers down or silent. A last commit that was refused is logged and
+ * is no error: what it was for will be repeated, as after a crash. Again is allowed, and waits on. In a handler or
+ * callback of the listener: KUR_ERROR_INVALID_STATE, for it would wait for itself.
  */
 KUR_API kur_status kur_listener_stop(kur_listener *listener, int timeout_ms, kur_error *error);
 

@@ -99,7 +99,8 @@ static void take_answers(struct round *round, const kur_position *answers, const
     }
     if (error != NULL && error->code != KUR_OK)
         kur_client_log(listener->client, error->code == KUR_ERROR_NOT_COMMITTED ? KUR_LOG_INFO : KUR_LOG_WARNING,
-                       "group %s: not committed, and will be: %s", listener->group, error->message);
+                       "group %s: not committed, and will be%s: %s", listener->group,
+                       listener->is_closing ? " repeated" : "", error->message);
     if (error != NULL && error->code == KUR_ERROR_FENCED)
         kur__listener_fail(listener, error);
     if (error != NULL && kur__text_is_refused(error) && round->text_limit == listener->machine.options.text_limit)
