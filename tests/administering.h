@@ -12,7 +12,7 @@
 #include "support.h"
 
 enum {
-    PATIENCE_MS = 30000
+    PATIENCE_MS = 60000
 };
 
 /* Made by the first test that asks: Check's assertions work inside of tests only. */

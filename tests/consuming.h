@@ -13,7 +13,7 @@
 #include "support.h"
 
 enum {
-    PATIENCE_US = 30 * 1000 * 1000
+    PATIENCE_US = 60 * 1000 * 1000
 };
 
 /* Made by the first test that asks: Check's assertions work inside of tests only. Freed by consuming_stop. */

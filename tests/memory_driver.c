@@ -18,7 +18,7 @@
 enum {
     SCHEMA = 1,
     LOCK_WAIT_MS = 10000,
-    WAIT_MS = 30000,
+    WAIT_MS = 60000,
     NAMES_MAX = 64
 };
 

@@ -65,7 +65,7 @@ struct memory_counts {
 };
 
 struct memory_counts memory_count(kur_database *database);
-/* Waits until the outbox has so many rows, and so many are parked; false after 30 s. */
+/* Waits until the outbox has so many rows, and so many are parked; false after a minute. */
 bool memory_wait(kur_database *database, size_t rows, size_t parked);
 /* The floor of a shard. */
 int64_t memory_floor(kur_database *database, int32_t shard);

@@ -39,7 +39,7 @@ freeze() { # pid
 # Whether a process ends with 0 after SIGTERM.
 ends() { # pid
     kill -TERM "$1"
-    await 30 not kill -0 "$1" || { echo "still there" && return 1; }
+    await 60 not kill -0 "$1" || { echo "still there" && return 1; }
     wait "$1" || { echo "exit status $?" && findings && return 1; }
 }
 # What sanitizers have written into the logs.

@@ -323,7 +323,7 @@ bool proxy_has_lost(struct proxy *proxy)
 
 bool proxy_wait_lost(struct proxy *proxy)
 {
-    for (int i = 0; i < 30000 && !atomic_load(&proxy->lost); i++)
+    for (int i = 0; i < 60000 && !atomic_load(&proxy->lost); i++)
         poll(NULL, 0, 1);
     return atomic_load(&proxy->lost);
 }

@@ -44,7 +44,7 @@ void proxy_cut_text(struct proxy *proxy, const char *text, int skip, proxy_loss 
  */
 void proxy_misdirect(struct proxy *proxy, const char *topic);
 
-/* Whether it has happened, waited for at most 30 s. */
+/* Whether it has happened, waited for at most a minute. */
 bool proxy_wait_lost(struct proxy *proxy);
 
 /* Whether it has happened till now. */

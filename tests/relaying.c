@@ -35,7 +35,7 @@ kur_relay *relaying_start(struct relaying *bed, const kur_relay_options *options
 void relaying_end(kur_relay *relay)
 {
     kur_error error = {0};
-    ck_ok(kur_relay_stop(relay, 20000, &error), error);
+    ck_ok(kur_relay_stop(relay, 60000, &error), error);
     kur_relay_free(relay);
 }
 

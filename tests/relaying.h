@@ -65,7 +65,7 @@ void relaying_read(const char *topic, int distinct, struct relaying_seen *seen);
 void relaying_read_all(const char *topic, int distinct, struct relaying_seen *seen);
 
 kur_relay_health relaying_health(kur_relay *relay);
-/* Waits until a condition on `health` holds; fails after 30 s. */
+/* Waits until a condition on `health` holds; fails after a minute. */
 #define relaying_await(relay, condition)                                                                               \
     do {                                                                                                               \
         int64_t deadline_ = kur_clock_monotonic_us() + PATIENCE_US;                                                    \

@@ -47,7 +47,7 @@ void support_elect(const char *topic, int partition);
 /* A whole second an hour ago, the same throughout: what a record's time may be where retention is looked at often. */
 int64_t support_hour_ago_us(void);
 
-/* Waits until a counter reaches a value, at most 30 s; whether it did. */
+/* Waits until a counter reaches a value, at most a minute; whether it did. */
 bool support_wait(const atomic_int *counter, int value);
 
 /* Bytes that the TCP connections which this process has open have received. */

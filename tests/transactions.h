@@ -11,7 +11,7 @@
 #define NO_TRANSACTIONS "the embedded broker has no transactions"
 
 enum {
-    WAIT_MS = 30000
+    WAIT_MS = 60000
 };
 
 /* A producer with that id that has been inited. */

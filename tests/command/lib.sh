@@ -41,7 +41,7 @@ is_real() { [ -n "${KURIER_BOOTSTRAP:-}" ]; }
 # embedded TOPIC:PARTITIONS…: starts an embedded broker that has them; its process is $last.
 embedded() {
     start broker "$kurier" broker "${@/#/--topic=}"
-    await 10 has broker ':[0-9]+$'
+    await 60 has broker ':[0-9]+$'
     KAFKA_BOOTSTRAP_SERVERS=$(head -n 1 "$work/broker")
     export KAFKA_BOOTSTRAP_SERVERS
 }
@@ -51,7 +51,7 @@ real_or_embedded() {
     local topic
     if is_real; then
         export KAFKA_BOOTSTRAP_SERVERS=$KURIER_BOOTSTRAP
-        for topic in "${@%:*}"; do check "Kafka makes $topic" await 30 has_leader "$topic"; done
+        for topic in "${@%:*}"; do check "Kafka makes $topic" await 60 has_leader "$topic"; done
     else
         embedded "$@"
     fi

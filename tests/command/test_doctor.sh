@@ -48,8 +48,8 @@ if [ -n "${KURIER_SECURE:-}" ]; then
         "$KURIER_SECURE_EXPIRED" --set security.protocol=ssl --set "ssl.ca.location=$KURIER_SECURE_CA"
     check "a topic that is not this user's" finds 7 "it may not be read" -- "${with[@]}" --topic "not-theirs-$$"
     check "a group that is not this user's" finds 7 "this user may not use it" -- "${with[@]}" --group "not-theirs-$$" \
-        --timeout 5
-    check "TLS where none was expected" finds 5 "security.protocol" -- --bootstrap "$KURIER_SECURE_PLAIN" --timeout 3
+        --timeout 10
+    check "TLS where none was expected" finds 5 "security.protocol" -- --bootstrap "$KURIER_SECURE_PLAIN" --timeout 10
     check "no password is shown" bash -c '! grep -nF -e "$1" -e "$2" "$3"' - "$KURIER_SECURE_PASSWORD" \
         "$KURIER_SECURE_ADMIN_PASSWORD" "$printed"
 else

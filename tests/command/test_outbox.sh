@@ -100,10 +100,10 @@ check "what is of the other guarantee" outbox 3 "KUR_EXACTLY_ONCE" -- relay --co
 start relay "$kurier" outbox relay --name first --every 100ms "${database[@]}"
 relay=$last
 figure() { "$kurier" outbox status -o jsonl "${database[@]}" >"$work/out" && holds "$1"; } # expression
-check "the outbox is empty" await 30 figure 'it[0]["waiting"] == 0 and it[0]["parked"] == 1 and it[0]["behind"] == 2 and it[0]["blocked_keys"] == 1'
+check "the outbox is empty" await 60 figure 'it[0]["waiting"] == 0 and it[0]["parked"] == 1 and it[0]["behind"] == 2 and it[0]["blocked_keys"] == 1'
 check "the relay is told of" outbox 0 "first" "at least once" "0-3" -- status
 check "and for programs" figure 'it[0]["relays"][0]["shards"] == [0, 1, 2, 3] and it[0]["shards"][2]["owner"] == "first"'
-check "it tells how it is" await 10 has relay '3 sent, .* 0 waiting, 1 parked and 2 behind, 4 shards'
+check "it tells how it is" await 60 has relay '3 sent, .* 0 waiting, 1 parked and 2 behind, 4 shards'
 check "and what was refused" has relay 'row [0-9]+ for topic'
 check "it ends when it is told to" ends $relay
 check "and has gone" outbox 0 "no relay is at work" -- status
@@ -159,7 +159,7 @@ if is_real; then
     check "and seen" numbers '{"ann": [1, 2, 3], "bob": [11, 12], "dan": list(range(1, 61)), "cid": list(range(1, 21))}'
     start exact "$kurier" outbox relay --exactly-once --name exact "${database[@]}"
     exact=$last
-    check "it is told of" await 30 figure '[(r["relay"], r["guarantee"]) for r in it[0]["relays"]] == [("exact", "exactly once")]'
+    check "it is told of" await 60 figure '[(r["relay"], r["guarantee"]) for r in it[0]["relays"]] == [("exact", "exactly once")]'
     check "and where its shards are to be found" outbox 0 "kurier groups show kurier.outbox." -- status
     check "the other guarantee is refused beside it" outbox 3 "guarantee" -- relay
     check "it ends when it is told to" ends $exact

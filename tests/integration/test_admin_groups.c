@@ -82,7 +82,8 @@ START_TEST(test_admin_groups__members_with_assignments)
         ck_says(error, "embedded broker cannot describe groups");
         kur_group_list list;
         ck_status(kur_admin_list_groups(admin, PATIENCE_MS, arena, &list, &error), KUR_ERROR_UNSUPPORTED, error);
-        ck_assert_int_lt(kur_clock_monotonic_us() - start_us, 5 * 1000000);
+        ck_assert_int_lt(kur_clock_monotonic_us() - start_us,
+                         PATIENCE_MS / 2 * INT64_C(1000)); /* it does not wait in vain */
         return;
     }
     const char *topic = support_topic(2);

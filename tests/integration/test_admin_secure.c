@@ -14,7 +14,7 @@
 #include "../support.h"
 
 enum {
-    PATIENCE_MS = 30000
+    PATIENCE_MS = 60000
 };
 
 #define NEEDS_BROKER() skip_unless(getenv("KURIER_SECURE") != NULL, "no broker with log-ins: script/kafka run --secure")
@@ -151,7 +151,8 @@ START_TEST(test_admin_secure__who_may_not_is_told_until_an_acl_allows_it)
     kur_status status = kur_admin_describe_topic(user, topic, PATIENCE_MS, arena, &view, &error);
     ck_assert_msg(status == KUR_ERROR_AUTHORIZATION, "%s: %s", kur_status_name(status), error.message);
     ck_says(error, topic);
-    ck_assert_int_lt(kur_clock_monotonic_us() - start_us, 15 * 1000000);
+    ck_assert_int_lt(kur_clock_monotonic_us() - start_us,
+                     PATIENCE_MS / 2 * INT64_C(1000)); /* it does not wait in vain */
 
     kur_acl acls[] = {KUR_ACL(.resource = KUR_ACL_TOPIC, .name = topic, .principal = principal_of_user(),
                               .operation = KUR_ACL_DESCRIBE),
@@ -199,7 +200,7 @@ START_TEST(test_admin_secure__a_refused_log_in_is_told_soon)
     const kur_cluster_view *cluster = NULL;
     int64_t start_us = kur_clock_monotonic_us();
     ck_status(kur_admin_cluster(admin, 60000, arena, &cluster, &error), KUR_ERROR_AUTHENTICATION, error);
-    ck_assert_int_lt(kur_clock_monotonic_us() - start_us, 10 * 1000000);
+    ck_assert_int_lt(kur_clock_monotonic_us() - start_us, 30 * 1000000); /* and not the minute that it may take */
     ck_says(error, getenv("KURIER_SECURE_PLAIN"));
     ck_assert_ptr_null(strstr(error.message, "canary"));
     kur_admin_free(admin);

@@ -362,7 +362,8 @@ START_TEST(test_admin_topics__deleted_records_move_the_start)
     if (!support_is_real()) {
         int64_t start_us = kur_clock_monotonic_us();
         ck_status(kur_admin_delete_records(admin, before, 1, PATIENCE_MS, &error), KUR_ERROR_UNSUPPORTED, error);
-        ck_assert_int_lt(kur_clock_monotonic_us() - start_us, 5 * 1000000);
+        ck_assert_int_lt(kur_clock_monotonic_us() - start_us,
+                         PATIENCE_MS / 2 * INT64_C(1000)); /* it does not wait in vain */
         return;
     }
     ck_ok(kur_admin_delete_records(admin, before, 1, PATIENCE_MS, &error), error);
@@ -391,7 +392,7 @@ START_TEST(test_admin_topics__a_time_out_names_host_and_reason)
     ck_status(kur_admin_cluster(alone, 1500, arena, &cluster, &error), KUR_ERROR_TIMEOUT, error);
     int64_t took_us = kur_clock_monotonic_us() - start_us;
     ck_assert_int_ge(took_us, 1400 * 1000);
-    ck_assert_int_lt(took_us, 10 * 1000 * 1000);
+    ck_assert_int_lt(took_us, 30 * 1000 * 1000);
     ck_says(error, "1500 ms");
     ck_says(error, "127.0.0.1:1");
     ck_says(error, "refused");

@@ -207,7 +207,7 @@ START_TEST(test_consumer_group__a_start_that_is_held_back)
     ck_assert_int_eq(count_of(&told), 0);
     int64_t started = kur_clock_monotonic_us();
     kur_consumer_free(second);
-    ck_assert_int_lt(kur_clock_monotonic_us() - started, 6 * 1000 * 1000);
+    ck_assert_int_lt(kur_clock_monotonic_us() - started, 30 * 1000 * 1000);
     rd_kafka_error_destroy(rd_kafka_abort_transaction(transaction, 30000));
     rd_kafka_destroy(transaction);
     poll_until(consumer, count_of(&told) == 2);
@@ -229,7 +229,7 @@ START_TEST(test_consumer_group__what_is_lost_is_not_committed)
     poll_until(consumer, told.lost == 1);
     ck_assert_int_eq(told.lost_commit, KUR_ERROR_NOT_COMMITTED);
     ck_assert_int_eq(told.revoked, 0);
-    poll_until(consumer, told.assigned == 2);
+    poll_until(consumer, told.assigned >= 2);
     kur_consumer_free(consumer);
 }
 END_TEST

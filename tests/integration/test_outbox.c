@@ -438,7 +438,7 @@ START_TEST(test_outbox__stops_with_all_away)
     int64_t begin = kur_clock_monotonic_us();
     kur_status status = kur_relay_stop(relay, 2000, &error);
     ck_assert(status == KUR_OK || status == KUR_ERROR_TIMEOUT);
-    ck_assert_int_lt(kur_clock_monotonic_us() - begin, 10000000); /* a busy machine */
+    ck_assert_int_lt(kur_clock_monotonic_us() - begin, 20000000); /* a busy machine */
     kur_relay_free(relay);
     if (is_postgres())
         node("start");

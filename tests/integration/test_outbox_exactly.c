@@ -13,7 +13,7 @@
 
 enum {
     SHARDS = 8,
-    LEASE_MS = 6000
+    LEASE_MS = 10000
 };
 
 static struct bench {
@@ -430,7 +430,7 @@ static void ck_a_lost_commit_is_settled(proxy_loss loss)
     add(50);
     ck_assert(proxy_wait_lost(proxy));
     /* It no longer asks for the answer; the group has not moved on meanwhile. */
-    for (int64_t until_ms = now_ms() + 20000; relay_health(relay).shards == SHARDS; nap(20))
+    for (int64_t until_ms = now_ms() + PATIENCE_MS; relay_health(relay).shards == SHARDS; nap(20))
         ck_assert_int_lt(now_ms(), until_ms);
     proxy_set(proxy, PROXY_CUT);
     proxy_set(proxy, PROXY_PASS);

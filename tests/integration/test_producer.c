@@ -418,7 +418,7 @@ static int read_fates(kur_client *client, const char *topic, const kur_result *f
     const char *topics[] = {topic, NULL};
     kur_consumer *consumer = kur_consumer_new(client, &KUR_CONSUMER_OPTIONS(.audience = KUR_BROADCAST), &error);
     ck_ok(kur_consumer_subscribe(consumer, topics, &error), error);
-    for (int64_t until_us = kur_clock_monotonic_us() + INT64_C(15000000);
+    for (int64_t until_us = kur_clock_monotonic_us() + INT64_C(60000000);
          found < delivered && kur_clock_monotonic_us() < until_us;) {
         kur_record *record = NULL;
         ck_ok(kur_consumer_poll(consumer, 100, &record, &error), error);

@@ -406,7 +406,7 @@ static void kill_once_each(kur_client *client)
             start(row, true);
             left++;
         }
-    for (int64_t until_ms = now_ms() + WAIT_MS; left > 0; nap(10))
+    for (int64_t until_ms = now_ms() + 2 * WAIT_MS; left > 0; nap(10))
         for (struct row *row = rows; row < ROWS_END; row++) {
             if (row->child == 0)
                 continue;
@@ -510,7 +510,7 @@ static void end_all(kur_client *client)
 {
     for (struct row *row = rows; row < ROWS_END; row++)
         start(row, false);
-    int64_t until_ms = now_ms() + WAIT_MS;
+    int64_t until_ms = now_ms() + 2 * WAIT_MS;
     for (struct row *row = rows; row < ROWS_END; row++) {
         int wanted = wanted_of(row);
         for (; now_ms() < until_ms && count_first(row) != wanted; nap(20))

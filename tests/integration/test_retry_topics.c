@@ -591,7 +591,7 @@ END_TEST
 
 enum {
     CREATE_TOPICS = 19, /* as the protocol numbers requests */
-    FREE_MS = 9000      /* as kur_listener_free says, and some */
+    FREE_MS = 20000     /* kur_listener_free says less; a slow day takes more, and never a minute */
 };
 
 /* A record is rejected, and there are no dead letters that it could go to, nor will there be. */
@@ -632,7 +632,7 @@ static void free_in_time(kur_client *client, struct proxy *proxy, const char *to
     ck_ok(kur_listener_on_record(listener, count_one, &handled), error);
     int64_t begun_ms = now_ms();
     ck_ok(kur_listener_start(listener, &error), error);
-    ck_assert_int_lt(now_ms() - begun_ms, 1000); /* it waits for nobody */
+    ck_assert_int_lt(now_ms() - begun_ms, 3500); /* it waits for nobody: a question takes four seconds */
     if (proxy != NULL)
         ck_assert(proxy_wait_lost(proxy));
     else

@@ -108,7 +108,7 @@ static void poll_once(struct member *member)
 /* Polls all members until a condition holds. */
 #define poll_both(one, two, condition)                                                                                 \
     do {                                                                                                               \
-        int64_t until_ms_ = now_ms() + WAIT_MS / 2;                                                                    \
+        int64_t until_ms_ = now_ms() + WAIT_MS;                                                                        \
         while (!(condition)) {                                                                                         \
             ck_assert_msg(now_ms() < until_ms_, "not in time: %s; %d and %d, %d and %d\n%s", #condition,               \
                           (one)->held[0], (one)->held[1], (two)->held[0], (two)->held[1], log_text);                   \

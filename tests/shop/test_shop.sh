@@ -58,12 +58,12 @@ if [ -n "${KURIER_BOOTSTRAP:-}" ]; then
     bootstrap=$KURIER_BOOTSTRAP
     : >"$work/properties"
     for topic in orders inventory; do
-        check "Kafka makes the topic $topic" await 30 has_leader $topic
+        check "Kafka makes the topic $topic" await 60 has_leader $topic
     done
 else
     start broker "$kurier" broker --topic orders:6 --topic=inventory:3
     broker=$last
-    await 10 has broker ':[0-9]+$'
+    await 60 has broker ':[0-9]+$'
     bootstrap=$(head -n 1 "$work/broker")
     echo "fetch.wait.max.ms = 10" >"$work/properties" # it does not wake fetches that wait
     partitions() { kcat -L -b "$bootstrap" -t "$1" | grep -q "\"$1\" with $2 partitions"; }
@@ -85,7 +85,7 @@ service email --mail-dir "$work/mail"
 service inventory --database "$work/stock.db" --stock 100
 service fraud --concurrency 4 --as fraud.1
 for name in shipping analytics; do service $name; done
-check "the order service listens" await 20 has order 'takes orders at http'
+check "the order service listens" await 60 has order 'takes orders at http'
 url=$(url_of order)
 for name in order email inventory fraud shipping analytics; do
     check "$name is a member of its group" await 60 has $name 'partitions assigned'
@@ -119,7 +119,7 @@ for name in order email inventory fraud shipping analytics; do
 done
 check "a service calls itself as it is told" has fraud '  fraud\.1  '
 check "shipping hears of the inventory's event" await 60 has shipping "${id: -6}  parcel handed"
-check "a letter is written" await 10 test -s "$work/mail/$id.eml"
+check "a letter is written" await 60 test -s "$work/mail/$id.eml"
 check "the letter is for the customer" says "$work/mail/$id.eml" "To: <milena@example.org>"
 is_reserved() { answers 200 '"state":"reserved"' get "$url/$id"; }
 check "GET /orders/{id} hears of it too" await 60 is_reserved
@@ -194,7 +194,7 @@ reads() { kcat -C -b "$bootstrap" -t "$1" -o beginning -e -q -f '%h %s\n' >"$wor
 stands_in() { # group, topic of it, text: whether it stands in one of its records
     # All of it is read, before it is looked at: who closes the pipe early makes kcat fail. A broker that makes many topics
     # at once has told kcat that it does not know one that was written to a moment before.
-    await 30 reads "orders.$1-$unique.$2" || { cat "$work/stands.err" && kcat -L -b "$bootstrap" -t "orders.$1-$unique.$2" && return 1; }
+    await 60 reads "orders.$1-$unique.$2" || { cat "$work/stands.err" && kcat -L -b "$bootstrap" -t "orders.$1-$unique.$2" && return 1; }
     grep -aq -- "$3" "$work/stands" || { cat "$work/stands" && return 1; }
 }
 dead() { # group, text: whether it stands in a dead letter
@@ -237,7 +237,7 @@ done
 
 if command -v python3 >/dev/null; then
     start smtp python3 "$SOURCE/examples/shop/smtp.py"
-    await 10 has smtp '^[0-9]+$'
+    await 60 has smtp '^[0-9]+$'
     start postman env SMTP_URL="smtp://127.0.0.1:$(head -n 1 "$work/smtp")" "$shop/shop-email" \
         --group "postman-$unique" --properties "$work/properties"
     pid[postman]=$last
@@ -251,7 +251,7 @@ if command -v python3 >/dev/null; then
     check "the letter goes out then" await 90 has smtp '^taken later@example.org'
     check "not before" has smtp '^451 later@example.org'
     check "it waited in a retry topic" stands_in postman retry-short 'kurier-retry-attempt=2'
-    check "and waits no more" await 30 sh -c "grep 'retries: ' '$work/postman' | tail -n 1 | grep -q 'short=0 .*dlq=[1-9][0-9]*$'"
+    check "and waits no more" await 60 sh -c "grep 'retries: ' '$work/postman' | tail -n 1 | grep -q 'short=0 .*dlq=[1-9][0-9]*$'"
     check "a mail server that says never" await 60 dead postman 'kurier-retry-cause=email.refused'
 fi
 
@@ -265,12 +265,12 @@ for name in fraud inventory shipping analytics email; do
     *) start $name-http "$shop/shop-$name" --http 127.0.0.1:0 ;;
     esac
     pid[$name-http]=$last
-    check "$name by HTTP" await 20 has $name-http 'answers at'
+    check "$name by HTTP" await 60 has $name-http 'answers at'
     calls+=${calls:+,}$(url_of $name-http)
 done
 start order-sync "$shop/shop-order-sync" --port 0 --call "$calls"
 pid[order-sync]=$last
-await 20 has order-sync 'takes orders at'
+await 60 has order-sync 'takes orders at'
 url=$(url_of order-sync)
 check "the chain answers 201" answers 201 '"state":"completed"' post "$good"
 id=$(id_of)
@@ -293,7 +293,7 @@ check "a bad line is named with its number" says "$work/checked" 'cd.csv:3: date
 url=$(url_of order)
 "$shop/shop-load" --orders "$work/cd.csv" --url "$url" >"$work/sent" 2>/dev/null || true
 check "a purchase is an order" says "$work/sent" "sent=1 good=1"
-check "its customer's name is whole" await 20 has order 'K., Josef: accepted'
+check "its customer's name is whole" await 60 has order 'K., Josef: accepted'
 
 # ---- The end ----
 
@@ -301,16 +301,16 @@ for name in "${!pid[@]}"; do
     check "$name ends with 0 on SIGTERM" ends "${pid[$name]}"
 done
 start nobody "$shop/shop-fraud" --bootstrap 127.0.0.1:1
-check "without a broker it says so" await 30 has nobody '127.0.0.1:1'
+check "without a broker it says so" await 60 has nobody '127.0.0.1:1'
 check "and ends with 0 on SIGTERM all the same" ends $last
 
 # Another broker, which goes away while an order service is at work: orders are taken as ever.
 start other "$kurier" broker --topic orders:1 --topic inventory:1
 other=$last
-await 10 has other ':[0-9]+$'
+await 60 has other ':[0-9]+$'
 start lonely "$shop/shop-order" --bootstrap "$(head -n 1 "$work/other")" --port 0 --database "$work/lonely.db"
 order=$last
-await 20 has lonely 'takes orders at'
+await 60 has lonely 'takes orders at'
 url=$(url_of lonely)
 check "an order before the broker goes" answers 202 accepted post "$good"
 check "kurier broker ends with 0 on SIGTERM" ends $other

@@ -32,7 +32,7 @@ order() { # log, arguments…: the order service, at the same place each time
     : >"$work/$log"
     service order "$log" --port $port --guarantee $guarantee "${where[@]}" "$@"
     order=$last
-    await 20 has "$log" 'takes orders at http' || return 1
+    await 60 has "$log" 'takes orders at http' || return 1
     url=$(sed -n 's/^.*takes orders at \(http.*\)$/\1/p' "$work/$log" | tail -n 1)
     port=${url%/orders} port=${port##*:}
 }
@@ -43,7 +43,7 @@ inventory() { # log
 }
 kill_now() { # pid: as a power failure would
     kill -KILL "$1" && disown "$1" 2>/dev/null || true
-    await 10 not kill -0 "$1"
+    await 60 not kill -0 "$1"
 }
 : >"$work/taken"
 post() { # one order: its id into $work/taken when the answer is 202
@@ -89,7 +89,7 @@ service email email --mail-dir "$work/mail"
 email=$last
 check "the order service starts again" order order.2
 check "their events are out" await 60 waits 0
-check "each once" await 30 once_in orders
+check "each once" await 60 once_in orders
 check "each has its letter" await 60 all_letters # on a broker that others use there are other orders as well
 check "and its answer of the inventory, once" await 60 once_in inventory
 
@@ -104,7 +104,7 @@ if ! is_real; then
     kill -CONT "$broker"
     check "the order service starts once more" order order.3
     check "they are out" await 60 waits 0
-    check "none is missing" await 30 all_in orders
+    check "none is missing" await 60 all_in orders
 fi
 
 # ---- Killed at any moment: the relay is at work, so is the inventory ----
@@ -113,7 +113,7 @@ for round in $(seq $rounds); do
     before=$(taken)
     posts 10000 &
     posting=$!
-    check "round $round: orders are taken" await 30 more_than $((before + 20))
+    check "round $round: orders are taken" await 60 more_than $((before + 20))
     sleep 0.$((RANDOM % 1000))
     kill_now $order
     kill_now $inventory
@@ -137,7 +137,7 @@ stored() { # how many orders there are in the database: one may have been taken 
     esac
 }
 goods_are_gone() { [ $((100000 - $(left))) = "$(stored)" ]; }
-check "each order took its goods once" await 30 goods_are_gone
+check "each order took its goods once" await 60 goods_are_gone
 check "each order has its letter" await 90 all_letters
 for pid in $order $inventory $email; do check "SIGTERM ends it with 0" ends "$pid"; done
 if [ "$driver" = postgres ]; then psql -X -q -c "DROP DATABASE $unique" "$KURIER_POSTGRES"; fi
