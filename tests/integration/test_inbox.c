@@ -189,6 +189,26 @@ static void wait_for_rows(size_t done, size_t open)
     ck_abort_msg("%zu rows are done and %zu open, and not %zu and %zu", now.done, now.open, done, open);
 }
 
+static const char *own_topic(kur_tier tier)
+{
+    static kur_buffer names[4];
+    static int next;
+    kur_error error = {0};
+    kur_buffer *name = &names[next++ % 4];
+    name->size = 0;
+    ck_ok(kur_retry_topic(name, NULL, topic, group, tier, NULL, &error), error);
+    return name->data;
+}
+
+/* The group's own topics are there before it: that they come is a rebalance, and what is in hand then is handled again.
+ */
+static void make_own_topics(void)
+{
+    static const kur_tier tiers[] = {KUR_TIER_SHORT, KUR_TIER_MEDIUM, KUR_TIER_LONG, KUR_TIER_DEAD};
+    for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++)
+        support_create(own_topic(tiers[i]), PARTITIONS);
+}
+
 /* ---- Once ---- */
 
 START_TEST(test_inbox__each_record_once)
@@ -252,17 +272,6 @@ END_TEST
 
 /* ---- Outcomes ---- */
 
-static const char *own_topic(kur_tier tier)
-{
-    static kur_buffer names[4];
-    static int next;
-    kur_error error = {0};
-    kur_buffer *name = &names[next++ % 4];
-    name->size = 0;
-    ck_ok(kur_retry_topic(name, NULL, topic, group, tier, NULL, &error), error);
-    return name->data;
-}
-
 START_TEST(test_inbox__retries_in_place)
 {
     begin(PARTITIONS);
@@ -285,6 +294,7 @@ START_TEST(test_inbox__retries_by_topic)
     begin(PARTITIONS);
     for (int i = 0; i < 60; i++)
         plans[i].retries = i % 3;
+    make_own_topics();
     send_more(60);
     struct member member = start_as(
         group, &KUR_LISTENER_OPTIONS(.concurrency = 4, .retry = &by_topic, .retry_topics = &KUR_RETRY_TOPICS(0)));
@@ -322,20 +332,16 @@ START_TEST(test_inbox__retries_in_an_ordered_topic)
 }
 END_TEST
 
-static bool is_assigned_some(const kur_listener_health *health, int64_t wanted)
-{
-    return health->assigned >= wanted;
-}
-
 START_TEST(test_inbox__what_is_due_later_is_handled_then)
 {
     begin(PARTITIONS);
     char due[KUR_TIME_TEXT_SIZE];
     kur_error error = {0};
+    make_own_topics();
     struct member member = start_as(
         group, &KUR_LISTENER_OPTIONS(.concurrency = 4, .allow_due = true, .retry_topics = &KUR_RETRY_TOPICS(0)));
-    ck_assert(wait_for(member.listener, is_assigned_some, PARTITIONS));
-    int64_t due_us = kur_clock_now_us() + 3000000;
+    ck_assert(wait_for(member.listener, is_assigned, 4 * PARTITIONS));
+    int64_t due_us = kur_clock_now_us() + 6000000; /* all are put off by then, on a slow day too */
     kur_time_format(due_us, due);
     for (; sent < 20; sent++) {
         char value[16];
@@ -399,6 +405,7 @@ START_TEST(test_inbox__dead_letters_are_open_until_they_are_redriven)
     begin(PARTITIONS);
     for (int i = 0; i < 10; i++)
         plans[i].rejects = 1;
+    make_own_topics();
     send_more(60);
     kur_listener_options options = KUR_LISTENER_OPTIONS(.concurrency = 4, .retry_topics = &KUR_RETRY_TOPICS(0));
     struct member member = start_as(group, &options);
@@ -477,6 +484,7 @@ START_TEST(test_inbox__letters_of_before_the_inbox)
     kur_error error = {0};
     atomic_int count = 0;
     begin(PARTITIONS);
+    make_own_topics();
     for (int i = 0; i < 30; i++)
         send_text(client, topic, i % PARTITIONS, NULL, i < 6 ? "reject" : "before");
     flush(client);

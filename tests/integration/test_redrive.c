@@ -86,10 +86,10 @@ static struct service *repaired_service(int partitions, int count, kur_listener_
     kur_listener_options none = KUR_LISTENER_OPTIONS(.concurrency = 2);
     service->is_broken = true;
     start_service(client, service, options != NULL ? options : &none);
+    ck_assert(wait_for(service->listener, is_assigned, 4 * partitions)); /* whose coming is a rebalance */
     send_numbers(client, service->topic, partitions, 0, count);
     for (int64_t until_ms = now_ms() + WAIT_MS; count_records(client, service->letters) < count; nap(20))
         ck_assert_msg(now_ms() < until_ms, "not all are dead");
-    ck_assert(wait_for(service->listener, is_assigned, 4 * partitions));
     service->is_broken = false;
     return service;
 }
@@ -395,6 +395,7 @@ START_TEST(test_redrive__compacted_origin)
     kur_admin_free(admin);
     service->is_broken = true;
     start_service(client, service, &KUR_LISTENER_OPTIONS(.concurrency = 1));
+    ck_assert(wait_for(service->listener, is_assigned, 4));
     send_numbers(client, service->topic, 1, 0, 3);
     ck_assert(wait_until(&service->rejected, 3));
     for (int64_t until_ms = now_ms() + WAIT_MS; count_records(client, service->letters) < 3 && now_ms() < until_ms;)
@@ -417,11 +418,10 @@ static void redrive_to(kur_listener_options *options, int partitions, int topics
     snprintf(target, sizeof target, "%s.%s.%s", service->topic, service->group, tier);
     service->is_broken = true;
     start_service(client, service, options);
-    ck_assert(wait_for(service->listener, is_assigned, partitions)); /* nobody waits for its own topics */
+    ck_assert(wait_for(service->listener, is_assigned, topics * partitions)); /* whose coming is a rebalance */
     send_numbers(client, service->topic, partitions, 0, 40);
     /* Not by the offsets of the letters, where marks of transactions count too. */
     ck_assert(wait_for(service->listener, has_rejected, 40));
-    ck_assert(wait_for(service->listener, is_assigned, topics * partitions));
     service->is_broken = false;
     send_numbers(client, service->topic, partitions, 100, 20); /* of the same keys */
     ck_assert(wait_until(&service->handled, 20));
@@ -576,14 +576,16 @@ START_TEST(test_redrive__paused_resumed_cancelled)
         send_letter(client, service, i % 2, i, NULL);
     flush(client);
     const kur_redrive_view *plan = plan_of(service, NULL);
-    struct helper helper = {.id = plan->id, .options = {.rate = 200}};
+    struct helper helper = {.id = plan->id, .options = {.rate = 100}};
     start_beside(&helper);
     ck_assert(wait_until(&helper.acknowledged, 50));
     ck_ok(kur_redrive_tell(client, plan->id, KUR_REDRIVE_PAUSE, "ann", WAIT_MS, &error), error);
     ck_assert(wait_for_state(&helper, KUR_REDRIVE_PAUSED));
-    nap(200); /* what was on its way */
-    int64_t sent = count_records(client, service->retries);
-    nap(500);
+    int64_t sent = -1, until_ms = now_ms() + WAIT_MS / 6;
+    while (count_records(client, service->retries) != sent && now_ms() < until_ms) { /* what was on its way comes */
+        sent = count_records(client, service->retries);
+        nap(500);
+    }
     ck_assert_int_eq(count_records(client, service->retries), sent);
     ck_assert_int_eq(look_at(plan->id)->state, KUR_REDRIVE_PAUSED);
     ck_ok(kur_redrive_tell(client, plan->id, KUR_REDRIVE_RESUME, "ann", WAIT_MS, &error), error);
@@ -660,7 +662,7 @@ START_TEST(test_redrive__one_runner)
     for (int i = 0; i < 3; i++) {
         helpers[i].options.rate = 200;
         helpers[i].options.max = 500;
-        helpers[i].options.lease_ms = 2000;
+        helpers[i].options.lease_ms = 10000; /* nobody is slow for so long */
         start_beside(&helpers[i]);
     }
     int winners = 0;

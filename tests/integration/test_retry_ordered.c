@@ -99,8 +99,9 @@ START_TEST(test_retry_ordered__no_record_overtakes_another_of_its_key)
     begin();
     book.is_strict = true;
     const char *topic = support_topic(PARTITIONS), *group = support_name("ordered");
-    send_all(topic, 0, records);
     kur_listener *listener = listen_in_order(topic, group);
+    ck_assert(wait_for(listener, is_assigned, 2 * PARTITIONS)); /* its own are there: their coming is a rebalance */
+    send_all(topic, 0, records);
     expect_all(records);
     ck_assert_int_eq(book.wrong_attempt, 0);
     for (int i = 0; i < records; i++)
