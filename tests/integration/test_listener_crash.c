@@ -112,8 +112,8 @@ static int consume(char **arguments)
     kur_listener *listener =
         kur_listener_new(client,
                          &KUR_LISTENER_OPTIONS(.group = arguments[3], .topics = topics, .concurrency = KILL_CONCURRENCY,
-                                               .session_timeout_ms = 1000, .commit_interval_ms = COMMIT_MS,
-                                               .dead_letters = KUR_REJECTED_STOPS),
+                                               .group_instance_id = "killed", .session_timeout_ms = 10000,
+                                               .commit_interval_ms = COMMIT_MS, .dead_letters = KUR_REJECTED_STOPS),
                          &error);
     kur_listener_on_record(listener, make_one, NULL);
     kur_status status = kur_listener_run(listener, &error);
@@ -288,7 +288,7 @@ static void kill_once_each(kur_client *client)
             start(row, true);
             left++;
         }
-    for (int64_t until_ms = now_ms() + WAIT_MS; left > 0; nap(10))
+    for (int64_t until_ms = now_ms() + 2 * WAIT_MS; left > 0; nap(10))
         for (struct row *row = rows; row < ROWS_END; row++) {
             if (row->child == 0)
                 continue;
@@ -336,7 +336,7 @@ static void end_all(kur_client *client)
         ck_ok(kur_listener_start(listener, &error), error);
         listeners[row - rows] = listener;
     }
-    int64_t until_ms = now_ms() + WAIT_MS;
+    int64_t until_ms = now_ms() + 2 * WAIT_MS;
     for (struct row *row = rows; row < ROWS_END; row++) {
         int status = -1;
         for (; now_ms() < until_ms; nap(20))
