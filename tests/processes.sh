@@ -33,7 +33,7 @@ await() { # seconds, command…
 # Stops a process until SIGCONT. On a busy machine its threads may run on until one of them has taken the signal.
 freeze() { # pid
     kill -STOP "$1"
-    await 20 grep -q '^[0-9]* (.*) [Tt] ' "/proc/$1/stat"
+    await 60 grep -q '^[0-9]* (.*) [Tt] ' "/proc/$1/stat"
 }
 
 # Whether a process ends with 0 after SIGTERM.

@@ -44,10 +44,11 @@ grows() {
     rm -f "$work/out"
     "$kurier" lag watch "$group" --every 200ms --fail-over 100 -o jsonl >"$work/out" 2>"$work/err" &
     local watch=$! status=0
-    await 20 test -s "$work/out" || return 1
+    await 60 test -s "$work/out" || return 1
     "$lagging" publish "$orders" 1 200 0
     wait $watch || status=$?
-    [ $status = 5 ] && holds 'len(it) > 1 and it[-1]["unread"]["records"] == 215 and it[-1]["trend_per_s"] > 0'
+    # It may be seen in the midst of what is published.
+    [ $status = 5 ] && holds 'len(it) > 1 and 100 < it[-1]["unread"]["records"] <= 215 and it[-1]["trend_per_s"] > 0'
 }
 check "and not before" grows
 check "a foreign group" bash -c '"$1" commit "$2" "$3" 0 100 && kcat -q -b "$KAFKA_BOOTSTRAP_SERVERS" -L >/dev/null' - "$lagging" "$unique-foreign" "$orders"
@@ -100,7 +101,7 @@ fi
 if is_real; then
     check "groups list" kurier 0 "$group" "empty" -- groups list
     check "groups show" kurier 0 "$group: empty, 0 members" "(a ledger," "$orders/0" -- groups show "$group"
-    joined() { mkfifo "$work/joined"; start member bash -c 'exec "$1" join "$2" "$3" <"$4"' - "$lagging" "$group" "$orders" "$work/joined"; exec 9>"$work/joined"; await 40 has member joined; }
+    joined() { mkfifo "$work/joined"; start member bash -c 'exec "$1" join "$2" "$3" <"$4"' - "$lagging" "$group" "$orders" "$work/joined"; exec 9>"$work/joined"; await 60 has member joined; }
     check "a member" joined
     check "is listed" kurier 0 -- groups list -o jsonl
     check "with one member" holds '[(g["state"], g["members"]) for g in it if g["group"] == "'"$group"'"] == [("stable", 1)]'
@@ -109,7 +110,7 @@ if is_real; then
     check "each partition" holds 'len(it[0]["members"][0]["partitions"]) == 8 and it[0]["offsets"][0]["metadata"].startswith("kur1:")'
     check "a group with members cannot be moved" kurier 3 "has members" -- offsets plan "$group" --to start
     exec 9>&-
-    check "it goes" await 30 not kill -0 "$last"
+    check "it goes" await 60 not kill -0 "$last"
     check "a group that is not there" kurier 1 'no group "'"$unique-none"'"' -- groups show "$unique-none"
     check "one of two" kurier 2 "$unique-none" "$group: empty" -- groups show "$group" "$unique-none"
 else
@@ -179,9 +180,9 @@ check "one" holds 'len(it) == 1'
 tail_follows() {
     start tail "$kurier" events tail "$events" -o json
     local tail=$last
-    await 30 bash -c '"$1" events publish "$2" --data now --partition 0 --execute >/dev/null; grep -q now "$3"' - "$kurier" "$events" "$work/tail" || return 1
+    await 60 bash -c '"$1" events publish "$2" --data now --partition 0 --execute >/dev/null; grep -q now "$3"' - "$kurier" "$events" "$work/tail" || return 1
     kill -TERM $tail # a background job ignores Ctrl-C
-    await 20 not kill -0 $tail || { echo "it goes on after SIGTERM" && return 1; }
+    await 60 not kill -0 $tail || { echo "it goes on after SIGTERM" && return 1; }
     wait $tail || { echo "exit status $?" && cat "$work/tail" && return 1; }
     python3 -c 'import json, sys; assert all(r["value"] == "now" for r in json.load(open(sys.argv[1])))' "$work/tail"
 }
@@ -203,15 +204,15 @@ fi
 
 goes_and_comes_back() {
     local watch lines status=0
-    start watch bash -c 'exec "$1" lag watch "$2" --every 200ms --timeout 1 -o jsonl 2>"$3"' - "$kurier" "$group" "$work/watch.err"
+    start watch bash -c 'exec "$1" lag watch "$2" --every 200ms --timeout 5 -o jsonl 2>"$3"' - "$kurier" "$group" "$work/watch.err"
     watch=$last
-    await 20 has watch '"group"' || return 1
+    await 60 has watch '"group"' || return 1
     freeze "$broker"
-    await 30 test -s "$work/watch.err" || { kill -CONT "$broker" && echo "it says nothing" && return 1; }
+    await 60 test -s "$work/watch.err" || { kill -CONT "$broker" && echo "it says nothing" && return 1; }
     lines=$(wc -l <"$work/watch")
     kill -CONT "$broker"
     goes_on() { [ "$(wc -l <"$work/watch")" -gt "$lines" ]; }
-    await 30 goes_on || { cat "$work/watch.err" && return 1; }
+    await 60 goes_on || { cat "$work/watch.err" && return 1; }
     kill -TERM $watch
     wait $watch || status=$?
     [ $status = 143 ] || { echo "exit status $status" && return 1; }
@@ -262,9 +263,9 @@ top_on() {
     exec 8>"$work/keys"
     # Three pictures, the second of which has a trend.
     drawn() { [ "$(grep -o 'kurier top' "$work/screen" | wc -l)" -ge 3 ]; }
-    await 40 drawn || { cat "$work/screen" && return 1; }
+    await 60 drawn || { cat "$work/screen" && return 1; }
     printf "$3" >&8
-    await 20 has screen 'ended=' || return 1
+    await 60 has screen 'ended=' || return 1
     exec 8>&-
     says "$work/screen" ended=0
 }

@@ -211,9 +211,8 @@ START_TEST(test_listener_commits__a_text_without_room_stops_reading_and_nothing_
     full.defers = true;
     kur_client *client = listening_client(&told);
     const char *topic = support_topic(1), *group = support_name("full");
-    kur_listener_options options =
-        KUR_LISTENER_OPTIONS(.concurrency = 2, .order = KUR_UNORDERED, .deferred = MANY, .hold_records = MANY,
-                             .commit_interval_ms = 100, .session_timeout_ms = support_is_real() ? 6000 : 3000);
+    kur_listener_options options = KUR_LISTENER_OPTIONS(.concurrency = 2, .order = KUR_UNORDERED, .deferred = MANY,
+                                                        .hold_records = MANY, .commit_interval_ms = 100);
     kur_listener *listener = listen(client, &options, topic, group, half, &full);
     int sent = send_until_full(client, topic, &full), handled = full.handled;
     printf("# %d of %d were handled before the text was full\n", handled, sent);

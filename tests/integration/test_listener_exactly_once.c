@@ -122,7 +122,7 @@ START_TEST(test_listener_exactly_once__a_rebalance_in_the_midst)
     kur_listener *second = start_listener(&KUR_LISTENER_OPTIONS(.session_timeout_ms = 6000));
     for (int i = 0; i < 20 || health_of(second).assigned == 0; i++) {
         send_more(100); /* something is always under way */
-        ck_assert_int_lt(i, 150);
+        ck_assert_int_lt(i, 600);
         nap(100);
     }
     ck_assert(wait_for(second, has_finished, 1));
@@ -297,7 +297,7 @@ static int64_t out_size(kur_consumer *asker)
 static void wait_for_death(pid_t child, const char *place)
 {
     int status = 0, naps = 0;
-    int64_t until_ms = now_ms() + WAIT_MS;
+    int64_t until_ms = now_ms() + 2 * WAIT_MS;
     while (waitpid(child, &status, WNOHANG) == 0) {
         ck_assert_msg(now_ms() < until_ms, "%s: nothing has killed the process", place);
         nap(5);

@@ -197,7 +197,7 @@ START_TEST(test_listener_rebalance__what_is_lost_begins_anew)
         KUR_LISTENER_OPTIONS(.concurrency = 2, .commit_interval_ms = 600000, .session_timeout_ms = 3000);
     kur_listener *listener = listen(client, &options, topic, group, on_way, &member);
     ck_assert(wait_for(listener, has_finished, FREE));
-    ck_assert_int_eq(way.blocked, 1);
+    ck_assert(support_wait(&way.blocked, 1));
     proxy_set(proxy, PROXY_HOLD);
     ck_assert(wait_for(listener, has_lost, 1));
     ck_assert_int_eq(health_of(listener).assigned, 0);

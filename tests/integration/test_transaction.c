@@ -443,7 +443,7 @@ START_TEST(test_transaction__run_repeats_what_may_pass)
     ck_status(kur_transaction_run(&producer, work_without_reason, NULL, WAIT_MS, &error), KUR_ERROR_CANCELLED, error);
 
     struct job stubborn = {.topic = job.topic, .failures = 99, .status = KUR_ERROR_TIMEOUT};
-    ck_status(kur_transaction_run(&producer, work, &stubborn, 500, &error), KUR_ERROR_TIMEOUT, error);
+    ck_status(kur_transaction_run(&producer, work, &stubborn, 5000, &error), KUR_ERROR_TIMEOUT, error);
     ck_assert_int_gt(stubborn.calls, 1);
     ck_ok(kur_transaction_run(&producer, work, &job, WAIT_MS, &error), error);
     ck_readers_see(client, job.topic, "end end");
