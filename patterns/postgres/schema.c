@@ -141,7 +141,10 @@ kur_status kur__pg_schema_read(void *connection, int32_t *schema, int32_t *shard
     struct kur__postgres *postgres = kur__pg_owner(connection);
     int32_t found_schema = 0, found_shards = 0;
     kur_uuid found = {{0}};
-    kur_status status = read_meta(connection, &found_schema, &found_shards, &found, error);
+    /* In a transaction, so that a pooler which knows none is told of here, where all begins, and not by a relay. */
+    kur_status status = kur__pg_script(connection, "BEGIN", "BEGIN", error);
+    if (status == KUR_OK)
+        status = kur__pg_end(connection, read_meta(connection, &found_schema, &found_shards, &found, error), error);
     if (status != KUR_OK)
         return status;
     if (found_schema > 0) {

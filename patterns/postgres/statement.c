@@ -176,8 +176,14 @@ kur_status kur__pg_error(const PGconn *connection, const PGresult *result, const
     const char *told = result != NULL ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
     const char *severity = result != NULL ? PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED) : NULL;
     char line[300];
+    if (severity == NULL && result != NULL) /* a pooler's own error has it once only, and untranslated */
+        severity = PQresultErrorField(result, PG_DIAG_SEVERITY);
     /* After these two the server hangs up, which libpq may not have seen yet. */
     bool is_last = severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
+    if (told != NULL && strstr(told, "statement pooling mode") != NULL)
+        return kur_error_set(
+            error, KUR_ERROR_UNSUPPORTED,
+            "postgres: %s: the pooler has no transactions: it needs pool_mode = transaction, or session", what);
     if (is_last || PQstatus(connection) == CONNECTION_BAD) {
         kur__pg_mask(told != NULL ? told : PQerrorMessage(connection), line, sizeof line);
         return kur_error_set(error, KUR_ERROR_UNREACHABLE, "postgres: %s: %s", what, line);
