@@ -10,7 +10,7 @@ RUN script/bootstrap --no-kafka && rm -rf /var/lib/apt/lists/*
 
 # ---- For the test suite: a Java, and Kafka's own jars for brokers of its own; the checkout comes with docker-compose.yml ----
 FROM tools AS test
-RUN script/bootstrap --no-kafka --also openjdk-17-jre-headless --also openssl --also postgresql-15 && rm -rf /var/lib/apt/lists/*
+RUN script/bootstrap --no-kafka --also openjdk-17-jre-headless --also openssl --also postgresql-15 --also pgbouncer && rm -rf /var/lib/apt/lists/*
 COPY --from=apache/kafka:4.3.1 /opt/kafka/libs /root/.cache/kurier/kafka-4.3.1/lib
 CMD ["script/test"]
 

@@ -741,7 +741,7 @@ START_TEST(test_postgres__another_database)
     sql(service, "COMMIT");
     of->disconnect(service);
     kur_database_free(other);
-    sql(eye, "DROP DATABASE @_other");
+    sql(eye, "DROP DATABASE @_other WITH (FORCE)");
     /* A connection that is known, and is made anew. */
     sql(eye, "BEGIN");
     add(eye, "a");

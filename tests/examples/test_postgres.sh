@@ -26,4 +26,4 @@ of() { # account: what its events say, in their order
 are_there() { events && [ "$(of north)" = "-70=30 -20=10 -10=0 " ] && [ "$(of south)" = "70=170 20=190 10=200 " ]; }
 check "each account tells of its changes, in their order, and of no other" await 60 are_there
 for pid in $relay $broker; do check "SIGTERM ends it with 0" ends $pid; done
-psql -X -q -c "DROP DATABASE $unique" "$KURIER_POSTGRES"
+psql -X -q -c "DROP DATABASE $unique WITH (FORCE)" "$KURIER_POSTGRES"

@@ -140,4 +140,4 @@ goods_are_gone() { [ $((100000 - $(left))) = "$(stored)" ]; }
 check "each order took its goods once" await 60 goods_are_gone
 check "each order has its letter" await 90 all_letters
 for pid in $order $inventory $email; do check "SIGTERM ends it with 0" ends "$pid"; done
-if [ "$driver" = postgres ]; then psql -X -q -c "DROP DATABASE $unique" "$KURIER_POSTGRES"; fi
+if [ "$driver" = postgres ]; then psql -X -q -c "DROP DATABASE $unique WITH (FORCE)" "$KURIER_POSTGRES"; fi
