@@ -6,8 +6,10 @@
  *
  * No state of a session is used, no prepared statements, no advisory locks that outlast a transaction, no LISTEN: it
  * works through a pooler that gives a server's connection away after each transaction (pgbouncer's pool_mode
- * transaction). A connection in pipeline mode cannot be used. Transactions of the library's own, those of an inbox's
- * handlers too, are READ COMMITTED, and wait for a lock for 10 s at most.
+ * transaction); one that knows no transactions (statement) is refused at the start, with KUR_ERROR_UNSUPPORTED. A
+ * connection in pipeline mode cannot be used. Transactions of the library's own, those of an inbox's
+ * handlers too, are READ COMMITTED, and wait for a lock for 10 s at most; those in which no handler runs are ended by
+ * the server when this process is frozen in them for 20 s.
  *
  * The first event that is added on a connection costs one statement more: it is asked whose database it leads to.
  */

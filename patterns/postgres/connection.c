@@ -119,6 +119,14 @@ kur_status kur__pg_begin(void *connection, kur_error *error)
                           "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s'", error);
 }
 
+kur_status kur__pg_begin_own(void *connection, kur_error *error)
+{
+    return kur__pg_script(connection, "BEGIN",
+                          "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s';"
+                          " SET LOCAL idle_in_transaction_session_timeout = '20s'",
+                          error);
+}
+
 /* A handler has left a statement running, or a mode on in which answers come otherwise. */
 static bool is_left_busy(const PGconn *connection)
 {

@@ -133,7 +133,7 @@ static kur_status reset(PGconn *connection, const kur_inbox_place *place, const 
 
 kur_status kur__pg_reset(void *connection, const kur_inbox_place *place, const kur_uuid *log_id, kur_error *error)
 {
-    kur_status status = kur__pg_begin(connection, error);
+    kur_status status = kur__pg_begin_own(connection, error);
     return status == KUR_OK ? kur__pg_end(connection, reset(connection, place, log_id, error), error) : status;
 }
 

@@ -130,7 +130,7 @@ kur_status kur__pg_remove(void *connection, const char *consumer, const char *to
                           kur_error *error)
 {
     int32_t removed = 0;
-    kur_status status = kur__pg_begin(connection, error);
+    kur_status status = kur__pg_begin_own(connection, error);
     if (status == KUR_OK)
         status = kur__pg_end(connection, remove_in(connection, consumer, topic, partition, &removed, error), error);
     if (status == KUR_OK)

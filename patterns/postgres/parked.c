@@ -123,7 +123,7 @@ kur_status kur__pg_park(void *connection, const kur_outbox_parked_row *rows, siz
     if (status != KUR_OK)
         kur_error_set(error, status, "out of memory");
     else
-        status = kur__pg_begin(connection, error);
+        status = kur__pg_begin_own(connection, error);
     if (status == KUR_OK)
         status = kur__pg_end(connection, park_rows(connection, &arrays, blocks_keys, error), error);
     arrays_done(&arrays);
@@ -254,7 +254,7 @@ static kur_status put_back(PGconn *connection, int64_t id, bool itself, kur_erro
 
 static kur_status put_back_alone(PGconn *connection, int64_t id, bool itself, kur_error *error)
 {
-    kur_status status = kur__pg_begin(connection, error);
+    kur_status status = kur__pg_begin_own(connection, error);
     return status == KUR_OK ? kur__pg_end(connection, put_back(connection, id, itself, error), error) : status;
 }
 

@@ -122,6 +122,11 @@ kur_status kur__pg_connect(void *database, void **connection, kur_error *error);
 void kur__pg_disconnect(void *connection);
 /* Begins a transaction in which a lock is waited for 10 s at most. */
 kur_status kur__pg_begin(void *connection, kur_error *error);
+/*
+ * One in which only the driver's own statements follow each other: the server ends it when the next does not come
+ * within 20 s, so that a process that is frozen in the middle of it does not keep others from its locks.
+ */
+kur_status kur__pg_begin_own(void *connection, kur_error *error);
 kur_status kur__pg_commit(void *connection, kur_error *error);
 void kur__pg_rollback(void *connection);
 /*

@@ -150,7 +150,7 @@ kur_status kur__pg_claim(void *connection, const kur_outbox_claim *claim, int32_
     struct claiming claiming = {.connection = connection, .claim = claim};
     int32_t claimed[KUR_OUTBOX_SHARDS_MAX];
     size_t claimed_count = 0;
-    kur_status status = kur__pg_begin(connection, error);
+    kur_status status = kur__pg_begin_own(connection, error);
     if (status == KUR_OK)
         status = kur__pg_end(connection, claim_shards(&claiming, claimed, &claimed_count, error), error);
     if (status != KUR_OK)

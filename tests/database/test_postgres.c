@@ -877,7 +877,7 @@ START_TEST(test_postgres__rights_are_those_of_the_guide)
     set_up();
     PGconn *eye = open_postgres();
     sql(eye, "CREATE ROLE @_shop LOGIN PASSWORD 'p'; CREATE ROLE @_relay LOGIN PASSWORD 'p'");
-    ck_assert_int_eq(grant_as_the_guide_says(eye), 6);
+    ck_assert_int_eq(grant_as_the_guide_says(eye), 8);
     PGconn *shop = connect_as("shop", &as_shop), *relay = connect_as("relay", &as_relay);
     sql(shop, "BEGIN");
     add(shop, "a");
@@ -952,6 +952,38 @@ START_TEST(test_postgres__passwords_are_not_told)
     kur_database *made = kur_postgres_new(NULL, &error);
     ck_assert_ptr_nonnull(made);
     kur_database_free(made);
+}
+END_TEST
+
+/* A relay that is frozen in the middle of a transaction of several statements is cut off by the server. */
+START_TEST(test_postgres__who_is_frozen_holds_no_lock_for_ever)
+{
+    int32_t shards[SHARDS];
+    size_t count;
+    skip_unless(opening_missing() == NULL, opening_missing());
+    set_up();
+    PGconn *eye = open_postgres();
+    sql(eye, "CREATE TABLE @.told (bound text);"
+             "CREATE FUNCTION @.tell() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO @.told VALUES"
+             " (current_setting('idle_in_transaction_session_timeout')); RETURN NULL; END$$;"
+             "CREATE TRIGGER tell AFTER INSERT ON @.outbox_relay EXECUTE FUNCTION @.tell();"
+             "CREATE TRIGGER tell AFTER INSERT ON @.outbox_parked EXECUTE FUNCTION @.tell()");
+    kur_outbox_claim claim = {.size = sizeof claim, .relay = "r", .lease_ms = 10000};
+    ck_ok(of->outbox_claim(line, &claim, shards, &count, &error), error);
+    sql(eye, "BEGIN");
+    add(eye, "a");
+    sql(eye, "COMMIT");
+    ck_assert_str_eq(relayed(), "a");
+    kur_outbox_parked_row parked = {
+        .row = {.size = sizeof parked.row, .id = ids[0].id, .shard = ids[0].shard, .mark = ids[0].mark}, .attempts = 1};
+    ck_ok(of->outbox_park(line, &parked, 1, true, &error), error);
+    ck_assert_int_eq(sql_number(eye, "SELECT count(*) FROM @.told WHERE bound = '20s'"), 2);
+    /* A handler may take its time. */
+    ck_ok(of->begin(line, &error), error);
+    ck_assert_int_eq(sql_number(line, "SELECT (current_setting('idle_in_transaction_session_timeout') = '0')::int"), 1);
+    of->rollback(line);
+    PQfinish(eye);
+    tear_down();
 }
 END_TEST
 
@@ -1043,6 +1075,7 @@ int main(void)
                                   test_postgres__errors_are_told_apart,
                                   test_postgres__rights_are_those_of_the_guide,
                                   test_postgres__passwords_are_not_told,
+                                  test_postgres__who_is_frozen_holds_no_lock_for_ever,
                                   test_postgres__nothing_stays_in_the_session,
                                   test_postgres__without_memory,
                                   NULL};
