@@ -22,7 +22,7 @@ check "a letter without a place" dlq 3 "TOPIC/PARTITION/OFFSET" -- show x --boot
 check "a place that is none" dlq 3 "numbers from 0 on" -- show x/y/z --bootstrap a:1
 check "groups by what there is not" dlq 3 "--by takes" -- groups --by size
 check "no Kafka is named" dlq 1 "no bootstrap servers" -- list
-check "nobody listens" dlq 1 "127.0.0.1:1" -- list --bootstrap 127.0.0.1:1 --timeout 1
+check "nobody listens" dlq 1 "127.0.0.1:1" -- list --bootstrap 127.0.0.1:1 --timeout 5
 check "a discard without a topic" dlq 3 "which topics?" -- discard --reason x --all --bootstrap a:1
 check "a discard without a reason" dlq 3 "--reason is missing" -- discard a.dlq --all --bootstrap a:1
 check "a discard of whatever there is" dlq 3 "which letters?" -- discard a.dlq --reason x --bootstrap a:1

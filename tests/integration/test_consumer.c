@@ -436,7 +436,7 @@ START_TEST(test_consumer__broker_absent)
     ck_assert_ptr_null(record);
     kur_arena *arena = kur_arena_new();
     kur_position position = KUR_POSITION(.topic = "t");
-    ck_status(kur_consumer_committed(consumer, &position, arena, 300, &error), KUR_ERROR_TIMEOUT, error);
+    ck_status(kur_consumer_committed(consumer, &position, arena, 4000, &error), KUR_ERROR_TIMEOUT, error);
     ck_says(error, "127.0.0.1:1");
     kur_arena_free(arena);
     kur_consumer_free(consumer);

@@ -497,13 +497,13 @@ START_TEST(test_listener_rebalance__neither_idleness_nor_a_long_handler_costs_th
 {
     static struct slow slow, idle;
     const char *asked = getenv("KURIER_IDLE");
-    int idle_ms = asked != NULL ? atoi(asked) * 1000 : 5000, interval_ms = asked != NULL ? 7000 : 3000;
+    int idle_ms = asked != NULL ? atoi(asked) * 1000 : 9000, interval_ms = asked != NULL ? 7000 : 6000;
     memset(&slow, 0, sizeof slow);
     memset(&idle, 0, sizeof idle);
     kur_client *client = support_client();
     const char *topics[2] = {support_topic(1), support_topic(1)};
     kur_listener_options options =
-        KUR_LISTENER_OPTIONS(.session_timeout_ms = 3000, .max_poll_interval_ms = interval_ms);
+        KUR_LISTENER_OPTIONS(.session_timeout_ms = 6000, .max_poll_interval_ms = interval_ms);
     kur_listener *listeners[2] = {listen(client, &options, topics[0], support_name("slow"), wait_for_go, &slow),
                                   listen(client, &options, topics[1], support_name("idle"), wait_for_go, &idle)};
     for (int i = 0; i < 2; i++)

@@ -615,7 +615,7 @@ START_TEST(test_retry_crash__what_waits_outlives_its_process)
         int64_t until_ms = now_ms() + WAIT_MS, same_ms = now_ms();
         off_t size = 0;
         /* When nothing is written any more, all that was handled is committed. */
-        for (; (!is_parked(row) || now_ms() < same_ms + 20 * COMMIT_MS) && now_ms() < until_ms; nap(50))
+        for (; (!is_parked(row) || now_ms() < same_ms + 60 * COMMIT_MS) && now_ms() < until_ms; nap(50))
             if (ledger_size(row) != size) {
                 size = ledger_size(row);
                 same_ms = now_ms();

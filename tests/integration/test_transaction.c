@@ -44,7 +44,7 @@ START_TEST(test_transaction__nobody_answers)
     for (int i = 0; i < 2; i++) {
         kur_producer *producer =
             kur_producer_new(client, &KUR_PRODUCER_OPTIONS(.transactional_id = "t", .dispatch = dispatches[i]), &error);
-        ck_status(kur_transaction_init(producer, 2000, &error), KUR_ERROR_TIMEOUT, error);
+        ck_status(kur_transaction_init(producer, 4000, &error), KUR_ERROR_TIMEOUT, error);
         ck_assert(error.retriable);
         ck_says(error, "127.0.0.1:1");
         /* The helper ends when it says it does. */
