@@ -170,7 +170,7 @@ stops_discarding() {
         >"$work/stopped" || status=$?
     kill -CONT "$broker"
     cat "$work/stopped"
-    [ $status = 1 ] && says "$work/stopped" "0 letters discarded"
+    [ $status = 1 ] && says "$work/stopped" "stopped after 0 of 0 offsets" && says "$work/stopped" "0 letters discarded"
 }
 check "discard before the first letter" stops_discarding
 check "discards nothing" counts "$dead" 8
