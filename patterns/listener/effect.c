@@ -213,11 +213,11 @@ void kur__effect_end(kur_listener *listener, kur__work *work, int64_t now_us)
     if (work->effect == KUR__EFFECT_FORWARD)
         is_durable = extra != NULL && extra->forward.is_acknowledged;
     if (is_durable && work->effect == KUR__EFFECT_FORWARD && listener->keeper != NULL && !extra->forward.is_kept) {
-        if (!extra->forward.is_to_keep) {
+        if (!extra->forward.is_to_keep && !listener->keeper_has_ended) {
             kur__forward_keep(listener, work);
             return;
         }
-        is_durable = false; /* the keeper could not, and is asked again */
+        is_durable = false; /* the keeper could not, and is asked again; or there is none any more */
     }
     for (struct kur__emit *emit = extra != NULL ? extra->emits : NULL; emit != NULL; emit = emit->next)
         is_durable = is_durable && emit->is_acknowledged;

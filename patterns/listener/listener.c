@@ -363,8 +363,10 @@ void kur_listener_free(kur_listener *listener)
         kur__workers_stop(listener);
     kur__exactly_free(listener);
     kur__ends_free(listener);
-    if (listener->keeper != NULL)
+    if (listener->keeper != NULL) {
         listener->keeper->ended(listener->keeper->user);
+        listener->keeper_has_ended = true; /* answers may come yet, up to the producer's end */
+    }
     if (listener->consumer != NULL) {
         kur__control_clear(listener);
         kur_producer_free(listener->producer);
