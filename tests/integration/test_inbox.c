@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../failing.h"
 #include "../listening.h"
 #include "../memory_driver.h"
 #include "../shop.h"
@@ -907,6 +908,40 @@ START_TEST(test_inbox__a_topic_made_anew_is_handled_from_its_beginning)
 }
 END_TEST
 
+/* ---- Without memory ---- */
+
+static kur_status make_and_free(kur_error *error)
+{
+    const char *topics[] = {topic, NULL};
+    kur_listener *listener =
+        kur_listener_new(client, &KUR_LISTENER_OPTIONS(.group = group, .topics = topics, .retry = &in_place), error);
+    if (listener == NULL)
+        return error->code;
+    kur_inbox *inbox = kur_inbox_new(listener, database, &KUR_INBOX_OPTIONS(.consumer = "c"), error);
+    kur_status status = inbox == NULL ? error->code : kur_inbox_on_record(inbox, change, NULL);
+    if (inbox != NULL && status != KUR_OK)
+        kur_error_set(error, status, "a handler");
+    kur_listener_free(listener);
+    kur_inbox_free(inbox);
+    return status;
+}
+
+START_TEST(test_inbox__is_made_or_not_without_memory)
+{
+    long points = 0;
+    kur_error error;
+    kur_status status;
+    begin(PARTITIONS);
+    do {
+        failing_begin(points + 1, true);
+        error = (kur_error){0};
+        status = make_and_free(&error);
+        failing_end();
+    } while (failing_again("making an inbox", &points, status, &error));
+    end();
+}
+END_TEST
+
 /* ---- What is refused ---- */
 
 static kur_outcome never_batch(kur_delivery *const *deliveries, kur_outcome *outcomes, size_t count, void *user)
@@ -996,6 +1031,7 @@ int main(void)
                                   test_inbox__a_commit_that_is_refused_for_good_is_an_attempt,
                                   test_inbox__members_come_and_go,
                                   test_inbox__a_topic_made_anew_is_handled_from_its_beginning,
+                                  test_inbox__is_made_or_not_without_memory,
                                   test_inbox__refuses_what_cannot_be_once,
                                   NULL};
     return check_main("inbox", tests);
