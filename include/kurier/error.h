@@ -53,7 +53,8 @@ KUR_BEGIN_DECLS
     X(ERROR_MUST_ABORT, 27, 0, 0, "the transaction has failed and must be aborted")                                    \
     X(ERROR_REJECTED, 28, 0, 1, "a record was rejected and nobody takes it")                                           \
     X(ERROR_DATABASE, 29, 0, 0, "the database reported an error")                                                      \
-    X(ERROR_SCHEMA, 30, 0, 0, "the tables are missing or of another version")
+    X(ERROR_SCHEMA, 30, 0, 0, "the tables are missing or of another version")                                          \
+    X(ERROR_UNKNOWN_SCHEMA, 31, 0, 0, "no such schema")
 
 /** Every way in which a call can end. KUR_OK is 0, all others are above. */
 typedef enum kur_status {

@@ -1,0 +1,71 @@
+/*
+ * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * <kurier/schema.h>: Avro schemas (Apache Avro 1.12, "Schema Declaration"): read from their JSON text or made from a
+ * field list, their parsing canonical form and fingerprint, and whether one can read what another has written.
+ */
+#ifndef KURIER_SCHEMA_H
+#define KURIER_SCHEMA_H
+
+#include <kurier/type.h>
+
+KUR_BEGIN_DECLS
+
+/** The longest text of a schema that is read. */
+#define KUR_SCHEMA_SIZE_MAX (1024 * 1024)
+
+/** A schema that was read. Never changes; reference-counted; any thread. */
+typedef struct kur_schema kur_schema;
+
+/** A schema that another one names: its text, parsed before it. */
+typedef struct kur_schema_reference {
+    const char *name;   /**< the full name by which it is used; for messages */
+    kur_schema *schema; /**< borrowed; all named types in it can be used */
+} kur_schema_reference;
+
+/**
+ * Reads a schema's text. `references`, `count` of them, hold the named types that it uses and does not define. Bounded
+ * before anything is believed: KUR_SCHEMA_SIZE_MAX, nested KUR_DEPTH_MAX deep, 10,000 types, fields and symbols.
+ * KUR_ERROR_SYNTAX (not JSON, with line and column; or no schema, with the path of what is wrong, "fields[2].type: …"),
+ * KUR_ERROR_TOO_LARGE, KUR_ERROR_NO_MEMORY. Any thread.
+ */
+KUR_API kur_status kur_schema_parse(kur_bytes text, const kur_schema_reference *references, size_t count,
+                                    kur_schema **schema, kur_error *error);
+
+/** One more reference; returns `schema`. Any thread. */
+KUR_API kur_schema *kur_schema_ref(kur_schema *schema);
+
+/** Gives a reference back. NULL does nothing. Any thread. */
+KUR_API void kur_schema_unref(kur_schema *schema);
+
+/** The text that it was read from, or the one that was made. Lives as long as the schema. Any thread. */
+KUR_API kur_bytes kur_schema_text(const kur_schema *schema);
+
+/** The full name of a record, enum or fixed, else the name of its type ("string"). Lives as long. Any thread. */
+KUR_API const char *kur_schema_name(const kur_schema *schema);
+
+/**
+ * Appends the parsing canonical form ("Parsing Canonical Form for Schemas"). KUR_ERROR_NO_MEMORY. Any thread.
+ */
+KUR_API kur_status kur_schema_canonical(const kur_schema *schema, kur_buffer *text, kur_error *error);
+
+/** The CRC-64-AVRO fingerprint of the canonical form ("Schema Fingerprints"). Any thread. */
+KUR_API uint64_t kur_schema_fingerprint(const kur_schema *schema);
+
+/**
+ * The schema of a described record, with documentation, defaults, aliases and logical types. docs/decisions/avro.md has
+ * the form of each kind. KUR_ERROR_INVALID_ARGUMENT: a name that Avro does not allow, or a descriptor that
+ * kur_type_check refuses; KUR_ERROR_NO_MEMORY. Any thread; what order_created_schema() calls.
+ */
+KUR_API kur_status kur_schema_of(const kur_type *type, kur_schema **schema, kur_error *error);
+
+/**
+ * Whether a reader with one schema reads whatever was written with the other, by Avro's rules of schema resolution.
+ * KUR_ERROR_MISMATCH with the path of the field and the rule that is broken, "lines[].price: …"; KUR_ERROR_NO_MEMORY.
+ * Any thread.
+ */
+KUR_API kur_status kur_schema_reads(const kur_schema *reader, const kur_schema *writer, kur_error *error);
+
+KUR_END_DECLS
+
+#endif
