@@ -1,7 +1,7 @@
 /*
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
- * A schema's insides: what the codec walks. schema_parse.c makes it from text, schema_of.c from a descriptor (as text,
+ * A schema's insides: what the codec walks. schema.c makes it from text, schema_of.c from a descriptor (as text,
  * which is parsed then: one way in), schema_form.c writes the canonical form, schema_reads.c and avro_plan.c resolve.
  */
 #ifndef KURIER_EVENT_SCHEMA_H
@@ -81,8 +81,12 @@ static inline const kur__node *kur__node_element(const kur__node *node)
     return node->branches[0];
 }
 
-/* The canonical form. KUR_OK or KUR_ERROR_NO_MEMORY. */
-kur_status kur__schema_canonical(const kur__node *root, kur_buffer *text);
+/* Its full name, or the name of its kind: "string". */
+const char *kur__node_name(const kur__node *node);
+
+/* The canonical form. KUR_OK, KUR_ERROR_NO_MEMORY, or KUR_ERROR_TOO_LARGE for one that nests deeper than KUR_DEPTH_MAX.
+ */
+kur_status kur__schema_canonical(const kur__node *root, uint32_t node_count, kur_buffer *text);
 
 /* CRC-64-AVRO. */
 uint64_t kur__schema_crc(kur_bytes text);
