@@ -66,6 +66,12 @@ KUR_API kur_status kur_schema_of(const kur_type *type, kur_schema **schema, kur_
  */
 KUR_API kur_status kur_schema_reads(const kur_schema *reader, const kur_schema *writer, kur_error *error);
 
+/**
+ * Whether values of both are the same bytes, and mean the same: types, names, order, symbols and logical types;
+ * documentation, defaults and aliases may differ. False also when memory is out. Any thread.
+ */
+KUR_API bool kur_schema_same_encoding(const kur_schema *a, const kur_schema *b);
+
 KUR_END_DECLS
 
 #endif
