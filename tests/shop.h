@@ -47,7 +47,8 @@ KUR_EVENT(order_created, "shop.order.created", 1, ORDER_CREATED);
     F(S, MAP(DOUBLE), weights)                                                                                         \
     F(S, MAP(LIST(BOOL)), flags)                                                                                       \
     F(S, OPTIONAL(RECORD(order_line)), gift)                                                                           \
-    F(S, LIST(OPTIONAL(DATE)), days)
+    F(S, LIST(OPTIONAL(DATE)), days)                                                                                   \
+    F(S, OPTIONAL(FIXED(4)), mark)
 KUR_RECORD(kinds, KINDS);
 
 /* Names on the wire, defaults of every kind that has them, and nothing unknown. */

@@ -27,6 +27,7 @@
 #define KURIER_FIELDS_H
 
 #include <kurier/json.h>
+#include <kurier/schema.h>
 #include <kurier/type.h>
 
 /*
@@ -45,6 +46,7 @@
 #define KUR_KIND_DATE int32_t
 #define KUR_KIND_DECIMAL(precision, scale) int64_t
 #define KUR_KIND_UUID kur_uuid
+#define KUR_KIND_FIXED(size) KUR__FIXED_OF(size)
 #define KUR_KIND_ENUM(name) enum name
 #define KUR_KIND_RECORD(name) struct name
 
@@ -59,6 +61,7 @@
 #define KUR_KIND_2_DATE KUR_KIND_DATE
 #define KUR_KIND_2_DECIMAL(precision, scale) int64_t
 #define KUR_KIND_2_UUID KUR_KIND_UUID
+#define KUR_KIND_2_FIXED(size) KUR__FIXED_OF(size)
 #define KUR_KIND_2_ENUM(name) enum name
 #define KUR_KIND_2_RECORD(name) struct name
 
@@ -73,6 +76,7 @@
 #define KUR_KIND_3_DATE KUR_KIND_DATE
 #define KUR_KIND_3_DECIMAL(precision, scale) int64_t
 #define KUR_KIND_3_UUID KUR_KIND_UUID
+#define KUR_KIND_3_FIXED(size) KUR__FIXED_OF(size)
 #define KUR_KIND_3_ENUM(name) enum name
 #define KUR_KIND_3_RECORD(name) struct name
 
@@ -87,9 +91,14 @@
 #define KUR_KIND_4_DATE KUR_KIND_DATE
 #define KUR_KIND_4_DECIMAL(precision, scale) int64_t
 #define KUR_KIND_4_UUID KUR_KIND_UUID
+#define KUR_KIND_4_FIXED(size) KUR__FIXED_OF(size)
 #define KUR_KIND_4_ENUM(name) enum name
 #define KUR_KIND_4_RECORD(name) struct name
 
+#define KUR__FIXED_OF(size)                                                                                            \
+    struct {                                                                                                           \
+        uint8_t data[size];                                                                                            \
+    }
 #define KUR__OPTIONAL_OF(T)                                                                                            \
     struct {                                                                                                           \
         bool has;                                                                                                      \
@@ -144,6 +153,7 @@
 #define KUR__TYPE_TIMESTAMP KUR__PLAIN(TIMESTAMP, int64_t)
 #define KUR__TYPE_DATE KUR__PLAIN(DATE, int32_t)
 #define KUR__TYPE_UUID KUR__PLAIN(UUID, kur_uuid)
+#define KUR__TYPE_FIXED(size) KUR__PLAIN(FIXED, KUR__FIXED_OF(size))
 #define KUR__TYPE_DECIMAL(p, s) KUR__DECIMAL(p, s)
 #define KUR__TYPE_ENUM(name) (&name##_type)
 #define KUR__TYPE_RECORD(name) (&name##_type)
@@ -161,6 +171,7 @@
 #define KUR__TYPE_2_TIMESTAMP KUR__TYPE_TIMESTAMP
 #define KUR__TYPE_2_DATE KUR__TYPE_DATE
 #define KUR__TYPE_2_UUID KUR__TYPE_UUID
+#define KUR__TYPE_2_FIXED(size) KUR__PLAIN(FIXED, KUR__FIXED_OF(size))
 #define KUR__TYPE_2_DECIMAL(p, s) KUR__DECIMAL(p, s)
 #define KUR__TYPE_2_ENUM(name) (&name##_type)
 #define KUR__TYPE_2_RECORD(name) (&name##_type)
@@ -178,6 +189,7 @@
 #define KUR__TYPE_3_TIMESTAMP KUR__TYPE_TIMESTAMP
 #define KUR__TYPE_3_DATE KUR__TYPE_DATE
 #define KUR__TYPE_3_UUID KUR__TYPE_UUID
+#define KUR__TYPE_3_FIXED(size) KUR__PLAIN(FIXED, KUR__FIXED_OF(size))
 #define KUR__TYPE_3_DECIMAL(p, s) KUR__DECIMAL(p, s)
 #define KUR__TYPE_3_ENUM(name) (&name##_type)
 #define KUR__TYPE_3_RECORD(name) (&name##_type)
@@ -195,6 +207,7 @@
 #define KUR__TYPE_4_TIMESTAMP KUR__TYPE_TIMESTAMP
 #define KUR__TYPE_4_DATE KUR__TYPE_DATE
 #define KUR__TYPE_4_UUID KUR__TYPE_UUID
+#define KUR__TYPE_4_FIXED(size) KUR__PLAIN(FIXED, KUR__FIXED_OF(size))
 #define KUR__TYPE_4_DECIMAL(p, s) KUR__DECIMAL(p, s)
 #define KUR__TYPE_4_ENUM(name) (&name##_type)
 #define KUR__TYPE_4_RECORD(name) (&name##_type)
@@ -243,6 +256,7 @@
  *     kur_status name_print(const struct name *, kur_buffer *, kur_error *)          kur_type_print
  *     kur_status name_to_json(const struct name *, kur_buffer *, kur_error *)        kur_json_write
  *     kur_status name_from_json(kur_bytes, kur_arena *, struct name *, kur_error *)  kur_json_read
+ *     kur_status name_schema(kur_schema **, kur_error *)                             kur_schema_of
  */
 #define KUR_RECORD(name, list)                                                                                         \
     struct name {                                                                                                      \
@@ -273,6 +287,10 @@
                                                           kur_error *error)                                            \
     {                                                                                                                  \
         return kur_json_read(&name##_type, json, arena, record, error);                                                \
+    }                                                                                                                  \
+    KUR__UNUSED static inline kur_status name##_schema(kur_schema **schema, kur_error *error)                          \
+    {                                                                                                                  \
+        return kur_schema_of(&name##_type, schema, error);                                                             \
     }                                                                                                                  \
     struct name
 

@@ -34,6 +34,7 @@
 #include <kurier/redrive.h>
 #include <kurier/relay.h>
 #include <kurier/retry.h>
+#include <kurier/schema.h>
 #include <kurier/security.h>
 #include <kurier/time.h>
 #include <kurier/transaction.h>

@@ -25,9 +25,10 @@ typedef struct kur_schema_reference {
 
 /**
  * Reads a schema's text. `references`, `count` of them, hold the named types that it uses and does not define. Bounded
- * before anything is believed: KUR_SCHEMA_SIZE_MAX, nested KUR_DEPTH_MAX deep, 10,000 types, fields and symbols.
- * KUR_ERROR_SYNTAX (not JSON, with line and column; or no schema, with the path of what is wrong, "fields[2].type: …"),
- * KUR_ERROR_TOO_LARGE, KUR_ERROR_NO_MEMORY. Any thread.
+ * before anything is believed: KUR_SCHEMA_SIZE_MAX, its JSON and its types nested KUR_DEPTH_MAX deep, 10,000 types,
+ * fields, symbols and aliases, names of 1,023 bytes. A default is not held against its type. KUR_ERROR_SYNTAX (not
+ * JSON, with line and column; or no schema, with the path of what is wrong, "fields[2].type: …"), KUR_ERROR_TOO_LARGE,
+ * KUR_ERROR_NO_MEMORY. Any thread.
  */
 KUR_API kur_status kur_schema_parse(kur_bytes text, const kur_schema_reference *references, size_t count,
                                     kur_schema **schema, kur_error *error);
@@ -55,7 +56,8 @@ KUR_API uint64_t kur_schema_fingerprint(const kur_schema *schema);
 /**
  * The schema of a described record, with documentation, defaults, aliases and logical types. docs/decisions/avro.md has
  * the form of each kind. KUR_ERROR_INVALID_ARGUMENT: a name that Avro does not allow, or a descriptor that
- * kur_type_check refuses; KUR_ERROR_NO_MEMORY. Any thread; what order_created_schema() calls.
+ * kur_type_check refuses; KUR_ERROR_TOO_LARGE: nests deeper than kur_schema_parse reads; KUR_ERROR_NO_MEMORY. Any
+ * thread; what order_created_schema() calls.
  */
 KUR_API kur_status kur_schema_of(const kur_type *type, kur_schema **schema, kur_error *error);
 

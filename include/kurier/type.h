@@ -4,7 +4,7 @@
  * <kurier/type.h>: descriptors of C structs, and what can be done with any struct that has one.
  *
  * Descriptors are made by the macros of <kurier/fields.h>, from the same list as the struct itself; nobody writes one
- * by hand. What a descriptor says of a field holds for every codec: JSON now, others later.
+ * by hand. What a descriptor says of a field holds for every codec: JSON and Avro.
  *
  * | kind in the list   | member in the struct                              | JSON                                  |
  * | ------------------ | ------------------------------------------------- | ------------------------------------- |
@@ -17,13 +17,14 @@
  * | DATE               | int32_t, days since 1970                          | string, YYYY-MM-DD                    |
  * | DECIMAL(p, s)      | int64_t, unscaled, at most p digits (p <= 18)     | string with s digits behind the point |
  * | UUID               | kur_uuid                                          | string of 36 characters               |
+ * | FIXED(n)           | struct { uint8_t data[n]; }                       | string, base64 with padding           |
  * | ENUM(name)         | enum name; 0 is unset and is never written        | string, the symbol                    |
  * | RECORD(name)       | struct name                                       | object                                |
  * | OPTIONAL(kind)     | struct { bool has; T value; }                     | left out when absent; null is absent  |
  * | LIST(kind)         | struct { T *items; size_t count; }                | array                                 |
  * | MAP(kind)          | struct { struct { const char *key; T value; } *items; size_t count; } | object            |
  *
- * docs/decisions/wire.md fixes the JSON forms.
+ * docs/decisions/wire.md fixes the JSON forms, docs/decisions/avro.md those of Avro.
  */
 #ifndef KURIER_TYPE_H
 #define KURIER_TYPE_H
@@ -58,12 +59,14 @@ typedef enum kur_kind {
     KUR_KIND_IS_OPTIONAL,
     KUR_KIND_IS_LIST,
     KUR_KIND_IS_MAP,
-    KUR_KIND_IS_RECORD
+    KUR_KIND_IS_RECORD,
+    KUR_KIND_IS_FIXED
 } kur_kind;
 
 /** A field's .flags. */
 enum {
-    KUR_KEY = 1 /**< the record's key on Kafka is made of this field; one at most, not within a container */
+    KUR_KEY = 1,   /**< the record's key on Kafka is made of this field; one at most, not within a container */
+    KUR_MILLIS = 2 /**< a TIMESTAMP, or an optional one, is timestamp-millis in Avro: what is below is cut off */
 };
 
 /** A type's .names: how C names become JSON names, unless a field has its own (.json). */
@@ -92,12 +95,15 @@ typedef struct kur_field {
     const char *json;     /**< its own name on the wire; NULL: by the type's .names */
     const kur_type *type; /**< never NULL for a member */
     size_t offset;
-    uint32_t flags;           /**< KUR_KEY */
+    uint32_t flags;           /**< KUR_KEY, KUR_MILLIS */
     uint32_t min_length;      /**< STRING: characters; BYTES: bytes; LIST and MAP: items */
     uint32_t max_length;      /**< likewise; 0 is no limit */
     const char *default_text; /**< the value where the wire has none: STRING as it is, others as JSON's text unquoted */
     const char *min;          /**< lowest value, as text: INT32, INT64, FLOAT, DOUBLE, DECIMAL, TIMESTAMP, DATE */
     const char *max;          /**< highest value, likewise */
+    const char *doc;          /**< what it is, for people: stands in the schema */
+    const char *aliases;      /**< in Avro: names that it had, "old older": what was written with them is read */
+    const char *avro_name; /**< of a FIXED, also in a container: the full name in Avro of what it is, else fixed_16 */
 } kur_field;
 
 /** A type. Static and constant; grows only at its end, with `abi` counted up. */
@@ -120,11 +126,15 @@ struct kur_type {
     uint32_t key_format;     /**< KUR_KEY_BE */
     const char *topic;       /**< of an event: where it is published unless told otherwise */
     const char *unknown;     /**< of an enum: the symbol that stands for symbols which are not in the list */
+    const char *doc;         /**< of a record or enum: what it is, for people: stands in the schema */
+    const char *aliases;     /**< likewise, in Avro: names that it had, "Old shop.older.Name" */
+    const char *avro_name;   /**< likewise: its full name in Avro, "shop.order.OrderCreated" (docs/decisions/avro.md) */
 };
 
 /**
  * Checks a descriptor through and through: ABI, one key field, constraints and defaults that can be read and fit
- * their kinds. KUR_ERROR_INVALID_ARGUMENT with the path of the wrong field; cheap enough for every start. Any thread.
+ * their kinds, .aliases and .avro_name that Avro allows. KUR_ERROR_INVALID_ARGUMENT with the path of the wrong field;
+ * cheap enough for every start. Any thread.
  */
 KUR_API kur_status kur_type_check(const kur_type *type, kur_error *error);
 

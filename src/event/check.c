@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "base/error.h"
+#include "event/schema.h"
 #include "event/value.h"
 
 /* The records that are being checked, from the innermost out. */
@@ -129,6 +130,41 @@ static kur_status check_name(const kur_type *record, size_t index, const kur__pa
     return KUR_OK;
 }
 
+/* What only Avro asks for; what else it asks of names is checked where a schema is made. */
+static kur_status check_aliases(const char *aliases, bool may_be_full, const kur__path *path, kur_error *error)
+{
+    const char *word;
+    size_t size;
+    while (kur__next_word(&aliases, &word, &size))
+        if (may_be_full ? !kur__avro_is_full_name(word, size) : !kur__avro_is_name(word, size))
+            return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path,
+                                 ".aliases has \"%.*s\", which is no name that Avro allows",
+                                 (int)(size < 100 ? size : 100), word);
+    return KUR_OK;
+}
+
+static kur_status check_for_avro(const kur_field *field, const kur_type *plain, const kur__path *path, kur_error *error)
+{
+    const kur_type *innermost = plain;
+    while (innermost->element != NULL)
+        innermost = innermost->element;
+    if ((field->flags & KUR_MILLIS) != 0 && plain->kind != KUR_KIND_IS_TIMESTAMP)
+        return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "KUR_MILLIS is for TIMESTAMP");
+    if (field->avro_name != NULL &&
+        (innermost->kind != KUR_KIND_IS_FIXED || !kur__avro_is_full_name(field->avro_name, strlen(field->avro_name))))
+        return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path,
+                             ".avro_name of a field is the full name of a FIXED");
+    return check_aliases(field->aliases, false, path, error);
+}
+
+static kur_status check_names(const kur_type *type, const kur__path *path, kur_error *error)
+{
+    if (type->avro_name != NULL && !kur__avro_is_full_name(type->avro_name, strlen(type->avro_name)))
+        return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, ".avro_name of %s is no name that Avro allows",
+                             type->name);
+    return check_aliases(type->aliases, true, path, error);
+}
+
 static kur_status check_field(const kur_type *record, const struct above *above, size_t index, const kur__path *path,
                               kur_error *error)
 {
@@ -144,13 +180,15 @@ static kur_status check_field(const kur_type *record, const struct above *above,
         status = check_type(field->type, above, path, error);
     if (status == KUR_OK)
         status = check_bounds(field, plain, path, error);
+    if (status == KUR_OK)
+        status = check_for_avro(field, plain, path, error);
     return status == KUR_OK ? check_default(field, path, error) : status;
 }
 
 static kur_status check_record(const kur_type *type, const struct above *above, const kur__path *path, kur_error *error)
 {
     struct above here = {above, type};
-    kur_status status = KUR_OK;
+    kur_status status = check_names(type, path, error);
     size_t keys = 0;
     for (size_t i = 0; i < type->field_count && status == KUR_OK; i++) {
         const kur_field *field = kur__type_field(type, i);
@@ -176,7 +214,7 @@ static kur_status check_enum(const kur_type *type, const kur__path *path, kur_er
     if (!found)
         return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, ".unknown = \"%s\" is not a symbol of %s",
                              type->unknown, type->name);
-    return KUR_OK;
+    return check_names(type, path, error);
 }
 
 /* What the macros always fill in, and what is made by hand may lack. */
@@ -186,7 +224,7 @@ static kur_status check_whole(const kur_type *type, const kur__path *path, kur_e
         type->kind == KUR_KIND_IS_OPTIONAL || type->kind == KUR_KIND_IS_LIST || type->kind == KUR_KIND_IS_MAP;
     bool has_fields = type->kind == KUR_KIND_IS_RECORD || type->kind == KUR_KIND_IS_ENUM;
     bool whole =
-        type->kind >= KUR_KIND_IS_STRING && type->kind <= KUR_KIND_IS_RECORD && type->size > 0 && type->align > 0;
+        type->kind >= KUR_KIND_IS_STRING && type->kind <= KUR_KIND_IS_FIXED && type->size > 0 && type->align > 0;
     if (is_container)
         whole = whole && type->element != NULL;
     if (has_fields)

@@ -19,6 +19,9 @@ kur_status kur__json_write_string(kur_buffer *json, const char *text, size_t siz
  */
 kur_status kur__json_parse(kur_bytes json, size_t around, json_t **tree, kur_error *error);
 
+/* Likewise, with flags of jansson's loader beside JSON_REJECT_DUPLICATES: JSON_ALLOW_NUL. */
+kur_status kur__json_parse_as(kur_bytes json, size_t around, size_t flags, json_t **tree, kur_error *error);
+
 /* Whether the text is JSON by its grammar, of brackets that nest no deeper than KUR_DEPTH_MAX. */
 bool kur__json_is_well_formed(kur_bytes json);
 

@@ -102,7 +102,7 @@ static kur_status not_parsed(kur_bytes json, size_t pad, const json_error_t *why
                          reason);
 }
 
-kur_status kur__json_parse(kur_bytes json, size_t around, json_t **tree, kur_error *error)
+kur_status kur__json_parse_as(kur_bytes json, size_t around, size_t flags, json_t **tree, kur_error *error)
 {
     if (json.data == NULL)
         return kur_error_null(error, "json");
@@ -116,7 +116,7 @@ kur_status kur__json_parse(kur_bytes json, size_t around, json_t **tree, kur_err
     padded text = {.parts = {kur_bytes_text("[\""), {0}, kur_bytes_text("\","), json, kur_bytes_text("]")},
                    .pad = longest};
     json_error_t why = {0};
-    json_t *list = json_load_callback(feed, &text, JSON_REJECT_DUPLICATES, &why);
+    json_t *list = json_load_callback(feed, &text, JSON_REJECT_DUPLICATES | flags, &why);
     if (list == NULL)
         return not_parsed(json, longest, &why, error);
     kur_status status = KUR_OK;
@@ -128,6 +128,11 @@ kur_status kur__json_parse(kur_bytes json, size_t around, json_t **tree, kur_err
         *tree = json_incref(json_array_get(list, 1));
     json_decref(list);
     return status;
+}
+
+kur_status kur__json_parse(kur_bytes json, size_t around, json_t **tree, kur_error *error)
+{
+    return kur__json_parse_as(json, around, 0, tree, error);
 }
 
 /* ---- Walking ---- */

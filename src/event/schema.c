@@ -19,7 +19,8 @@ typedef kur__schema_parser parser;
 static kur_status parse_text(parser *p, kur_bytes text, const kur__node **root)
 {
     json_t *tree;
-    kur_status status = kur__json_parse(text, 0, &tree, p->error);
+    /* Defaults of bytes may have NULs; kur__schema_text refuses them everywhere else. */
+    kur_status status = kur__json_parse_as(text, 0, JSON_ALLOW_NUL, &tree, p->error);
     if (status != KUR_OK)
         return status;
     p->has_defaults = false;

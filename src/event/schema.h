@@ -81,6 +81,16 @@ static inline const kur__node *kur__node_element(const kur__node *node)
     return node->branches[0];
 }
 
+/* A name, and "a.b.name", as Avro allows them and shorter than KUR__SCHEMA_NAME_MAX. */
+enum {
+    KUR__SCHEMA_NAME_MAX = 1024
+};
+bool kur__avro_is_name(const char *text, size_t size);
+bool kur__avro_is_full_name(const char *text, size_t size);
+
+/* The next of words between spaces; false when there is none. */
+bool kur__next_word(const char **rest, const char **word, size_t *size);
+
 /* Its full name, or the name of its kind: "string". */
 const char *kur__node_name(const kur__node *node);
 

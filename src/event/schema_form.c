@@ -80,7 +80,7 @@ static kur_status form_union(former *f, const kur__node *node, size_t depth)
 static kur_status form(former *f, const kur__node *node, size_t depth)
 {
     kur_status status;
-    if (depth > KUR_DEPTH_MAX)
+    if (depth >= KUR_DEPTH_MAX)
         return KUR_ERROR_TOO_LARGE;
     switch (node->kind) {
     case KUR__SCHEMA_RECORD:

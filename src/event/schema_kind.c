@@ -8,6 +8,12 @@ static const char *const names[] = {
     [KUR__SCHEMA_ENUM] = "enum",     [KUR__SCHEMA_ARRAY] = "array",     [KUR__SCHEMA_MAP] = "map",
     [KUR__SCHEMA_RECORD] = "record", [KUR__SCHEMA_UNION] = "union"};
 
+const char *kur__schema_text(const json_t *json)
+{
+    const char *text = json_string_value(json);
+    return text != NULL && strlen(text) == json_string_length(json) ? text : NULL;
+}
+
 const char *kur__node_name(const kur__node *node)
 {
     return node->name != NULL ? node->name : names[node->kind];
@@ -52,7 +58,7 @@ static bool is_decimal(const json_t *json, const kur__node *node, int64_t *preci
 
 void kur__schema_logical(const json_t *json, kur__node *node)
 {
-    const char *name = json_string_value(json_object_get(json, "logicalType"));
+    const char *name = kur__schema_text(json_object_get(json, "logicalType"));
     int64_t precision, scale;
     if (name == NULL)
         return;

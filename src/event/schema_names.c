@@ -32,18 +32,30 @@ bool kur__avro_is_name(const char *text, size_t size)
     return true;
 }
 
-bool kur__avro_is_full_name(const char *text)
+bool kur__avro_is_full_name(const char *text, size_t size)
 {
-    if (strlen(text) >= KUR__SCHEMA_NAME_MAX)
+    if (size >= KUR__SCHEMA_NAME_MAX)
         return false;
     for (;;) {
-        size_t size = strcspn(text, ".");
-        if (!kur__avro_is_name(text, size))
+        const char *dot = memchr(text, '.', size);
+        size_t part = dot != NULL ? (size_t)(dot - text) : size;
+        if (!kur__avro_is_name(text, part))
             return false;
-        if (text[size] == '\0')
+        if (dot == NULL)
             return true;
-        text += size + 1;
+        text += part + 1;
+        size -= part + 1;
     }
+}
+
+bool kur__next_word(const char **rest, const char **word, size_t *size)
+{
+    if (*rest == NULL)
+        return false;
+    *word = *rest + strspn(*rest, " ");
+    *size = strcspn(*word, " ");
+    *rest = *word + *size;
+    return *size > 0;
 }
 
 kur_status kur__schema_full_name(kur__schema_parser *p, kur_arena *arena, const char *space, const char *name,
@@ -51,7 +63,7 @@ kur_status kur__schema_full_name(kur__schema_parser *p, kur_arena *arena, const 
 {
     bool is_full = strchr(name, '.') != NULL || space[0] == '\0';
     size_t space_size = is_full ? 0 : strlen(space), size = strlen(name);
-    if (space_size + size + 1 >= KUR__SCHEMA_NAME_MAX || !kur__avro_is_full_name(name))
+    if (space_size + !is_full + size >= KUR__SCHEMA_NAME_MAX || !kur__avro_is_full_name(name, size))
         return kur__error_at(p->error, KUR_ERROR_SYNTAX, path, "is not a name that Avro allows");
     char *made = kur_arena_alloc(arena, space_size + 1 + size + 1);
     if (made == NULL)

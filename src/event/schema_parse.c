@@ -61,10 +61,8 @@ static kur_status text_of(parser *p, const json_t *json, const char *name, const
     *text = NULL;
     if (value == NULL || json_is_null(value))
         return KUR_OK;
-    if (!json_is_string(value))
-        return refuse(p, &at, "must be a string");
-    *text = json_string_value(value);
-    return KUR_OK;
+    *text = kur__schema_text(value);
+    return *text != NULL ? KUR_OK : refuse(p, &at, "must be a string");
 }
 
 static kur_status list_of(parser *p, const json_t *json, const char *name, bool may_lack, const kur__path *path,
@@ -104,7 +102,7 @@ static kur_status names_of(parser *p, const json_t *list, const char *space, con
     kur_status status = take(p, size, sizeof *made, path, &made);
     for (size_t i = 0; i < size && status == KUR_OK; i++) {
         kur__path at = {.up = path, .index = i};
-        const char *text = json_string_value(json_array_get(list, i));
+        const char *text = kur__schema_text(json_array_get(list, i));
         if (text == NULL)
             status = refuse(p, &at, "must be a string");
         else if (space != NULL)
@@ -139,7 +137,8 @@ static kur_status name_type(parser *p, const json_t *json, kur__node *node, cons
         status = text_of(p, json, "namespace", path, &own_space);
     if (status == KUR_OK && name == NULL)
         status = refuse(p, &at, "is missing");
-    if (status == KUR_OK && own_space != NULL && own_space[0] != '\0' && !kur__avro_is_full_name(own_space))
+    if (status == KUR_OK && own_space != NULL && own_space[0] != '\0' &&
+        !kur__avro_is_full_name(own_space, strlen(own_space)))
         status = refuse(p, &at_space, "is not a namespace that Avro allows");
     if (status == KUR_OK)
         status =
@@ -279,7 +278,7 @@ static kur_status parse_name(parser *p, const char *name, const char *space, con
         *node = p->plain[kind];
         return KUR_OK;
     }
-    if (!kur__avro_is_full_name(name))
+    if (!kur__avro_is_full_name(name, strlen(name)))
         return refuse(p, path, "is not a type");
     kur_status status = kur__schema_full_name(p, p->scratch, space, name, path, &full);
     if (status != KUR_OK)
@@ -295,7 +294,7 @@ static kur_status parse_object(parser *p, const json_t *json, const char *space,
 {
     const json_t *type = json_object_get(json, "type");
     kur__path at = {.up = path, .name = "type"};
-    const char *name = json_string_value(type);
+    const char *name = kur__schema_text(type);
     kur__schema_kind kind = name != NULL ? kur__schema_complex(name) : 0;
     kur__node *node = NULL;
     if (type == NULL)
@@ -334,10 +333,11 @@ static kur_status parse_object(parser *p, const json_t *json, const char *space,
 kur_status kur__schema_node(parser *p, const json_t *json, const char *space, const kur__path *path,
                             const kur__node **node)
 {
+    const char *name = kur__schema_text(json);
     if (json == NULL)
         return refuse(p, path, "is missing");
-    if (json_is_string(json))
-        return parse_name(p, json_string_value(json), space, path, node);
+    if (name != NULL)
+        return parse_name(p, name, space, path, node);
     if (json_is_array(json))
         return parse_union(p, json, space, path, node);
     return json_is_object(json) ? parse_object(p, json, space, path, node) : refuse(p, path, "is not a type");

@@ -10,7 +10,6 @@
 #include "event/value.h"
 
 enum {
-    KUR__SCHEMA_NAME_MAX = 1024, /* of a full name, with its NUL */
     KUR__SCHEMA_ITEMS_MAX = 10000
 };
 
@@ -25,10 +24,6 @@ typedef struct kur__schema_parser {
     size_t items;                                   /* types, fields, symbols and aliases */
     bool has_defaults;
 } kur__schema_parser;
-
-/* A name, "a.b.name", as Avro has them. */
-bool kur__avro_is_name(const char *text, size_t size);
-bool kur__avro_is_full_name(const char *text);
 
 /* The full name of `name` where `space` is around it; "" is the null namespace. */
 kur_status kur__schema_full_name(kur__schema_parser *p, kur_arena *arena, const char *space, const char *name,
@@ -46,6 +41,9 @@ kur_status kur__schema_note(kur__schema_parser *p, const void *scope, const char
 
 /* Makes the table, in `scratch`, which is the caller's to free, also after a failure. */
 kur_status kur__schema_names_new(kur__schema_parser *p);
+
+/* A string without NULs, else NULL. */
+const char *kur__schema_text(const json_t *json);
 
 /* The kind that a text names, 0: none; and what `logicalType` makes of a node. */
 kur__schema_kind kur__schema_primitive(const char *name);

@@ -149,6 +149,7 @@ bool kur__kind_is_text(kur_kind kind)
 {
     switch (kind) {
     case KUR_KIND_IS_BYTES:
+    case KUR_KIND_IS_FIXED:
     case KUR_KIND_IS_TIMESTAMP:
     case KUR_KIND_IS_DATE:
     case KUR_KIND_IS_DECIMAL:
@@ -183,6 +184,8 @@ kur_status kur__value_format(const kur_type *type, const void *value, kur_buffer
     }
     case KUR_KIND_IS_BYTES:
         return kur_base64_write(text, KUR__LOAD(kur_bytes, value));
+    case KUR_KIND_IS_FIXED:
+        return kur_base64_write(text, kur_bytes_of(value, type->size));
     case KUR_KIND_IS_BOOL:
         return KUR__LOAD(bool, value) ? kur__buffer_put(text, "true", 4) : kur__buffer_put(text, "false", 5);
     case KUR_KIND_IS_INT32:
@@ -247,6 +250,15 @@ static kur_status parse_bytes(const char *text, size_t size, kur_arena *arena, v
     return KUR_OK;
 }
 
+/* Exactly as many bytes as there are, which the padding tells before any is read. */
+static bool parse_fixed(const kur_type *type, const char *text, size_t size, void *value)
+{
+    size_t padding = 0, made;
+    while (padding < 2 && padding < size && text[size - 1 - padding] == '=')
+        padding++;
+    return kur_base64_room(size) == type->size + padding && kur_base64_read(text, size, value, &made);
+}
+
 #define STORE(T, value, number)                                                                                        \
     do {                                                                                                               \
         T stored_ = (T)(number);                                                                                       \
@@ -266,6 +278,12 @@ kur_status kur__value_parse(const kur_type *type, const char *text, size_t size,
         return KUR_OK;
     case KUR_KIND_IS_BYTES:
         return parse_bytes(text, size, arena, value, path, error);
+    case KUR_KIND_IS_FIXED:
+        if (arena == NULL)
+            return kur__error_at(error, KUR_ERROR_INVALID_ARGUMENT, path, "bytes have no default");
+        if (!parse_fixed(type, text, size, value))
+            return kur__error_at(error, KUR_ERROR_MISMATCH, path, "expected base64 of %zu bytes", type->size);
+        return KUR_OK;
     case KUR_KIND_IS_BOOL:
         if (!(size == 4 && memcmp(text, "true", 4) == 0) && !(size == 5 && memcmp(text, "false", 5) == 0))
             break;

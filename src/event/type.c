@@ -26,6 +26,7 @@ const char *kur__kind_text(kur_kind kind)
     case KUR_KIND_IS_STRING:
         return "string";
     case KUR_KIND_IS_BYTES:
+    case KUR_KIND_IS_FIXED:
         return "base64 string";
     case KUR_KIND_IS_BOOL:
         return "true or false";
@@ -302,6 +303,7 @@ kur_status kur__value_check(const kur_type *type, const kur_field *field, const 
     case KUR_KIND_IS_MAP:
         return check_container(type, field, value, path, error);
     case KUR_KIND_IS_UUID:
+    case KUR_KIND_IS_FIXED:
     case KUR_KIND_IS_OPTIONAL:
     case KUR_KIND_IS_RECORD:
         return KUR_OK;
@@ -421,7 +423,8 @@ static int compare(const kur_type *type, const char *a, const char *b, size_t de
     case KUR_KIND_IS_BOOL:
         return (int)KUR__LOAD(uint8_t, a) - (int)KUR__LOAD(uint8_t, b);
     case KUR_KIND_IS_UUID:
-        return memcmp(a, b, sizeof(kur_uuid));
+    case KUR_KIND_IS_FIXED:
+        return memcmp(a, b, type->size);
     case KUR_KIND_IS_OPTIONAL:
         if (!kur__optional_has(a) || !kur__optional_has(b))
             return (int)kur__optional_has(a) - (int)kur__optional_has(b);

@@ -131,7 +131,8 @@ bool kur__kind_is_text(kur_kind kind);
 kur_status kur__value_format(const kur_type *type, const void *value, kur_buffer *text);
 
 /*
- * Reads a plain value from its text. STRING points to `text` itself, BYTES take memory from `arena` (NULL: refused).
+ * Reads a plain value from its text. STRING points to `text` itself, BYTES take memory from `arena` (NULL: they are
+ * refused, and FIXED).
  * The error has the path in front, and nothing of the text, which may be anybody's data.
  */
 kur_status kur__value_parse(const kur_type *type, const char *text, size_t size, kur_arena *arena, void *value,
@@ -139,6 +140,12 @@ kur_status kur__value_parse(const kur_type *type, const char *text, size_t size,
 
 /* Sets a field's value to its default; false when it has none. */
 kur_status kur__field_default(const kur_field *field, void *value, bool *has, const kur__path *path, kur_error *error);
+
+/* Whole milliseconds, towards the past. */
+static inline int64_t kur__millis_below(int64_t time_us)
+{
+    return time_us / 1000 - (time_us % 1000 < 0);
+}
 
 /* 10 to the power of 0 to 18. */
 extern const int64_t kur__powers_of_ten[19];

@@ -72,6 +72,8 @@ static inline void full_kinds_fill(struct full_kinds *full)
     kinds->gift.value.quantity = 1;
     kinds->days.items = (void *)full->days;
     kinds->days.count = 2;
+    kinds->mark.has = true;
+    memcpy(kinds->mark.value.data, "\0\1\2\xff", 4);
 }
 
 #endif

@@ -39,7 +39,7 @@ static const char kinds_json[] =
     "\"wide\":1e300,\"at\":\"2026-01-01T00:00:00Z\",\"day\":\"2026-01-01\",\"amount\":\"-1.2345\","
     "\"id\":\"0192f0c1-2e5a-7abc-8def-0123456789ab\",\"shade\":\"dark-green\",\"maybe\":1,\"words\":[\"a\",\"b\"],"
     "\"grid\":[[1,2],[]],\"weights\":{\"a\":1,\"b\":2},\"flags\":{\"b\":[true]},\"gift\":{\"sku\":\"x\"},"
-    "\"days\":[null,\"2026-01-01\"]}";
+    "\"days\":[null,\"2026-01-01\"],\"mark\":\"AAEC/w==\"}";
 
 static kur_status json_both_ways(kur_error *error)
 {

@@ -38,7 +38,7 @@ static const char full_text[] =
     "\"wide\":0.1,\"at\":\"1970-01-01T00:00:01.500Z\",\"day\":\"1970-02-01\",\"amount\":\"-1.2345\","
     "\"id\":\"abababab-abab-abab-abab-abababababab\",\"shade\":\"dark-green\",\"maybe\":9,\"words\":[\"w0\",\"w1\"],"
     "\"grid\":[[1,2],[3]],\"weights\":{\"a\":0.5,\"b\":-2},\"flags\":{\"x\":[true,false],\"y\":[]},"
-    "\"gift\":{\"sku\":\"s\",\"quantity\":1,\"price\":\"0.00\"},\"days\":[\"1970-01-02\",null]}";
+    "\"gift\":{\"sku\":\"s\",\"quantity\":1,\"price\":\"0.00\"},\"days\":[\"1970-01-02\",null],\"mark\":\"AAEC/w==\"}";
 
 /* Reads, and looks that a failure says so in the error and leaves the record as it was. */
 static kur_status read_bytes(const kur_type *type, const void *json, size_t size, void *record, kur_error *error)
@@ -135,6 +135,8 @@ START_TEST(test_json__reads_the_other_forms_that_are_allowed)
         {"gift", "null", "gift=none,"},
         {"gift", "{\"sku\":\"k\"}", "gift=order_line{sku=\"k\", quantity=1, price=0.00}"},
         {"days", "[]", "days=[]"},
+        {"mark", "\"////AA==\"", "mark=////AA=="},
+        {"mark", NULL, "mark=none"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct kinds kinds;
@@ -201,6 +203,13 @@ START_TEST(test_json__names_what_does_not_fit)
         {"gift", "{\"sku\":\"\"}", "gift.sku: must have at least 1 characters, has 0", KUR_ERROR_CONSTRAINT},
         {"gift", "{\"sku\":\"s\",\"quantity\":1000}", "gift.quantity: must be at most 999", KUR_ERROR_CONSTRAINT},
         {"gift", "{\"sku\":\"s\",\"price\":\"-0.01\"}", "gift.price: must be at least 0", KUR_ERROR_CONSTRAINT},
+        {"mark", "\"AAEC\"", "mark: expected base64 of 4 bytes", KUR_ERROR_MISMATCH},
+        {"mark", "\"AAECAwQ=\"", "mark: expected base64 of 4 bytes", KUR_ERROR_MISMATCH},
+        {"mark", "\"AAECAwQF\"", "mark: expected base64 of 4 bytes", KUR_ERROR_MISMATCH},
+        {"mark", "\"AAECA===\"", "mark: expected base64 of 4 bytes", KUR_ERROR_MISMATCH},
+        {"mark", "\"AAEC!w==\"", "mark: expected base64 of 4 bytes", KUR_ERROR_MISMATCH},
+        {"mark", "\"\"", "mark: expected base64 of 4 bytes", KUR_ERROR_MISMATCH},
+        {"mark", "4", "mark: expected base64 string, found integer", KUR_ERROR_MISMATCH},
         {"days", "[\"2026-01-01\",5]", "days[1]: expected date such as 2026-01-31, found integer", KUR_ERROR_MISMATCH},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -238,7 +247,7 @@ START_TEST(test_json__errors_hold_nothing_of_the_values)
 {
     static const char *const members[] = {"text", "raw",     "yes",    "small", "large", "narrow", "wide",
                                           "at",   "day",     "amount", "id",    "shade", "maybe",  "words",
-                                          "grid", "weights", "flags",  "gift",  "days"};
+                                          "grid", "weights", "flags",  "gift",  "days",  "mark"};
     static const char *const fragments[] = {"\"hunter2\"",           "[\"hunter2\"]",
                                             "[[\"hunter2\"]]",       "{\"k\":\"hunter2\"}",
                                             "{\"k\":[\"hunter2\"]}", "{\"sku\":\"hunter2-hunter2\"}"};

@@ -182,6 +182,9 @@ static void random_containers(struct kinds *kinds)
         kinds->days.items[i].has = coin();
         kinds->days.items[i].value = random_day();
     }
+    kinds->mark.has = coin();
+    for (size_t i = 0; i < sizeof kinds->mark.value.data; i++)
+        kinds->mark.value.data[i] = (uint8_t)next_random();
 }
 
 static void random_kinds(struct kinds *kinds)
@@ -343,9 +346,11 @@ static void judge_containers(const json_t *tree, const struct kinds *kinds)
 static void judge(const json_t *tree, const struct kinds *kinds)
 {
     static const char *const shades[] = {"unset", "red", "dark-green", "other"};
-    container(tree, 17 + (size_t)kinds->maybe.has + (size_t)kinds->gift.has, true);
+    container(tree, 17 + (size_t)kinds->maybe.has + (size_t)kinds->gift.has + (size_t)kinds->mark.has, true);
     is_text(member(tree, "text"), kinds->text);
     is_base64(member(tree, "raw"), kinds->raw);
+    if (kinds->mark.has)
+        is_base64(member(tree, "mark"), kur_bytes_of(kinds->mark.value.data, sizeof kinds->mark.value.data));
     ck_assert_int_eq(json_typeof(member(tree, "yes")), kinds->yes ? JSON_TRUE : JSON_FALSE);
     is_integer(member(tree, "small"), kinds->small);
     is_integer(member(tree, "large"), kinds->large);

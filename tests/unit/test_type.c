@@ -30,6 +30,7 @@ static const struct bad_field bad_fields[] = {
     {{.name = "f", .type = KUR__TYPE_DATE, .default_text = "2026-02-30"}, "f: expected date"},
     {{.name = "f", .type = KUR__TYPE_UUID, .default_text = "0"}, "f: expected UUID"},
     {{.name = "f", .type = KUR__TYPE_BYTES, .default_text = "AA=="}, "f: bytes have no default"},
+    {{.name = "f", .type = KUR__TYPE_FIXED(1), .default_text = "AA=="}, "f: bytes have no default"},
     {{.name = "f", .type = KUR__TYPE_STRING, .default_text = "\xff"}, "f: is not UTF-8"},
     {{.name = "f", .type = KUR__DECIMAL(4, 2), .default_text = "1.234"}, "f: expected a decimal"},
     {{.name = "f", .type = KUR__TYPE_LIST(INT32), .default_text = "[1]"},
@@ -68,7 +69,18 @@ static const struct bad_field bad_fields[] = {
     {{.name = "f", .type = KUR__TYPE_DOUBLE, .flags = KUR_KEY}, "f: cannot be the key"},
     {{.name = "f", .type = KUR__TYPE_TIMESTAMP, .flags = KUR_KEY}, "f: cannot be the key"},
     {{.name = "f", .type = KUR__DECIMAL(4, 2), .flags = KUR_KEY}, "f: cannot be the key"},
+    {{.name = "f", .type = KUR__TYPE_FIXED(8), .flags = KUR_KEY}, "f: cannot be the key"},
     {{.name = "f", .type = KUR__TYPE_UUID, .flags = KUR_KEY}, NULL},
+    {{.name = "f", .type = KUR__TYPE_FIXED(8), .min_length = 1}, "f: .min_length and .max_length are for"},
+    {{.name = "f", .type = KUR__TYPE_INT64, .flags = KUR_MILLIS}, "f: KUR_MILLIS is for TIMESTAMP"},
+    {{.name = "f", .type = KUR__TYPE_LIST(TIMESTAMP), .flags = KUR_MILLIS}, "f: KUR_MILLIS is for TIMESTAMP"},
+    {{.name = "f", .type = KUR__TYPE_OPTIONAL(TIMESTAMP), .flags = KUR_MILLIS}, NULL},
+    {{.name = "f", .type = KUR__TYPE_STRING, .aliases = " old  older_1 "}, NULL},
+    {{.name = "f", .type = KUR__TYPE_STRING, .aliases = "old 1st"}, "f: .aliases has \"1st\""},
+    {{.name = "f", .type = KUR__TYPE_STRING, .aliases = "old.name"}, "f: .aliases has \"old.name\""},
+    {{.name = "f", .type = KUR__TYPE_STRING, .avro_name = "a.b"}, "f: .avro_name of a field is"},
+    {{.name = "f", .type = KUR__TYPE_FIXED(16), .avro_name = "a..b"}, "f: .avro_name of a field is"},
+    {{.name = "f", .type = KUR__TYPE_LIST(FIXED(16)), .avro_name = "a.b"}, NULL},
 };
 
 static kur_type record_of(const kur_field *fields, size_t count)
@@ -131,7 +143,7 @@ START_TEST(test_type__check_refuses_descriptors_with_holes)
 {
     static const kur_type holes[] = {
         {.abi = KUR_TYPE_ABI, .kind = 0, .size = 8, .align = 8},
-        {.abi = KUR_TYPE_ABI, .kind = 17, .size = 8, .align = 8},
+        {.abi = KUR_TYPE_ABI, .kind = 18, .size = 8, .align = 8},
         {.abi = KUR_TYPE_ABI, .kind = KUR_KIND_IS_INT32, .align = 4},
         {.abi = KUR_TYPE_ABI, .kind = KUR_KIND_IS_INT32, .size = 4},
         {.abi = KUR_TYPE_ABI, .kind = KUR_KIND_IS_LIST, .size = 16, .align = 8},
@@ -186,6 +198,16 @@ START_TEST(test_type__check_refuses_two_of_what_there_is_one)
     type.unknown = "three";
     ck_status(kur_type_check(&type, &error), KUR_ERROR_INVALID_ARGUMENT, error);
     ck_says(error, ".unknown = \"three\" is not a symbol of made");
+    type.unknown = NULL;
+    type.avro_name = "a.b c";
+    ck_status(kur_type_check(&type, &error), KUR_ERROR_INVALID_ARGUMENT, error);
+    ck_says(error, ".avro_name of made");
+    type = record_of(keys, 1);
+    type.aliases = "a.B c";
+    ck_ok(kur_type_check(&type, &error), error);
+    type.aliases = "a.B c-d";
+    ck_status(kur_type_check(&type, &error), KUR_ERROR_INVALID_ARGUMENT, error);
+    ck_says(error, ".aliases has \"c-d\"");
 }
 END_TEST
 
@@ -406,6 +428,8 @@ START_TEST(test_type__compare_orders_by_each_kind)
     GREATER(b.kinds.gift.value.price = 1);
     GREATER(a.kinds.gift.has = false);
     GREATER(b.days[1].has = true);
+    GREATER(a.kinds.mark.value.data[3] = 0xfe);
+    GREATER(a.kinds.mark.has = false);
 
     /* A NaN equals itself; what an absent optional holds does not count; minus zero is zero. */
     full_kinds_fill(&a);
@@ -443,7 +467,7 @@ START_TEST(test_type__print_is_for_people)
         "at=1970-01-01T00:00:01.500Z, day=1970-02-01, amount=-1.2345, "
         "id=abababab-abab-abab-abab-abababababab, shade=dark-green, maybe=9, words=[\"w0\", \"w1\"], "
         "grid=[[1, 2], [3]], weights={\"a\": 0.5, \"b\": -2}, flags={\"x\": [true, false], \"y\": []}, "
-        "gift=order_line{sku=\"s\", quantity=1, price=0.00}, days=[1970-01-02, none]}");
+        "gift=order_line{sku=\"s\", quantity=1, price=0.00}, days=[1970-01-02, none], mark=AAEC/w==}");
     kur_buffer_done(&text);
 }
 END_TEST
@@ -472,12 +496,13 @@ START_TEST(test_type__print_takes_what_does_not_validate)
     kinds->flags.count = 0;
     kinds->gift.has = false;
     kinds->days.count = 0;
+    kinds->mark.has = false;
     ck_ok(kinds_print(kinds, &text, &error), error);
     ck_assert_str_eq(text.data, "kinds{text=NULL, raw=?, yes=?, small=-5, large=9223372036854775807, narrow=?, wide=?, "
                                 "at=?-9223372036854775808, day=?2147483647, amount=?9223372036854775807, "
                                 "id=abababab-abab-abab-abab-abababababab, shade=unset, maybe=none, "
                                 "words=[\"a\\\"b\\\\c\\x0a\\x7f\", \"\\xc3\\xa9\\xff\"], grid=[], "
-                                "weights={NULL: 0.5, \"b\": -2}, flags={}, gift=none, days=[]}");
+                                "weights={NULL: 0.5, \"b\": -2}, flags={}, gift=none, days=[], mark=none}");
     text.size = 0;
     kinds->shade = (enum colour)99;
     ck_ok(kinds_print(kinds, &text, &error), error);
