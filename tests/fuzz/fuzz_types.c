@@ -2,9 +2,12 @@
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
  * Descriptors that nobody wrote. The input has three parts, the first two ended by 0xFF: bytes that make a descriptor,
- * bytes that make a record of it, and JSON. A descriptor that passes kur_type_check must serve: its record is written
- * and read back, JSON from outside is read or refused, and so is what was written, with one byte changed.
+ * bytes that make a record of it, and JSON. A descriptor that passes kur_type_check must serve: it has a schema, or a
+ * name that Avro does not allow; its record is written and read back, JSON from outside is read or refused, and so is
+ * what was written, with one byte changed.
  */
+#include <kurier/schema.h>
+
 #include "round_trip.h"
 
 enum {
@@ -66,7 +69,12 @@ static void make_field(maker *m, kur_type *record, kur_field *field, size_t inde
         PICK(m, "", "0", "1.5", "true", "[]", "{}", "red", "AAEC", "2026-01-01", "2026-01-01T00:00:00Z", "\xff");
     field->min = PICK(m, "0", "-5", "1e3", "0.5", "2026-01-01", "x");
     field->max = PICK(m, "0", "99", "1e300", "2026-12-31", "2026-12-31T23:59:59Z");
-    field->flags = below(m, 16) == 1 ? KUR_KEY : 0;
+    static const uint32_t flags[] = {0, KUR_KEY, KUR_MILLIS};
+    size_t flag = below(m, 16);
+    field->flags = flag < 3 ? flags[flag] : 0;
+    field->doc = PICK(m, "what \"it\" is\n", "\xff");
+    field->aliases = PICK(m, "old older", "\xc3\xa9", " ");
+    field->avro_name = field->type->kind == KUR_KIND_IS_FIXED ? PICK(m, "x.y", "made", "1") : NULL;
     field->min_length = below(m, 16) == 1 ? 2 : 0;
     field->max_length = below(m, 16) == 1 ? 4 : 0;
 }
@@ -74,6 +82,8 @@ static void make_field(maker *m, kur_type *record, kur_field *field, size_t inde
 static void make_record(maker *m, kur_type *type, size_t nesting)
 {
     type->name = "made";
+    type->avro_name = PICK(m, "a.b.Made", "x.y", "x.");
+    type->aliases = PICK(m, "Old a.b.Older", "-");
     type->align = 1;
     type->field_count = 1 + below(m, FIELDS_MAX);
     type->field_size = sizeof(kur_field);
@@ -128,6 +138,11 @@ static void make_plain(maker *m, kur_type *type)
                                       [KUR_KIND_IS_DATE] = {4, 4},
                                       [KUR_KIND_IS_DECIMAL] = {8, _Alignof(int64_t)},
                                       [KUR_KIND_IS_UUID] = {sizeof(kur_uuid), _Alignof(kur_uuid)}};
+    if (type->kind == KUR_KIND_IS_FIXED) {
+        type->size = 1 + below(m, 20);
+        type->align = 1;
+        return;
+    }
     type->size = sizes[type->kind][0];
     type->align = sizes[type->kind][1];
     if (type->kind == KUR_KIND_IS_DECIMAL) {
@@ -141,12 +156,13 @@ static kur_type *make_type(maker *m, const kur_type *around, size_t nesting)
     kur_type *type = room(m, sizeof *type);
     bool is_small = nesting >= NESTING_MAX || m->made++ >= TYPES_MAX;
     type->abi = KUR_TYPE_ABI;
-    type->kind = nesting == 0 ? KUR_KIND_IS_RECORD : 1 + (uint32_t)below(m, is_small ? KUR_KIND_IS_ENUM : 16);
+    type->kind =
+        nesting == 0 ? KUR_KIND_IS_RECORD : 1 + (uint32_t)below(m, is_small ? KUR_KIND_IS_ENUM : KUR_KIND_IS_FIXED);
     if (type->kind == KUR_KIND_IS_RECORD)
         make_record(m, type, nesting);
     else if (type->kind == KUR_KIND_IS_ENUM)
         make_enum(m, type);
-    else if (type->kind > KUR_KIND_IS_ENUM)
+    else if (type->kind > KUR_KIND_IS_ENUM && type->kind < KUR_KIND_IS_FIXED)
         make_container(m, type, around, nesting);
     else
         make_plain(m, type);
@@ -274,6 +290,19 @@ static void one_byte_changed(const kur_type *type, const kur_buffer *text, uint6
     round_trip(type, kur_bytes_of(changed, text->size), arena);
 }
 
+static void try_schema(const kur_type *type)
+{
+    kur_error error = {0};
+    kur_schema *schema = NULL;
+    kur_status status = kur_schema_of(type, &schema, &error);
+    if (status != KUR_OK) {
+        need(status == KUR_ERROR_INVALID_ARGUMENT || status == KUR_ERROR_TOO_LARGE);
+        need_error(status, &error);
+        need(strstr(error.message, "JSON") == NULL || status == KUR_ERROR_TOO_LARGE);
+    }
+    kur_schema_unref(schema);
+}
+
 static void try_type(maker *m, const kur_type *type, kur_bytes json)
 {
     kur_error error = {0};
@@ -310,9 +339,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t how = below(&m, 64);
         m.bytes = record;
         kur_status status = kur_type_check(type, &error);
-        if (status == KUR_OK)
+        if (status == KUR_OK) {
+            try_schema(type);
             try_type(&m, type, take_rest(&input, arena));
-        else
+        } else
             need_error(status, &error);
         if (how < 9)
             break_it(type, how);

@@ -77,6 +77,38 @@ START_TEST(test_allocation__json)
 }
 END_TEST
 
+/* A schema with references, read and written in its canonical form; and one of a field list. */
+static kur_status schemas(kur_error *error)
+{
+    static const char inner[] = "{\"type\":\"record\",\"name\":\"a.r\",\"aliases\":[\"o\"],\"fields\":[{\"name\":\"f\","
+                                "\"type\":{\"type\":\"enum\",\"name\":\"e\",\"symbols\":[\"x\"]},\"default\":\"x\"}]}";
+    kur_schema *first = NULL, *second = NULL, *made = NULL;
+    kur_buffer form = {0};
+    kur_status status = kur_schema_parse(kur_bytes_text(inner), NULL, 0, &first, error);
+    const kur_schema_reference reference = {"a.r", first};
+    if (status == KUR_OK)
+        status = kur_schema_parse(kur_bytes_text("[\"a.r\",{\"type\":\"array\",\"items\":\"a.e\"}]"), &reference, 1,
+                                  &second, error);
+    ck_assert(status == KUR_OK || second == NULL);
+    if (status == KUR_OK)
+        status = kur_schema_canonical(second, &form, error);
+    ck_assert(status == KUR_OK || form.size == 0);
+    if (status == KUR_OK)
+        status = order_created_schema(&made, error);
+    ck_assert(status == KUR_OK || made == NULL);
+    kur_schema_unref(first);
+    kur_schema_unref(second);
+    kur_schema_unref(made);
+    kur_buffer_done(&form);
+    return status;
+}
+
+START_TEST(test_allocation__schemas)
+{
+    fail_each("schemas", schemas);
+}
+END_TEST
+
 /* Keys are sorted to find one that is there twice: many of them in memory of their own. */
 static kur_status map_of_many(kur_error *error)
 {
@@ -366,10 +398,16 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_allocation__json,          test_allocation__map_of_many,
-                                  test_allocation__envelope,      test_allocation__retry,
-                                  test_allocation__client,        test_allocation__letters,
-                                  test_allocation__letter_groups, test_allocation__letter_reader,
-                                  test_allocation__filters,       NULL};
+    const TTest *const tests[] = {test_allocation__json,
+                                  test_allocation__map_of_many,
+                                  test_allocation__envelope,
+                                  test_allocation__retry,
+                                  test_allocation__client,
+                                  test_allocation__letters,
+                                  test_allocation__letter_groups,
+                                  test_allocation__letter_reader,
+                                  test_allocation__filters,
+                                  test_allocation__schemas,
+                                  NULL};
     return check_main("allocation", tests);
 }

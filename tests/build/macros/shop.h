@@ -32,8 +32,10 @@ KUR_RECORD(order_line, ORDER_LINE);
     F(S, DATE, due, .default_text = "2026-01-02")                                                                      \
     F(S, DECIMAL(12, 2), total, .default_text = "0.00")                                                                \
     F(S, UUID, trace, .default_text = "00000000-0000-0000-0000-000000000000")                                          \
+    F(S, FIXED(4), mark, .doc = "of the label", .aliases = "label")                                                    \
     F(S, ENUM(order_status), status, .default_text = "placed")                                                         \
     F(S, RECORD(order_line), first)                                                                                    \
+    F(S, OPTIONAL(LIST(FIXED(16))), hashes, .avro_name = "shop.hash")                                                  \
     F(S, OPTIONAL(STRING), coupon)                                                                                     \
     F(S, LIST(RECORD(order_line)), lines, .default_text = "[]")                                                        \
     F(S, MAP(LIST(OPTIONAL(INT32))), notes, .default_text = "{}")

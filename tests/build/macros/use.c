@@ -171,6 +171,9 @@ const char *use_everything(void)
     struct order_placed back;
     NEED(order_placed_from_json(kur_bytes_of(json.data, json.size), arena, &back, &error) == KUR_OK);
     NEED(order_placed_compare(&event, &back) == 0);
+    kur_schema *schema = NULL;
+    NEED(order_placed_schema(&schema, &error) == KUR_OK);
+    kur_schema_unref(schema);
     kur_event_view view = KUR_EVENT_VIEW(.type = "shop.order.placed.v2", .data = kur_bytes_of(json.data, json.size));
     NEED(kur_event_is(&view, &order_placed_type));
     NEED(order_placed_read(&view, arena, &back, &error) == KUR_OK);
