@@ -22,6 +22,7 @@ struct gathering {
         kur__found *found;
     } had[KUR__REGISTRY_REFERENCES];
     size_t count;
+    bool is_told; /* which of them fails */
 };
 
 static kur_status gather(struct gathering *gathering, const kur__question *question, int depth, kur__found **found,
@@ -174,8 +175,11 @@ static kur_status gather(struct gathering *gathering, const kur__question *quest
     if (status == KUR_OK && strcmp(reading.found->reply.kind, "AVRO") == 0) {
         kur_error why = {0};
         status = parse(gathering, reading.found, depth, &why);
-        if (status != KUR_OK)
+        if (status != KUR_OK && gathering->is_told)
+            kur_error_set(error, status, "%s", why.message);
+        else if (status != KUR_OK)
             kur_error_set(error, status, "the schema of %s: %s", question->path, why.message);
+        gathering->is_told |= status != KUR_OK;
     }
     if (status == KUR_OK)
         *found = reading.found;
