@@ -14,7 +14,8 @@ KUR_BEGIN_DECLS
 /** The longest encoded value that is read. */
 #define KUR_AVRO_SIZE_MAX (64 * 1024 * 1024)
 
-/** The most items that one value may have in all, of arrays and maps whose items take no bytes or few. */
+/** The most items and fields that one value may have in all of those that take no bytes; all others cost their bytes.
+ */
 #define KUR_AVRO_ITEMS_MAX 1000000
 
 /**
@@ -53,14 +54,17 @@ KUR_API kur_status kur_avro_read(const kur_avro_plan *plan, kur_bytes data, kur_
                                  kur_error *error);
 
 /**
- * Appends a value of any schema as one line of JSON: Avro's JSON encoding, but unions without the name of their branch,
- * and logical types as in docs/decisions/wire.md. As kur_avro_read. Any thread.
+ * Appends a value of any schema as one line of JSON, in the forms of docs/decisions/wire.md: a described record looks
+ * as kur_json_write writes it, but for what is absent, which is null. Unions without the name of their branch, fixed as
+ * base64, "NaN", "Infinity" and "-Infinity" for what no JSON number is; a date or time beyond the years 0001 to 9999 as
+ * the number that it is. At most 256 MiB of text. As kur_avro_read. Any thread.
  */
 KUR_API kur_status kur_avro_to_json(const kur_schema *schema, kur_bytes data, kur_buffer *json, kur_error *error);
 
 /**
  * Appends a value of any schema that is given as JSON, in the form of kur_avro_to_json; a member that is absent takes
- * its default. KUR_ERROR_SYNTAX, KUR_ERROR_MISMATCH with the path, KUR_ERROR_TOO_LARGE, KUR_ERROR_NO_MEMORY. Any
+ * its default. Of a union, the first branch that fits; for an integer, a real number's only when there is no other.
+ * KUR_ERROR_SYNTAX, KUR_ERROR_MISMATCH with the path, KUR_ERROR_TOO_LARGE, KUR_ERROR_NO_MEMORY. Any
  * thread.
  */
 KUR_API kur_status kur_avro_from_json(const kur_schema *schema, kur_bytes json, kur_buffer *data, kur_error *error);

@@ -22,6 +22,9 @@ kur_status kur__json_parse(kur_bytes json, size_t around, json_t **tree, kur_err
 /* Likewise, with flags of jansson's loader beside JSON_REJECT_DUPLICATES: JSON_ALLOW_NUL. */
 kur_status kur__json_parse_as(kur_bytes json, size_t around, size_t flags, json_t **tree, kur_error *error);
 
+/* "object", "integer": how messages call what was found. */
+const char *kur__json_kind(const json_t *json);
+
 /* Whether the text is JSON by its grammar, of brackets that nest no deeper than KUR_DEPTH_MAX. */
 bool kur__json_is_well_formed(kur_bytes json);
 

@@ -148,7 +148,7 @@ typedef struct reader {
     kur_error *error;
 } reader;
 
-static const char *json_kind(const json_t *json)
+const char *kur__json_kind(const json_t *json)
 {
     switch (json_typeof(json)) {
     case JSON_OBJECT:
@@ -173,7 +173,7 @@ static const char *json_kind(const json_t *json)
 static kur_status mismatch(reader *r, const kur_type *type, const json_t *json, const kur__path *path)
 {
     return kur__error_at(r->error, KUR_ERROR_MISMATCH, path, "expected %s, found %s",
-                         kur__kind_text((kur_kind)type->kind), json_kind(json));
+                         kur__kind_text((kur_kind)type->kind), kur__json_kind(json));
 }
 
 static kur_status read_value(reader *r, const kur_type *type, const kur_field *field, json_t *json, char *value,

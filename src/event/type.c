@@ -92,7 +92,9 @@ static void append_path(char *text, size_t size, const kur__path *path)
     append_path(text, size, path->up);
     size_t used = strlen(text);
     /* A long key must not push the reason out of the message. */
-    if (path->name == NULL)
+    if (path->name == NULL && path->index == KUR__ANY_ITEM)
+        snprintf(text + used, size - used, "[]");
+    else if (path->name == NULL)
         snprintf(text + used, size - used, "[%zu]", path->index);
     else if (path->is_key)
         snprintf(text + used, size - used, "[\"%.40s\"]", path->name);

@@ -94,6 +94,9 @@ typedef struct kur__path {
     bool is_key;
 } kur__path;
 
+/* An index that stands for all: "lines[].price". */
+#define KUR__ANY_ITEM SIZE_MAX
+
 static inline size_t kur__path_depth(const kur__path *path)
 {
     size_t depth = 0;
