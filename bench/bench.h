@@ -114,6 +114,7 @@ void bench_startup(const bench_options *options);
 void bench_listener(const bench_options *options);
 void bench_ordering(const bench_options *options);
 void bench_ledger(const bench_options *options);
+void bench_avro(const bench_options *options);
 void bench_retry(const bench_options *options);
 void bench_size(const bench_options *options);
 void bench_deadletter(const bench_options *options);

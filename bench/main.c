@@ -31,6 +31,9 @@ static const struct {
     {"listener", bench_listener, true},
     {"ordering", bench_ordering, true},
     {"ledger", bench_ledger, false},
+#ifdef BENCH_HAS_AVRO
+    {"avro", bench_avro, false},
+#endif
     {"retry", bench_retry, true},
     {"deadletter", bench_deadletter, true},
     {"redrive", bench_redrive, true},
