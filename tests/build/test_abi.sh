@@ -9,6 +9,7 @@ structs=$(sed -nE 's/^(typedef )?struct (kur_[a-z_]+) \{.*/\2/p' "$SOURCE"/inclu
 {
     echo '#include <kurier/kurier.h>'
     echo '#include <kurier/postgres.h>'
+    echo '#include <kurier/registry.h>'
     echo '#include <kurier/sqlite.h>'
     echo '#include <kurier/sys/clock.h>'
     echo '#include <kurier/sys/record.h>'
@@ -84,7 +85,7 @@ while read -r _ struct size; do
     check "$struct has not become smaller" test "$(sed -n "s/^struct $struct //p" "$work/kept/lines")" -ge "$size"
 done < <(grep -E '^struct ' "$work/promised/lines")
 # Some functions have a macro of their name in front.
-{ printf '#include <kurier/%s.h>\n' kurier postgres sqlite && sed -nE 's/^.*[ *](kur_[a-z0-9_]+)\(.*/#undef \1/p' "$work/promised/prototypes.h" &&
+{ printf '#include <kurier/%s.h>\n' kurier postgres registry sqlite && sed -nE 's/^.*[ *](kur_[a-z0-9_]+)\(.*/#undef \1/p' "$work/promised/prototypes.h" &&
     cat "$work/promised/prototypes.h"; } >"$work/prototypes.c"
 check "every function has its type" gcc "-I$SOURCE/include" -std=c11 -fsyntax-only "$work/prototypes.c"
 grep -v '^typedef ' "$work/promised/prototypes.h" | grep -ohE '\bkur_[a-z0-9_]+\(' | tr -d '(' | sort -u >"$work/functions"
