@@ -16,9 +16,21 @@
 
 typedef kur__schema_parser parser;
 
+/* A megabyte of "{},{},…" would be a hundred in memory; no schema of so many types has more. */
+static bool has_many_brackets(kur_bytes text)
+{
+    size_t brackets = 0;
+    for (size_t i = 0; i < text.size; i++)
+        brackets += ((const char *)text.data)[i] == '{' || ((const char *)text.data)[i] == '[';
+    return brackets > 8 * KUR__SCHEMA_ITEMS_MAX;
+}
+
 static kur_status parse_text(parser *p, kur_bytes text, const kur__node **root)
 {
     json_t *tree;
+    if (text.size <= KUR_SCHEMA_SIZE_MAX && has_many_brackets(text))
+        return kur_error_set(p->error, KUR_ERROR_TOO_LARGE, "the schema has more than %d brackets",
+                             8 * KUR__SCHEMA_ITEMS_MAX);
     /* Defaults of bytes may have NULs; kur__schema_text refuses them everywhere else. */
     kur_status status = kur__json_parse_as(text, 0, JSON_ALLOW_NUL, &tree, p->error);
     if (status != KUR_OK)

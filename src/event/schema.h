@@ -88,6 +88,9 @@ enum {
 bool kur__avro_is_name(const char *text, size_t size);
 bool kur__avro_is_full_name(const char *text, size_t size);
 
+/* A namespace: a $ may be in it, for Java's reflection took "com.acme.Outer$" for one. */
+bool kur__avro_is_space(const char *text, size_t size);
+
 /* The next of words between spaces; false when there is none. */
 bool kur__next_word(const char **rest, const char **word, size_t *size);
 

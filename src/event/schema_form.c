@@ -111,16 +111,18 @@ kur_status kur__schema_canonical(const kur__node *root, uint32_t node_count, kur
 
 uint64_t kur__schema_crc(kur_bytes text)
 {
-    /* Rabin's, bit by bit: it runs once for a schema. */
+    /* Rabin's fingerprint of nothing, and the polynomial. The table is made each time: it is needed once for a schema.
+     */
     const uint64_t empty = 0xc15d213aa4d7a795;
+    uint64_t table[256], crc = empty;
     const uint8_t *bytes = text.data;
-    uint64_t crc = empty;
-    for (size_t i = 0; i < text.size; i++) {
-        uint64_t low = (crc ^ bytes[i]) & 0xff;
+    for (size_t i = 0; i < 256; i++) {
+        table[i] = i;
         for (int bit = 0; bit < 8; bit++)
-            low = (low >> 1) ^ (low & 1 ? empty : 0);
-        crc = (crc >> 8) ^ low;
+            table[i] = (table[i] >> 1) ^ (table[i] & 1 ? empty : 0);
     }
+    for (size_t i = 0; i < text.size; i++)
+        crc = (crc >> 8) ^ table[(crc ^ bytes[i]) & 0xff];
     return crc;
 }
 

@@ -19,33 +19,46 @@ struct kur__schema_name {
     const void *meaning;
 };
 
-bool kur__avro_is_name(const char *text, size_t size)
+static bool is_part(const char *text, size_t size, char also)
 {
     if (size == 0 || size >= KUR__SCHEMA_NAME_MAX)
         return false;
     for (size_t i = 0; i < size; i++) {
         char c = text[i];
-        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == also;
         if (!is_letter && (i == 0 || c < '0' || c > '9'))
             return false;
     }
     return true;
 }
 
-bool kur__avro_is_full_name(const char *text, size_t size)
+bool kur__avro_is_name(const char *text, size_t size)
+{
+    return is_part(text, size, '_');
+}
+
+bool kur__avro_is_space(const char *text, size_t size)
 {
     if (size >= KUR__SCHEMA_NAME_MAX)
         return false;
     for (;;) {
         const char *dot = memchr(text, '.', size);
         size_t part = dot != NULL ? (size_t)(dot - text) : size;
-        if (!kur__avro_is_name(text, part))
+        if (!is_part(text, part, '$'))
             return false;
         if (dot == NULL)
             return true;
         text += part + 1;
         size -= part + 1;
     }
+}
+
+bool kur__avro_is_full_name(const char *text, size_t size)
+{
+    const char *dot = memrchr(text, '.', size);
+    size_t space = dot != NULL ? (size_t)(dot - text) : 0, before = dot != NULL ? space + 1 : 0;
+    return size < KUR__SCHEMA_NAME_MAX && (dot == NULL || kur__avro_is_space(text, space)) &&
+           kur__avro_is_name(text + before, size - before);
 }
 
 bool kur__next_word(const char **rest, const char **word, size_t *size)
@@ -58,29 +71,28 @@ bool kur__next_word(const char **rest, const char **word, size_t *size)
     return *size > 0;
 }
 
-kur_status kur__schema_full_name(kur__schema_parser *p, kur_arena *arena, const char *space, const char *name,
-                                 const kur__path *path, const char **full)
+kur_status kur__schema_full_name(kur__schema_parser *p, const char *space, const char *name, const kur__path *path,
+                                 char full[KUR__SCHEMA_NAME_MAX])
 {
     bool is_full = strchr(name, '.') != NULL || space[0] == '\0';
     size_t space_size = is_full ? 0 : strlen(space), size = strlen(name);
     if (space_size + !is_full + size >= KUR__SCHEMA_NAME_MAX || !kur__avro_is_full_name(name, size))
         return kur__error_at(p->error, KUR_ERROR_SYNTAX, path, "is not a name that Avro allows");
-    char *made = kur_arena_alloc(arena, space_size + 1 + size + 1);
-    if (made == NULL)
-        return kur__error_no_memory(p->error);
     if (!is_full) {
-        memcpy(made, space, space_size);
-        made[space_size++] = '.';
+        memcpy(full, space, space_size);
+        full[space_size++] = '.';
     }
-    memcpy(made + space_size, name, size + 1);
-    *full = made;
+    memcpy(full + space_size, name, size + 1);
     return KUR_OK;
 }
 
 kur_status kur__schema_space(kur__schema_parser *p, const char *full, const char **space)
 {
     const char *dot = strrchr(full, '.');
-    *space = dot != NULL ? kur_arena_copy(p->scratch, full, (size_t)(dot - full)) : "";
+    size_t size = dot != NULL ? (size_t)(dot - full) : 0;
+    if (strlen(*space) == size && memcmp(*space, full, size) == 0)
+        return KUR_OK;
+    *space = kur_arena_copy(p->scratch, full, size);
     return *space != NULL ? KUR_OK : kur__error_no_memory(p->error);
 }
 

@@ -370,7 +370,7 @@ static void choose_space(writer *w, const kur_type *type)
     w->space = from != NULL ? kur_arena_copy(w->arena, from, space_size(from)) : "";
     if (w->space == NULL)
         no_memory(w);
-    else if (w->space[0] != '\0' && !kur__avro_is_full_name(w->space, strlen(w->space)))
+    else if (w->space[0] != '\0' && !kur__avro_is_space(w->space, strlen(w->space)))
         fail(w, NULL, "the event's type gives no namespace that Avro allows: give it an .avro_name");
 }
 

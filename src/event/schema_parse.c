@@ -93,6 +93,14 @@ static kur_status keep_name(parser *p, const char *text, const kur__path *path, 
     return keep(p, text, kept);
 }
 
+static kur_status keep_full_name(parser *p, const char *space, const char *text, const kur__path *path,
+                                 const char **kept)
+{
+    char full[KUR__SCHEMA_NAME_MAX];
+    kur_status status = kur__schema_full_name(p, space, text, path, full);
+    return status == KUR_OK ? keep(p, full, kept) : status;
+}
+
 /* Names in a list: aliases of a named type, which get its namespace, aliases of a field (`space` NULL) or symbols. */
 static kur_status names_of(parser *p, const json_t *list, const char *space, const kur__path *path,
                            const char *const **names, size_t *name_count)
@@ -106,7 +114,7 @@ static kur_status names_of(parser *p, const json_t *list, const char *space, con
         if (text == NULL)
             status = refuse(p, &at, "must be a string");
         else if (space != NULL)
-            status = kur__schema_full_name(p, p->schema->arena, space, text, &at, &made[i]);
+            status = keep_full_name(p, space, text, &at, &made[i]);
         else
             status = keep_name(p, text, &at, &made[i]);
     }
@@ -138,11 +146,10 @@ static kur_status name_type(parser *p, const json_t *json, kur__node *node, cons
     if (status == KUR_OK && name == NULL)
         status = refuse(p, &at, "is missing");
     if (status == KUR_OK && own_space != NULL && own_space[0] != '\0' &&
-        !kur__avro_is_full_name(own_space, strlen(own_space)))
+        !kur__avro_is_space(own_space, strlen(own_space)))
         status = refuse(p, &at_space, "is not a namespace that Avro allows");
     if (status == KUR_OK)
-        status =
-            kur__schema_full_name(p, p->schema->arena, own_space != NULL ? own_space : *space, name, &at, &node->name);
+        status = keep_full_name(p, own_space != NULL ? own_space : *space, name, &at, &node->name);
     if (status == KUR_OK && kur__schema_primitive(node->name) != 0)
         status = refuse(p, &at, "is the name of a primitive type");
     if (status == KUR_OK)
@@ -272,7 +279,7 @@ static kur_status parse_union(parser *p, const json_t *json, const char *space, 
 static kur_status parse_name(parser *p, const char *name, const char *space, const kur__path *path,
                              const kur__node **node)
 {
-    const char *full;
+    char full[KUR__SCHEMA_NAME_MAX];
     kur__schema_kind kind = kur__schema_primitive(name);
     if (kind != 0) {
         *node = p->plain[kind];
@@ -280,7 +287,7 @@ static kur_status parse_name(parser *p, const char *name, const char *space, con
     }
     if (!kur__avro_is_full_name(name, strlen(name)))
         return refuse(p, path, "is not a type");
-    kur_status status = kur__schema_full_name(p, p->scratch, space, name, path, &full);
+    kur_status status = kur__schema_full_name(p, space, name, path, full);
     if (status != KUR_OK)
         return status;
     *node = kur__schema_find(p, NULL, full);

@@ -26,10 +26,10 @@ typedef struct kur__schema_parser {
 } kur__schema_parser;
 
 /* The full name of `name` where `space` is around it; "" is the null namespace. */
-kur_status kur__schema_full_name(kur__schema_parser *p, kur_arena *arena, const char *space, const char *name,
-                                 const kur__path *path, const char **full);
+kur_status kur__schema_full_name(kur__schema_parser *p, const char *space, const char *name, const kur__path *path,
+                                 char full[KUR__SCHEMA_NAME_MAX]);
 
-/* The namespace in a full name, "" for none. */
+/* Makes `space` the namespace in a full name. */
 kur_status kur__schema_space(kur__schema_parser *p, const char *full, const char **space);
 
 /* What a name means in its scope; NULL: nothing yet. */

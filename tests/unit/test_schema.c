@@ -134,6 +134,16 @@ START_TEST(test_schema__names_and_namespaces)
 }
 END_TEST
 
+/* Java's reflection had them; in canonical forms they stand as they are. */
+START_TEST(test_schema__namespaces_may_have_a_dollar)
+{
+    check_form("{\"type\":\"fixed\",\"name\":\"Inner\",\"namespace\":\"com.acme.Outer$\",\"size\":1}",
+               "{\"name\":\"com.acme.Outer$.Inner\",\"type\":\"fixed\",\"size\":1}");
+    check_form("[{\"name\":\"a.$b.c\",\"type\":\"fixed\",\"size\":1},{\"type\":\"array\",\"items\":\"a.$b.c\"}]",
+               "[{\"name\":\"a.$b.c\",\"type\":\"fixed\",\"size\":1},{\"type\":\"array\",\"items\":\"a.$b.c\"}]");
+}
+END_TEST
+
 START_TEST(test_schema__nodes_have_numbers_of_their_own)
 {
     kur_schema *schema = schema_of_text("[\"int\",{\"type\":\"array\",\"items\":\"int\"},{\"type\":\"map\",\"values\":"
@@ -377,6 +387,9 @@ START_TEST(test_schema__refuses_what_is_no_schema)
         {"{\"type\":\"record\",\"name\":\".a\",\"fields\":[]}", "name: is not a name that Avro allows"},
         {"{\"type\":\"record\",\"name\":\"a.\",\"fields\":[]}", "name: is not a name that Avro allows"},
         {"{\"type\":\"record\",\"name\":\"a..b\",\"fields\":[]}", "name: is not a name that Avro allows"},
+        {"{\"type\":\"record\",\"name\":\"a.b$\",\"fields\":[]}", "name: is not a name that Avro allows"},
+        {"{\"type\":\"record\",\"name\":\"a\",\"namespace\":\"x.1\",\"fields\":[]}",
+         "namespace: is not a namespace that Avro allows"},
         {"{\"type\":\"record\",\"name\":\"\\u00e9\",\"fields\":[]}", "name: is not a name that Avro allows"},
         {"{\"type\":\"record\",\"name\":\"long\",\"fields\":[]}", "name: is the name of a primitive type"},
         {"{\"type\":\"record\",\"name\":\"a\",\"namespace\":\"x y\",\"fields\":[]}",
@@ -480,6 +493,13 @@ START_TEST(test_schema__limits)
     free(text);
     free(long_name);
 
+    text = repeated("{\"type\":\"int\",\"x\":[0", ",{}", 79998, "]}");
+    kur_schema_unref(schema_of_text(text));
+    free(text);
+    text = repeated("{\"type\":\"int\",\"x\":[0", ",{}", 79999, "]}");
+    check_refused(text, KUR_ERROR_TOO_LARGE, "the schema has more than 80000 brackets");
+    free(text);
+
     text = repeated("\"", " ", KUR_SCHEMA_SIZE_MAX, "\"");
     check_refused(text, KUR_ERROR_TOO_LARGE, "the JSON has 1048578 bytes, at most 1048576 are read");
     free(text);
@@ -517,6 +537,7 @@ int main(void)
 {
     const TTest *const tests[] = {test_schema__fingerprints,
                                   test_schema__names_and_namespaces,
+                                  test_schema__namespaces_may_have_a_dollar,
                                   test_schema__nodes_have_numbers_of_their_own,
                                   test_schema__logical_types,
                                   test_schema__defaults_are_kept,
