@@ -6,7 +6,7 @@
 # Headers of the patterns layer; all others are the SDK's.
 patterns='listener|delivery|retry|deadletter|ledger|filter|redrive|database|driver|outbox|relay|inbox'
 # Headers of drivers, a library each.
-drivers='postgres|sqlite'
+drivers='postgres|sqlite|registry'
 functions() { # of the headers on standard input
     # A return type such as kur_client * has no parenthesis behind it, so each declaration gives its name alone.
     tr '\n' ' ' | grep -oE 'KUR_API [^;]*;' | grep -oE '\bkur_[a-z0-9_]+\(' | tr -d '(' | sort -u
