@@ -42,6 +42,12 @@ if [ -e "$lib/libkurier-postgres.so" ]; then
     check "needs no shared library of kurier" fails sh -c "ldd '$work/exact/on-postgres-static' | grep libkurier"
     check "other programs need no libpq" fails sh -c "ldd '$work/exact/by-default' | grep libpq"
 fi
+if [ -e "$lib/libkurier-registry.so" ]; then
+    check "its program with a schema registry runs" "$work/exact/on-registry"
+    check "likewise on the static library" "$work/exact/on-registry-static"
+    check "needs no shared library of kurier" fails sh -c "ldd '$work/exact/on-registry-static' | grep libkurier"
+    check "other programs need no libcurl" fails sh -c "ldd '$work/exact/by-default' | grep libcurl"
+fi
 for wanted in 99.0 "0.0.1;EXACT"; do
     check "a project that wants $wanted is refused" fails with_cmake refused "$wanted"
     check "$wanted: it is told what there is" says "$work/said" "kurier-config.cmake, version: $version"

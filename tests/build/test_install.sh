@@ -5,13 +5,13 @@
 
 prefix=$work/prefix
 meson setup "$work/build" "$SOURCE" --prefix "$prefix" --libdir lib -Dtests=disabled -Dexamples=disabled \
-    -Dtools=disabled -Dbench=disabled -Dsqlite=enabled -Dpostgres=enabled -Dwerror=true >"$work/log" 2>&1 || { cat "$work/log" && exit 1; }
+    -Dtools=disabled -Dbench=disabled -Dsqlite=enabled -Dpostgres=enabled -Dregistry=enabled -Dwerror=true >"$work/log" 2>&1 || { cat "$work/log" && exit 1; }
 meson install -C "$work/build" >"$work/log" 2>&1 || { cat "$work/log" && exit 1; }
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig LD_LIBRARY_PATH=$prefix/lib
 
 check "the version" test "$(pkg-config --modversion kurier)" = "$(meson introspect --projectinfo "$work/build" |
     sed -n 's/.*"version": "\([^"]*\)".*/\1/p')"
-for name in libkurier libkurier-patterns libkurier-sqlite libkurier-postgres; do
+for name in libkurier libkurier-patterns libkurier-sqlite libkurier-postgres libkurier-registry; do
     check "the soname of $name" sh -c "readelf -d '$prefix/lib/$name.so' | grep -q 'SONAME.*\[$name\.so\.0\]'"
 done
 check "every header is installed" diff <(cd "$SOURCE/include" && find kurier -name '*.h' | sort) \
@@ -34,6 +34,10 @@ check "runs" "$work/on-sqlite" "$work/service.db"
 read -ra postgres < <(pkg-config --cflags --libs kurier-postgres)
 check "a program with PostgreSQL" gcc -std=c11 -Wall -Wextra -Werror -o "$work/on-postgres" "$SOURCE/tests/build/cmake/on_postgres.c" "${postgres[@]}"
 check "runs" "$work/on-postgres"
+read -ra registry < <(pkg-config --cflags --libs kurier-registry)
+check "a program with a schema registry" gcc -std=c11 -Wall -Wextra -Werror -o "$work/on-registry" "$SOURCE/tests/build/cmake/on_registry.c" "${registry[@]}"
+check "runs" "$work/on-registry"
+check "others need no libcurl" sh -c "! ldd '$work/shared' | grep -q libcurl"
 check "others need no libpq" sh -c "! ldd '$work/shared' | grep -q libpq"
 check "others need no SQLite" sh -c "! ldd '$work/shared' | grep -q sqlite"
 awk '/^```c$/ {on = 1; next} /^```$/ {if (on) exit} on' "$SOURCE/README.md" >"$work/receipts.c"

@@ -9,7 +9,7 @@ flags=("-I$SOURCE/include" -std=c11 -Wall -Wextra -Werror)
 # the listings before it on the page declare, a program only where it includes nothing itself. A piece finds the names below. A program that brings its own broker, or needs
 # none, is run; what it prints is the page's next block of ```output.
 names='kur_client *client, kur_producer *producer, kur_consumer *consumer, kur_listener *listener, kur_record *record, kur_arena *arena, kur_error error'
-headers=$(printf '#include <%s>\n' kurier/kurier.h kurier/postgres.h kurier/sqlite.h stdio.h stdlib.h string.h)
+headers=$(printf '#include <%s>\n' kurier/kurier.h kurier/postgres.h kurier/sqlite.h kurier/registry.h stdio.h stdlib.h string.h)
 listings() { # page
     awk -v out="$work/listing." '
         /^```c$/ {file = out sprintf("%02d", ++count) ".c"; on = 1; next}

@@ -5,7 +5,7 @@
 
 # Headers of the patterns layer; all others are the SDK's.
 patterns='listener|delivery|retry|deadletter|ledger|filter|redrive|database|driver|outbox|relay|inbox'
-# Headers of drivers, a library each.
+# Headers of drivers and of the registry's client, a library each.
 drivers='postgres|sqlite|registry'
 functions() { # of the headers on standard input
     # A return type such as kur_client * has no parenthesis behind it, so each declaration gives its name alone.

@@ -16,8 +16,8 @@ import sys
 include, directory = sys.argv[1], pathlib.Path(sys.argv[2])
 
 
-# The drivers' headers are not in kurier.h; earlier releases may not have them.
-includes = "".join(f"#include <kurier/{name}.h>\n" for name in ("kurier", "postgres", "sqlite")
+# The headers of drivers and of the registry are not in kurier.h; earlier releases may not have them.
+includes = "".join(f"#include <kurier/{name}.h>\n" for name in ("kurier", "postgres", "sqlite", "registry")
                    if pathlib.Path(include, "kurier", f"{name}.h").exists())
 
 
