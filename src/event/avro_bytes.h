@@ -131,17 +131,22 @@ static inline kur_status kur__avro_take_index(kur__avro_bytes *bytes, size_t cou
 /* A number of two's complement, big-endian, that fits 64 bits; no bytes are no number. */
 bool kur__avro_unscaled(const uint8_t *bytes, size_t size, int64_t *number);
 
-/* Whether a text is ASCII without a NUL; eight bytes at a time. */
+/* Whether a text is ASCII without a NUL; eight bytes at a time, the last ones of them for the second time. */
 static inline bool kur__avro_is_plain(const char *text, size_t size)
 {
     const uint64_t tops = UINT64_C(0x8080808080808080), ones = UINT64_C(0x0101010101010101);
     uint64_t word, odd = 0;
-    for (; size >= sizeof word; size -= sizeof word, text += sizeof word) {
-        memcpy(&word, text, sizeof word);
+    if (size < sizeof word) {
+        for (size_t i = 0; i < size; i++)
+            odd |= (uint64_t)(((unsigned char)text[i] | ((unsigned char)text[i] - 1)) & 0x80);
+        return odd == 0;
+    }
+    for (size_t i = 0; i + sizeof word < size; i += sizeof word) {
+        memcpy(&word, text + i, sizeof word);
         odd |= (word | (word - ones)) & tops;
     }
-    for (; size > 0; size--, text++)
-        odd |= (uint64_t)(((unsigned char)*text | ((unsigned char)*text - 1)) & 0x80);
+    memcpy(&word, text + size - sizeof word, sizeof word);
+    odd |= (word | (word - ones)) & tops;
     return odd == 0;
 }
 

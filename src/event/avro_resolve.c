@@ -351,6 +351,8 @@ static kur_status resolve_branches(resolver *r, const kur__node *writer, const k
         if (status != KUR_OK)
             return status;
     }
+    if (writer->count == 0)
+        return kur__error_at(error, KUR_ERROR_MISMATCH, path, "the writer's union is empty");
     if (readable == 0)
         return kur_error_set(error, KUR_ERROR_MISMATCH, "%s", first.message);
     step->op = KUR__AVRO_UNION;

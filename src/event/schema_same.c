@@ -5,11 +5,9 @@
  * schemas that name others can be as deep as they have nodes. A record is looked into once: its name stands for one
  * type wherever it is used, in both.
  */
-#include <kurier/sys/error.h>
 #include <kurier/sys/memory.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "base/hash.h"
 #include "event/schema.h"
 
@@ -22,7 +20,7 @@ struct pair {
 
 struct comparing {
     struct pair *waiting, *done, *records;
-    bool is_same, is_out_of_memory;
+    bool is_same;
 };
 
 static bool same_text(const char *a, const char *b)
@@ -55,7 +53,7 @@ static void add(struct comparing *comparing, const kur__node *a, const kur__node
     if (pair != NULL)
         return;
     pair = kur_calloc(1, sizeof *pair);
-    comparing->is_out_of_memory = pair == NULL;
+    comparing->is_same = pair != NULL;
     if (pair == NULL)
         return;
     *pair = (struct pair){.a = a, .b = b, .next = comparing->waiting};
@@ -63,14 +61,14 @@ static void add(struct comparing *comparing, const kur__node *a, const kur__node
     if (a->kind != KUR__SCHEMA_RECORD)
         return;
     HASH_ADD_PTR(comparing->records, a, pair);
-    comparing->is_out_of_memory = pair->hh.tbl == NULL;
+    comparing->is_same = pair->hh.tbl != NULL;
 }
 
 static void look_into(struct comparing *comparing, const struct pair *pair)
 {
     const kur__node *a = pair->a, *b = pair->b;
     size_t parts = a->kind == KUR__SCHEMA_ARRAY || a->kind == KUR__SCHEMA_MAP ? 1 : a->count;
-    for (size_t i = 0; i < parts && comparing->is_same && !comparing->is_out_of_memory; i++)
+    for (size_t i = 0; i < parts && comparing->is_same; i++)
         if (a->kind == KUR__SCHEMA_RECORD) {
             comparing->is_same = strcmp(a->fields[i].name, b->fields[i].name) == 0;
             add(comparing, a->fields[i].node, b->fields[i].node);
@@ -87,13 +85,13 @@ static void free_all(struct pair *pair)
     }
 }
 
-kur_status kur_schema_same_encoding(const kur_schema *a, const kur_schema *b, kur_error *error)
+bool kur_schema_same_encoding(const kur_schema *a, const kur_schema *b)
 {
-    struct comparing comparing = {.is_same = true};
-    if (a == NULL || b == NULL)
-        return kur_error_null(error, "the schema");
+    struct comparing comparing = {.is_same = a != NULL && b != NULL};
+    if (a == b || !comparing.is_same)
+        return comparing.is_same;
     add(&comparing, a->root, b->root);
-    while (comparing.waiting != NULL && comparing.is_same && !comparing.is_out_of_memory) {
+    while (comparing.waiting != NULL && comparing.is_same) {
         struct pair *pair = comparing.waiting;
         comparing.waiting = pair->next;
         pair->next = comparing.done;
@@ -103,10 +101,5 @@ kur_status kur_schema_same_encoding(const kur_schema *a, const kur_schema *b, ku
     HASH_CLEAR(hh, comparing.records);
     free_all(comparing.waiting);
     free_all(comparing.done);
-    if (comparing.is_out_of_memory)
-        return kur__error_no_memory(error);
-    if (!comparing.is_same)
-        return kur_error_set(error, KUR_ERROR_MISMATCH, "%s and %s are not encoded alike", kur_schema_name(a),
-                             kur_schema_name(b));
-    return KUR_OK;
+    return comparing.is_same;
 }

@@ -6,6 +6,7 @@
  * is printed. (Only a test may set jansson's allocator. librdkafka's own memory is not ours to fail: it aborts.)
  */
 #include <jansson.h>
+#include <kurier/avro.h>
 #include <kurier/kurier.h>
 #include <kurier/sys/record.h>
 #include <stdio.h>
@@ -396,10 +397,105 @@ START_TEST(test_allocation__filters)
 }
 END_TEST
 
+/* Another writer's order: a union, names of its own, and without a quantity. */
+static const char other_order[] =
+    "{\"type\":\"record\",\"name\":\"order_created\",\"fields\":["
+    "{\"name\":\"placed_at\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}},"
+    "{\"name\":\"tags\",\"type\":{\"type\":\"map\",\"values\":[\"null\",\"string\"]},\"default\":{}},"
+    "{\"name\":\"order_id\",\"type\":[\"int\",\"string\"]},"
+    "{\"name\":\"lines\",\"type\":{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"order_line\","
+    "\"fields\":["
+    "{\"name\":\"raw\",\"type\":\"bytes\",\"default\":\"\"},{\"name\":\"sku\",\"type\":\"string\"}]}}}]}";
+static const char other_json[] =
+    "{\"placed_at\":1,\"tags\":{\"a\":null,\"b\":\"x\"},\"order_id\":\"o-1\",\"lines\":[{\"sku\":\"a\"},{\"sku\":\"b\","
+    "\"raw\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==\"}]}";
+
+static kur_status avro_by_plan(kur_schema *other, kur_avro_plan *plan, kur_arena *arena, kur_error *error)
+{
+    struct order_created order, before;
+    kur_buffer data = {0}, text = {0};
+    memset(&order, 0x5a, sizeof order);
+    before = order;
+    kur_status status = kur_avro_from_json(other, kur_bytes_text(other_json), &data, error);
+    ck_assert(status == KUR_OK || data.size == 0);
+    if (status == KUR_OK)
+        status = kur_avro_to_json(other, kur_bytes_of(data.data, data.size), &text, error);
+    ck_assert(status == KUR_OK || text.size == 0);
+    if (status == KUR_OK) {
+        status = kur_avro_read(plan, kur_bytes_of(data.data, data.size), arena, &order, error);
+        ck_assert(status == KUR_OK || memcmp(&before, &order, sizeof order) == 0);
+    }
+    data.size = 0;
+    if (status == KUR_OK)
+        status = kur_avro_write(&order_created_type, &order, &data, error);
+    ck_assert(status == KUR_OK || data.size == 0);
+    ck_assert(status != KUR_OK || (order.lines.count == 2 && order.lines.items[1].quantity == 1));
+    kur_buffer_done(&data);
+    kur_buffer_done(&text);
+    return status;
+}
+
+static kur_status avro_both_ways(kur_error *error)
+{
+    kur_schema *other = NULL;
+    kur_avro_plan *plan = NULL;
+    kur_arena *arena = kur_arena_new();
+    kur_status status = arena != NULL ? KUR_OK : kur_error_set(error, KUR_ERROR_NO_MEMORY, "no arena");
+    if (status == KUR_OK)
+        status = kur_schema_parse(kur_bytes_text(other_order), NULL, 0, &other, error);
+    if (status == KUR_OK)
+        status = kur_schema_reads(other, other, error);
+    if (status == KUR_OK)
+        status = kur_avro_plan_new(other, &order_created_type, &plan, error);
+    ck_assert(status == KUR_OK || plan == NULL);
+    if (status == KUR_OK)
+        status = avro_by_plan(other, plan, arena, error);
+    kur_avro_plan_unref(plan);
+    kur_schema_unref(other);
+    kur_arena_free(arena);
+    return status;
+}
+
+START_TEST(test_allocation__avro)
+{
+    fail_each("Avro both ways", avro_both_ways);
+}
+END_TEST
+
+/* An event is read into an arena that has been used, and written into a buffer that has room, without any memory. */
+START_TEST(test_allocation__avro_takes_none)
+{
+    struct order_line lines[3] = {{"a", 1, 100}, {"b", 2, 200}, {"c", 3, 300}};
+    struct order_created order = {.order_id = "o-1", .placed_at = 1, .lines = {lines, 3}}, read;
+    kur_error error = {0};
+    kur_buffer data = {0};
+    kur_avro_plan *plan = NULL;
+    kur_arena *arena = kur_arena_new();
+    ck_assert_int_eq(kur_avro_plan_new(NULL, &order_created_type, &plan, &error), KUR_OK);
+    for (int i = 0; i < 2; i++) {
+        failing_begin(i, false); /* at first none fails */
+        kur_arena_reset(arena);
+        data.size = 0;
+        kur_status status = kur_avro_write(&order_created_type, &order, &data, &error);
+        if (status == KUR_OK)
+            status = kur_avro_read(plan, kur_bytes_of(data.data, data.size), arena, &read, &error);
+        ck_assert(!failing_has_failed());
+        failing_end();
+        ck_assert_int_eq(status, KUR_OK);
+        ck_assert_int_eq(kur_type_compare(&order_created_type, &order, &read), 0);
+    }
+    kur_avro_plan_unref(plan);
+    kur_arena_free(arena);
+    kur_buffer_done(&data);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_allocation__json,
                                   test_allocation__map_of_many,
+                                  test_allocation__avro,
+                                  test_allocation__avro_takes_none,
                                   test_allocation__envelope,
                                   test_allocation__retry,
                                   test_allocation__client,

@@ -243,6 +243,7 @@ static const rule rules[] = {
     {ONE("[\"null\",\"string\"]"), &of_string_type, "02 0261", "{\"f\":\"a\"}", NULL},
     {ONE("[\"null\",\"string\"]"), &of_string_type, "00", NULL, "f: the writer's null cannot be read as string"},
     {ONE("[\"null\",\"int\"]"), &of_string_type, NULL, NULL, "f: the writer's int cannot be read as string"},
+    {ONE("[]"), &of_optional_type, NULL, NULL, "f: the writer's union is empty"},
     {ONE("[\"int\",\"long\",\"float\"]"), &of_double_type, "00 06", "{\"f\":3}", NULL},
     {ONE("[\"int\",\"long\",\"float\"]"), &of_double_type, "04 0000c03f", "{\"f\":1.5}", NULL},
     {"[\"null\"," ONE("\"int\"") "]", &of_int_type, "02 06", "{\"f\":3}", NULL},
