@@ -23,7 +23,8 @@ printf 'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{"schema":"\\"i
 serve() { # name, certificate, what else…: sets $port
     local name=$1 certificate=$2
     shift 2
-    setpriv --pdeathsig TERM openssl s_server -accept 127.0.0.1:0 -cert "$certificate.crt" -key "$certificate.key" -HTTP "$@" >"$name.log" 2>&1 </dev/null &
+    : >"$name.log"
+    setpriv --pdeathsig TERM openssl s_server -accept 127.0.0.1:0 -cert "$certificate.crt" -key "$certificate.key" -HTTP "$@" >>"$name.log" 2>&1 </dev/null &
     port=
     for _ in $(seq 100); do
         port=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' "$name.log")
