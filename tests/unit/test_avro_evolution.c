@@ -125,6 +125,8 @@ static const rule rules[] = {
     {ONE("\"int\""), &of_float_type, "06", "{\"f\":3}", NULL},
     {ONE("\"int\""), &of_double_type, "06", "{\"f\":3}", NULL},
     {ONE("\"long\""), &of_float_type, "feffffffffffffffff01", "{\"f\":9.223372e+18}", NULL},
+    /* Rounded once: by way of a double it would be the float below. */
+    {ONE("\"long\""), &of_float_type, "828080808084808020", "{\"f\":1.1529216e+18}", NULL},
     {ONE("\"long\""), &of_double_type, "8280808008", "{\"f\":1073741825}", NULL},
     {ONE("\"float\""), &of_double_type, "0000c03f", "{\"f\":1.5}", NULL},
     {ONE("\"string\""), &of_bytes_type, "04 6869", "{\"f\":\"aGk=\"}", NULL},
@@ -154,6 +156,7 @@ static const rule rules[] = {
     /* What was read has to validate. */
     {ONE("\"int\""), &of_int_type, "d20f", NULL, "f: must be at most 1000"},
     {ONE("\"int\""), &of_double_type, "03", NULL, "f: must be at least -1"},
+    {ONE("\"boolean\""), &of_bool_type, "02", NULL, "f: not Avro: neither true nor false"},
     {ONE("\"double\""), &of_double_type, "000000000000f87f", NULL, "f: is not a finite number"},
     {ONE("\"float\""), &of_float_type, "0000807f", NULL, "f: is not a finite number"},
 
@@ -357,6 +360,12 @@ static const struct {
      "{\"type\":\"record\",\"name\":\"s\",\"aliases\":[\"r\"],\"fields\":[" F("a", "\"int\"") "]}", NULL},
     {R(F("a", "\"int\"")), "{\"type\":\"record\",\"name\":\"s\",\"fields\":[" F("a", "\"int\"") "]}",
      "the writer's record r cannot be read as record s, whose name and aliases are others"},
+    /* A field is read by one; and the name of another is no alias. */
+    {R(F("a", "\"int\"")),
+     R("{\"name\":\"p\",\"type\":\"int\",\"aliases\":[\"a\"]},{\"name\":\"q\",\"type\":\"int\",\"aliases\":[\"a\"]}"),
+     "q: the writer's record r has no such field, and there is no default"},
+    {R(F("a", "\"int\"")), R("{\"name\":\"b\",\"type\":\"int\",\"aliases\":[\"a\"]}," F("a", "\"int\"")),
+     "b: the writer's record r has no such field, and there is no default"},
     /* Types that hold themselves, also each other. */
     {R(F("v", "\"int\"") "," F("n", "[\"null\",\"r\"]")), R(F("n", "[\"null\",\"r\"]") "," F("v", "\"long\"")), NULL},
     {R(F("v", "\"int\"") "," F("n", "[\"null\",\"r\"]")), R(F("n", "[\"null\",\"r\"]") "," F("v", "\"string\"")),
