@@ -14,7 +14,7 @@
 
 enum {
     ANSWERS = 2200,
-    CONNECTIONS = 64,
+    CONNECTIONS = 512,
     REQUEST_MAX = 64 * 1024
 };
 

@@ -70,9 +70,9 @@ KUR_API kur_status kur_schema_reads(const kur_schema *reader, const kur_schema *
 
 /**
  * Whether values of both are the same bytes, and mean the same: types, names, order, symbols and logical types;
- * documentation, defaults and aliases may differ. False also when memory is out. Any thread.
+ * documentation, defaults and aliases may differ. KUR_ERROR_MISMATCH: they are not; KUR_ERROR_NO_MEMORY. Any thread.
  */
-KUR_API bool kur_schema_same_encoding(const kur_schema *a, const kur_schema *b);
+KUR_API kur_status kur_schema_same_encoding(const kur_schema *a, const kur_schema *b, kur_error *error);
 
 KUR_END_DECLS
 

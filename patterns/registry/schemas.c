@@ -77,12 +77,17 @@ struct placing {
 /* What was found stands for the schema only if it is encoded like it. */
 static kur_status compare(const struct placing *placing, const kur__found *found, uint32_t id, kur_error *error)
 {
+    kur_error why = {0};
     if (found->schema == NULL)
         return kur_error_set(error, KUR_ERROR_MISMATCH, "%s: schema %u is none of Avro's", placing->subject, id);
-    if (kur_schema_same_encoding(found->schema, placing->schema))
-        return KUR_OK;
-    return kur_error_set(error, KUR_ERROR_MISMATCH, "%s: schema %u is encoded otherwise than %s is written",
-                         placing->subject, id, kur_schema_name(placing->schema));
+    kur_status status = kur_schema_same_encoding(found->schema, placing->schema, error);
+    if (status != KUR_ERROR_MISMATCH)
+        return status;
+    if (kur_schema_reads(found->schema, placing->schema, &why) == KUR_OK)
+        return kur_error_set(error, KUR_ERROR_MISMATCH, "%s: schema %u reads what %s is, but is encoded otherwise",
+                             placing->subject, id, kur_schema_name(placing->schema));
+    return kur_error_set(error, why.code, "%s: schema %u is encoded otherwise than %s: %s", placing->subject, id,
+                         kur_schema_name(placing->schema), why.message);
 }
 
 /* Where a schema is kept; keeps the schema, by whose address it is found. */

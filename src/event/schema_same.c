@@ -5,9 +5,11 @@
  * schemas that name others can be as deep as they have nodes. A record is looked into once: its name stands for one
  * type wherever it is used, in both.
  */
+#include <kurier/sys/error.h>
 #include <kurier/sys/memory.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/hash.h"
 #include "event/schema.h"
 
@@ -20,7 +22,7 @@ struct pair {
 
 struct comparing {
     struct pair *waiting, *done, *records;
-    bool is_same;
+    bool is_same, is_out_of_memory;
 };
 
 static bool same_text(const char *a, const char *b)
@@ -53,7 +55,7 @@ static void add(struct comparing *comparing, const kur__node *a, const kur__node
     if (pair != NULL)
         return;
     pair = kur_calloc(1, sizeof *pair);
-    comparing->is_same = pair != NULL;
+    comparing->is_out_of_memory = pair == NULL;
     if (pair == NULL)
         return;
     *pair = (struct pair){.a = a, .b = b, .next = comparing->waiting};
@@ -61,14 +63,14 @@ static void add(struct comparing *comparing, const kur__node *a, const kur__node
     if (a->kind != KUR__SCHEMA_RECORD)
         return;
     HASH_ADD_PTR(comparing->records, a, pair);
-    comparing->is_same = pair->hh.tbl != NULL;
+    comparing->is_out_of_memory = pair->hh.tbl == NULL;
 }
 
 static void look_into(struct comparing *comparing, const struct pair *pair)
 {
     const kur__node *a = pair->a, *b = pair->b;
     size_t parts = a->kind == KUR__SCHEMA_ARRAY || a->kind == KUR__SCHEMA_MAP ? 1 : a->count;
-    for (size_t i = 0; i < parts && comparing->is_same; i++)
+    for (size_t i = 0; i < parts && comparing->is_same && !comparing->is_out_of_memory; i++)
         if (a->kind == KUR__SCHEMA_RECORD) {
             comparing->is_same = strcmp(a->fields[i].name, b->fields[i].name) == 0;
             add(comparing, a->fields[i].node, b->fields[i].node);
@@ -85,13 +87,13 @@ static void free_all(struct pair *pair)
     }
 }
 
-bool kur_schema_same_encoding(const kur_schema *a, const kur_schema *b)
+kur_status kur_schema_same_encoding(const kur_schema *a, const kur_schema *b, kur_error *error)
 {
-    struct comparing comparing = {.is_same = a != NULL && b != NULL};
-    if (a == b || !comparing.is_same)
-        return comparing.is_same;
+    struct comparing comparing = {.is_same = true};
+    if (a == NULL || b == NULL)
+        return kur_error_null(error, "the schema");
     add(&comparing, a->root, b->root);
-    while (comparing.waiting != NULL && comparing.is_same) {
+    while (comparing.waiting != NULL && comparing.is_same && !comparing.is_out_of_memory) {
         struct pair *pair = comparing.waiting;
         comparing.waiting = pair->next;
         pair->next = comparing.done;
@@ -101,5 +103,10 @@ bool kur_schema_same_encoding(const kur_schema *a, const kur_schema *b)
     HASH_CLEAR(hh, comparing.records);
     free_all(comparing.waiting);
     free_all(comparing.done);
-    return comparing.is_same;
+    if (comparing.is_out_of_memory)
+        return kur__error_no_memory(error);
+    if (!comparing.is_same)
+        return kur_error_set(error, KUR_ERROR_MISMATCH, "%s and %s are not encoded alike", kur_schema_name(a),
+                             kur_schema_name(b));
+    return KUR_OK;
 }

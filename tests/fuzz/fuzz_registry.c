@@ -36,7 +36,7 @@ static kur_status read_schema(kur_bytes body, kur_arena *arena, kur_error *error
     if (kur_schema_parse(reply.text, NULL, 0, &schema, &why) != KUR_OK)
         need_error(why.code, &why);
     else
-        need(kur_schema_same_encoding(schema, schema));
+        need(kur_schema_same_encoding(schema, schema, &why) == KUR_OK);
     kur_schema_unref(schema);
     return KUR_OK;
 }

@@ -81,7 +81,7 @@ START_TEST(test_registry_real__register_find_look_up)
 
     kur_schema *schema = NULL, *wanted = parse(WITH_NOTE);
     ck_ok(schemas->by_id(schemas->state, second, SOON, &schema, &error), error);
-    ck_assert(kur_schema_same_encoding(schema, wanted));
+    ck_ok(kur_schema_same_encoding(schema, wanted, &error), error);
     kur_schema_unref(schema);
     kur_subject_version version = KUR_SUBJECT_VERSION();
     ck_ok(kur_registry_version(registry, subject, 0, SOON, arena, &version, &error), error);
@@ -212,7 +212,7 @@ START_TEST(test_registry_real__references)
     const kur_schemas *schemas = kur_registry_schemas(registry);
     ck_ok(schemas->by_id(schemas->state, id, SOON, &schema, &error), error);
     ck_assert_str_eq(kur_schema_name(schema), "shop.Parcel");
-    ck_assert(kur_schema_same_encoding(schema, parcel));
+    ck_ok(kur_schema_same_encoding(schema, parcel, &error), error);
     kur_schema_unref(schema);
     kur_schema_unref(parcel);
     kur_schema_unref(base);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../check_main.h"
+#include "../failing.h"
 #include "../fake_registry.h"
 #include "registry/registry.h"
 
@@ -567,6 +568,73 @@ END_TEST
 
 /* ---- Where a type's schema is kept ---- */
 
+/* What a step does when its nth allocation fails: it says so, or does without what is only kept; and nothing is left.
+ */
+static kur_status step(kur_registry *registry, int which, kur_schema *schema, kur_arena *arena, kur_error *failure)
+{
+    const kur_schemas *schemas = kur_registry_schemas(registry);
+    kur_schema *found = NULL;
+    kur_subject_version version = KUR_SUBJECT_VERSION();
+    kur_schema_place place = KUR_SCHEMA_PLACE(.id = 0);
+    bool is_compatible;
+    const char *messages = NULL;
+    kur_status status = KUR_OK;
+    if (which == 0)
+        status = schemas->by_id(schemas->state, 3, SOON, &found, failure);
+    else if (which == 1)
+        status = schemas->place(schemas->state, "orders", schema, SOON, &place, failure);
+    else if (which == 2)
+        status = kur_registry_version(registry, "b", 2, SOON, arena, &version, failure);
+    else
+        status = kur_registry_check(registry, "s", 0, schema, NULL, SOON, arena, &is_compatible, &messages, failure);
+    kur_schema_unref(found);
+    kur_schema_unref(version.schema);
+    return status;
+}
+
+START_TEST(test_registry__memory_that_fails)
+{
+    fake = fake_start();
+    kur_schema *schema = parse(RECORD);
+    fake_answer(fake, "GET /schemas/ids/3", 200,
+                "{\"schema\":\"" NAMES_A "\",\"references\":[" REFERENCE("n.A", "a", "1") "]}");
+    fake_answer(fake, "GET /subjects/a/versions/1?deleted=true", 200,
+                "{\"version\":1,\"id\":1,\"schema\":\"" RECORD_QUOTED "\"}");
+    fake_answer(fake, "GET /subjects/b/versions/2", 200,
+                "{\"version\":2,\"id\":3,\"schema\":\"" NAMES_A "\",\"references\":[" REFERENCE("n.A", "a", "1") "]}");
+    fake_answer(fake, "POST /subjects/orders-value", 200, "{\"id\":5,\"schema\":\"" RECORD_QUOTED "\"}");
+    fake_answer(fake, "POST /compatibility/subjects/s/versions?verbose=true", 200,
+                "{\"is_compatible\":false,\"messages\":[\"one\"]}");
+    for (int which = 0; which < 4; which++) {
+        long nth = 1, failed = 0;
+        bool has_failed = true;
+        for (; has_failed; nth++) {
+            kur_error failure = {0};
+            kur_status status = KUR_ERROR_NO_MEMORY;
+            failing_begin(nth, true);
+            kur_arena *arena = kur_arena_new();
+            kur_registry *registry = kur_registry_new(
+                &KUR_REGISTRY_OPTIONS(.urls = fake_url(fake), .user = "alice", .password = "canary"), &failure);
+            if (registry != NULL && arena != NULL)
+                status = step(registry, which, schema, arena, &failure);
+            kur_registry_free(registry);
+            kur_arena_free(arena);
+            has_failed = failing_has_failed();
+            long live = failing_live();
+            failing_end();
+            ck_assert_msg(live == 0, "%d: %ld are left when the %ldth fails", which, live, nth);
+            ck_assert_msg(status == KUR_OK || (has_failed && status == KUR_ERROR_NO_MEMORY), "%d: %ldth: %s", which,
+                          nth, failure.message);
+            failed += status != KUR_OK;
+        }
+        printf("# allocations that were made to fail in step %d: %ld\n", which, failed);
+        ck_assert_int_gt(failed, 10);
+    }
+    kur_schema_unref(schema);
+    fake_stop(fake);
+}
+END_TEST
+
 static kur_status find_place(kur_registry *registry, kur_schema *schema, kur_schema_place *place)
 {
     const kur_schemas *schemas = kur_registry_schemas(registry);
@@ -617,7 +685,7 @@ START_TEST(test_registry__another_schema_is_no_place)
     kur_schema_place place;
     fake_answer(fake, "POST /subjects/orders-value", 200, "{\"id\":5,\"schema\":\"\\\"int\\\"\"}");
     ck_status(find_place(registry, schema, &place), KUR_ERROR_MISMATCH, error);
-    ck_says(error, "schema 5 is encoded otherwise than n.A is written");
+    ck_says(error, "schema 5 is encoded otherwise than n.A: ");
     fake_answer(fake, "POST /subjects/orders-value", 200, "{\"id\":5,\"schema\":\"{}\",\"schemaType\":\"JSON\"}");
     ck_status(find_place(registry, schema, &place), KUR_ERROR_MISMATCH, error);
     ck_says(error, "none of Avro's");
@@ -738,6 +806,7 @@ START_TEST(test_registry__another_latest_is_no_place)
         "\\\"name\\\":\\\"a\\\",\\\"type\\\":\\\"int\\\"},{\\\"name\\\":\\\"b\\\",\\\"type\\\":\\\"int\\\","
         "\\\"default\\\":1}]}\"}");
     ck_status(find_place(registry, schema, &place), KUR_ERROR_MISMATCH, error);
+    ck_says(error, "schema 5 reads what n.A is, but is encoded otherwise");
     ck_status(find_place(registry, schema, &place), KUR_ERROR_MISMATCH, error);
     ck_assert_int_eq(fake_count(fake, NULL), 2);
     kur_schema_unref(schema);
@@ -1003,6 +1072,7 @@ int main(void)
                                   test_registry__several_urls,
                                   test_registry__what_a_schema_names_is_fetched,
                                   test_registry__circles_end,
+                                  test_registry__memory_that_fails,
                                   test_registry__a_place_is_looked_up,
                                   test_registry__another_schema_is_no_place,
                                   test_registry__a_place_is_registered,
