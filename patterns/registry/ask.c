@@ -9,6 +9,9 @@
  * yes, a no, a log-in that is refused. What concerns one URL alone (its certificate, a proxy without a registry behind
  * it) leads to the next, and so does what may pass; only the latter makes another round, after a wait that is random
  * below a bound that doubles. A URL that does not answer takes its share of the time that is left, not all of it.
+ *
+ * That a schema is not there is asked of the others, too, once: a server of the registry's that is behind the others
+ * says so of one that is new, and a record is rejected for good by it. It counts unless one of them has it.
  */
 #include <kurier/sys/clock.h>
 #include <kurier/sys/memory.h>
@@ -22,6 +25,7 @@
 /* What an answer means for the question. */
 enum verdict {
     ENDS = 1, /* it is the answer, yes or no */
+    DENIES,   /* it is the answer if no other URL has another */
     NEXT,     /* another URL may know better */
     PASSES    /* likewise, and so may this one, later */
 };
@@ -55,7 +59,7 @@ static enum verdict judge_code(const kur__question *question, const kur__answer 
     if (code == 403)
         return pass(status, KUR_ERROR_AUTHORIZATION, ENDS);
     if (code == 404 && answer->error_code > 40400 && answer->error_code < 40500)
-        return pass(status, KUR_ERROR_UNKNOWN_SCHEMA, ENDS);
+        return pass(status, KUR_ERROR_UNKNOWN_SCHEMA, DENIES);
     if (code == 409 && !is_read)
         return pass(status, KUR_ERROR_MISMATCH, ENDS);
     if (code == 413 && !is_read)
@@ -174,6 +178,7 @@ static enum verdict ask_round(struct asking *asking, kur_status *status)
     kur_registry *registry = asking->registry;
     size_t count = registry->url_count, first = first_url(registry);
     enum verdict worst = NEXT;
+    kur_error denied = {0};
     for (size_t i = 0; i < count; i++) {
         size_t at = (first + i) % count;
         int left_ms = kur__left_ms(asking->deadline), share_ms = left_ms / (int)(count - i);
@@ -187,10 +192,17 @@ static enum verdict ask_round(struct asking *asking, kur_status *status)
                 note_answer(registry, at);
             return ENDS;
         }
-        warn(registry, asking->error);
+        if (verdict == DENIES)
+            denied = *asking->error;
+        else
+            warn(registry, asking->error);
         worst = verdict == PASSES ? PASSES : worst;
     }
-    return worst;
+    if (denied.code == KUR_OK)
+        return worst;
+    *asking->error = denied;
+    *status = denied.code;
+    return ENDS;
 }
 
 /* A random wait below a bound that doubles, or what the registry has asked for; half of the time that is left at most.

@@ -479,6 +479,19 @@ START_TEST(test_registry__several_urls)
     registry = open_registry(.urls = urls);
     ck_ok(by_id(registry, 7, 4000), error);
     kur_registry_free(registry);
+    /* One that is behind says that it is not there; one that is away does not make a no of it. */
+    fake_answer(fake, "GET /schemas/ids/8", 404, NOT_FOUND);
+    snprintf(urls, sizeof urls, "http://127.0.0.1:1,%s,%s/base", fake_url(fake), fake_url(second));
+    registry = open_registry(.urls = urls);
+    ck_ok(by_id(registry, 8, SOON), error);
+    ck_assert_int_eq(fake_count(fake, "GET /schemas/ids/8"), 1);
+    kur_registry_free(registry);
+    snprintf(urls, sizeof urls, "%s,http://127.0.0.1:1", fake_url(fake));
+    registry = open_registry(.urls = urls);
+    ck_status(by_id(registry, 8, SOON), KUR_ERROR_UNKNOWN_SCHEMA, error);
+    ck_says(error, "/schemas/ids/8: 404 (40403)");
+    ck_assert_int_eq(fake_count(fake, "GET /schemas/ids/8"), 2);
+    kur_registry_free(registry);
     /* One that is no registry leads to the next, and is not asked again. */
     snprintf(urls, sizeof urls, "%s,%s", fake_url(fake), fake_url(second));
     registry = open_registry(.urls = urls);
