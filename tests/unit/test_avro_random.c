@@ -179,7 +179,7 @@ static void fill(avro_value_t *value, int nesting);
 static void fill_parts(avro_value_t *value, avro_type_t type, int nesting)
 {
     avro_value_t part;
-    size_t count;
+    size_t count = 0;
     char key[24];
     int chosen;
     switch (type) {
@@ -286,7 +286,7 @@ static void check_parts(avro_value_t *value, avro_type_t type, const json_t *jso
 {
     avro_value_t part;
     const char *name;
-    size_t count;
+    size_t count = 0;
     if (type == AVRO_UNION) {
         need(avro_value_get_current_branch(value, &part));
         check_value(&part, json);
@@ -302,14 +302,14 @@ static void check_parts(avro_value_t *value, avro_type_t type, const json_t *jso
 
 static void check_value(avro_value_t *value, const json_t *json)
 {
-    int32_t small;
-    int64_t large;
-    int truth;
-    float narrow;
-    double wide;
-    const char *text;
-    const void *data;
-    size_t size;
+    int32_t small = 0;
+    int64_t large = 0;
+    int truth = 0;
+    float narrow = 0;
+    double wide = 0;
+    const char *text = NULL;
+    const void *data = NULL;
+    size_t size = 0;
     avro_type_t type = avro_value_get_type(value);
     ck_assert_ptr_nonnull(json);
     switch (type) {
@@ -384,7 +384,7 @@ static void both_ways(const kur_schema *schema, const kur_avro_plan *plan, avro_
     kur_buffer json = {0}, data = {0};
     struct last last;
     avro_value_t number;
-    int64_t expected;
+    int64_t expected = 0;
     fill(value, 0);
     avro_writer_t writer = avro_writer_memory(storage, (int64_t)room);
     need(avro_value_write(writer, value));
