@@ -19,8 +19,9 @@
 #include "event/avro_bytes.h"
 
 enum {
-    DEPTH_MAX = 256, /* of types within types before one comes again; values nest KUR_DEPTH_MAX deep */
-    WORK_MAX = 20 * 1000 * 1000,
+    DEPTH_MAX = 256,             /* of types within types before one comes again; values nest KUR_DEPTH_MAX deep */
+    WORK_MAX = 20 * 1000 * 1000, /* names compared */
+    TRY_WORK = 32,               /* what it costs to try a branch, with the words of why not */
     MEMORY_MAX = 32 * 1024 * 1024,
     HEADS = 1024
 };
@@ -379,8 +380,11 @@ static kur_status resolve_any_branch(resolver *r, const kur__node *writer, const
     kur_error meant = {.code = KUR_OK};
     for (size_t i = 0; i < reader->count; i++) {
         kur_error why = {.code = KUR_OK};
+        kur_status status = spend(r, TRY_WORK);
+        if (status != KUR_OK)
+            return status;
         r->error = &why;
-        kur_status status = resolve(r, writer, reader->branches[i], step, path, depth + 1);
+        status = resolve(r, writer, reader->branches[i], step, path, depth + 1);
         r->error = error;
         if (status == KUR_OK)
             return KUR_OK;

@@ -8,6 +8,7 @@
 #include "check_main.h"
 
 #include <string.h>
+#include <time.h>
 
 KUR_ENUM_DEFINE(tone, TONE, .unknown = "other");
 KUR_RECORD_DEFINE(part, PART);
@@ -420,31 +421,36 @@ START_TEST(test_avro_evolution__schemas)
 }
 END_TEST
 
-/* As many pairs as two schemas can make, each to be worked out: that ends, soon. */
-START_TEST(test_avro_evolution__ends)
+/* Records of one name in many namespaces, each with a union of all before it. */
+static kur_schema *tangle(const char *innermost)
 {
-    kur_error error = {0};
     kur_buffer text = {0};
-    /* Records of one name in many namespaces, each with a union of all before it. */
     ck_assert_int_eq(kur_buffer_print(&text, "["), KUR_OK);
-    for (int i = 0; i < 100; i++) {
-        ck_assert_int_eq(
-            kur_buffer_print(&text,
-                             "%s{\"type\":\"record\",\"name\":\"n%d.r\",\"fields\":[{\"name\":\"f\",\"type\":"
-                             "[\"null\"",
-                             i > 0 ? "," : "", i),
-            KUR_OK);
+    for (int i = 0; i < 130; i++) {
+        kur_buffer_print(&text,
+                         "%s{\"type\":\"record\",\"name\":\"n%d.r\",\"fields\":[{\"name\":\"f\",\"type\":[\"null\"",
+                         i > 0 ? "," : "", i);
         for (int j = 0; j < i; j++)
-            ck_assert_int_eq(kur_buffer_print(&text, ",\"n%d.r\"", j), KUR_OK);
-        ck_assert_int_eq(kur_buffer_print(&text, "]},{\"name\":\"%s\",\"type\":\"int\"}]}", i == 50 ? "x" : "v"),
-                         KUR_OK);
+            kur_buffer_print(&text, ",\"n%d.r\"", j);
+        kur_buffer_print(&text, "]},{\"name\":\"v\",\"type\":\"%s\"}]}", i == 0 ? innermost : "int");
     }
     ck_assert_int_eq(kur_buffer_print(&text, "]"), KUR_OK);
     kur_schema *schema = schema_of_text(text.data);
-    kur_status status = kur_schema_reads(schema, schema, &error);
-    ck_assert(status == KUR_OK || status == KUR_ERROR_TOO_LARGE || status == KUR_ERROR_MISMATCH);
-    kur_schema_unref(schema);
     kur_buffer_done(&text);
+    return schema;
+}
+
+/* As many pairs as two schemas can make, of which each fails in the end: that ends, soon. */
+START_TEST(test_avro_evolution__ends)
+{
+    kur_error error = {0};
+    kur_schema *writer = tangle("int"), *reader = tangle("string");
+    clock_t start = clock();
+    ck_status(kur_schema_reads(reader, writer, &error), KUR_ERROR_TOO_LARGE, error);
+    ck_assert_str_eq(error.message, "the schemas have too much in common to be worked out");
+    ck_assert_int_lt(clock() - start, 2 * CLOCKS_PER_SEC);
+    kur_schema_unref(writer);
+    kur_schema_unref(reader);
 }
 END_TEST
 
