@@ -9,6 +9,7 @@
 #include <kurier/arena.h>
 #include <kurier/error.h>
 #include <kurier/log.h>
+#include <kurier/schemas.h>
 #include <kurier/security.h>
 
 KUR_BEGIN_DECLS
@@ -40,6 +41,12 @@ typedef struct kur_client_options {
     void *log_user;
     kur_log_level log_level;              /**< default: KUR_LOG_INFO */
     const kur_security_options *security; /**< tokens, and what is refused by default; NULL: neither */
+    const kur_schemas *schemas; /**< where the schemas of Avro are: a registry's (kur_registry_schemas), or your own;
+                                     must outlive the client. NULL: only what needs none is written and read */
+    kur_format format;          /**< of what is published, unless type or publish option says; default: JSON */
+    kur_wire_format wire;       /**< how what is published as Avro names its schema; what is read is told apart */
+    bool names_schema;          /**< ce_dataschema of what is published as Avro is its place's URL, if that has one */
+    int schema_wait_ms;         /**< who needs a schema that is not known yet waits so long at most; default 5,000 */
 } kur_client_options;
 
 #define KUR_CLIENT_OPTIONS(...) KUR__OPTIONS(kur_client_options, __VA_ARGS__)
@@ -47,11 +54,11 @@ typedef struct kur_client_options {
 /**
  * Checks the configuration and makes a client. No thread, no connection: those come with the first producer or
  * consumer. NULL with KUR_ERROR_CONFIG (naming the property, and for a file its line: unknown or refused property, bad
- * value, no bootstrap servers; a password or token over a connection in clear), KUR_ERROR_UNSUPPORTED (what this
- * librdkafka was built without), KUR_ERROR_SYSTEM (the file cannot be read), KUR_ERROR_INVALID_ARGUMENT,
- * KUR_ERROR_NO_MEMORY. Properties that load code or run commands are refused unless .security allows them, and always
- * those that the library's promises stand on (enable.auto.commit, enable.idempotence, acks, …). Secrets are never
- * shown.
+ * value, no bootstrap servers; a password or token over a connection in clear; .format that needs .schemas),
+ * KUR_ERROR_UNSUPPORTED (what this librdkafka was built without), KUR_ERROR_SYSTEM (the file cannot be read),
+ * KUR_ERROR_INVALID_ARGUMENT, KUR_ERROR_NO_MEMORY. Properties that load code or run commands are refused unless
+ * .security allows them, and always those that the library's promises stand on (enable.auto.commit, enable.idempotence,
+ * acks, …). Secrets are never shown.
  */
 KUR_API kur_client *kur_client_new(const kur_client_options *options, kur_error *error);
 

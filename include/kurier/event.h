@@ -17,6 +17,9 @@ KUR_BEGIN_DECLS
 /** A record that a consumer received (<kurier/consumer.h>). */
 typedef struct kur_record kur_record;
 
+/** A service (<kurier/client.h>). */
+typedef struct kur_client kur_client;
+
 /** How an event stands in a record. */
 typedef enum kur_event_mode {
     KUR_EVENT_PLAIN = 0,     /**< a record without an envelope: it has a topic, a key, headers and bytes */
@@ -28,7 +31,7 @@ typedef enum kur_event_mode {
  * An event as it was received. Owns nothing: its texts belong to the record, or, in structured mode, to the arena it
  * was read with, and are valid as long as both are. Texts end with NUL, are UTF-8 without control characters
  * (tracestate and baggage may hold tabs), and are NULL where the event has none. Set `.size` before reading:
- * `kur_event_view view = KUR_EVENT_VIEW();`
+ * `kur_event_view view = KUR_EVENT_VIEW();`, and `.client` in it where data may name a schema.
  */
 typedef struct kur_event_view {
     size_t size;
@@ -55,6 +58,8 @@ typedef struct kur_event_view {
     const kur_record *record; /**< NULL in views that were not read from a record */
     const kur_header *parsed; /**< extensions of a structured event; use kur_event_extension */
     size_t parsed_count;
+    kur_client *client; /**< whose .schemas decode the data; yours to set before reading, borrowed, and kept by
+                             kur_event_read; in a handler it is set. NULL: none */
 } kur_event_view;
 
 #define KUR_EVENT_VIEW(...) KUR__OPTIONS(kur_event_view, __VA_ARGS__)
@@ -81,9 +86,19 @@ KUR_API const char *kur_event_extension(const kur_event_view *view, const char *
 KUR_API bool kur_event_is(const kur_event_view *view, const kur_type *type);
 
 /**
- * Decodes the data as an event of `type`, by its content type: application/json, …+json or none. Does not look at the
- * view's own type. KUR_ERROR_UNSUPPORTED for other content types, KUR_ERROR_MISMATCH for a tombstone, and what
- * kur_json_read returns. What the event points to lives in `arena`. Any thread.
+ * Decodes the data as an event of `type`, by its content type. application/json, text/json, …+json: JSON, also with an
+ * id of Confluent's before it. application/avro, application/vnd.apache.avro, …+avro: Avro, with the schema that the
+ * header __value_schema_id or the first bytes name (kur_wire_format), else the type's own; avro/binary: likewise, but
+ * no bytes are taken for a name. None: as what the header or the first bytes name, where the view's client has
+ * .schemas, else JSON. Does not look at the view's own type. docs/decisions/wire.md has the details.
+ *
+ * A schema that is not known yet is asked for, which waits up to the client's .schema_wait_ms: on the first event with
+ * it. What kur_schemas' functions return comes back as it is, and any that it does not name as KUR_ERROR_UNREACHABLE:
+ * KUR_ERROR_UNREACHABLE, _TIMEOUT, _AUTHENTICATION, _AUTHORIZATION and _CONFIG say nothing of the event, which can be
+ * decoded later; KUR_ERROR_UNKNOWN_SCHEMA is for good. KUR_ERROR_UNSUPPORTED for other content types, and for what
+ * names a schema when the view has no client with .schemas; KUR_ERROR_MISMATCH for a tombstone, and a schema that the
+ * type does not resolve; and what kur_json_read and kur_avro_read return. What the event points to lives in `arena`.
+ * Any thread.
  */
 KUR_API kur_status kur_event_decode(const kur_event_view *view, const kur_type *type, kur_arena *arena, void *event,
                                     kur_error *error);
@@ -130,7 +145,7 @@ typedef struct kur_publish_options {
     const char *subject;
     int64_t time_us; /**< default: now */
     const char *data_schema;
-    const char *content_type;     /**< default: application/json */
+    const char *content_type;     /**< default: the format's */
     const char *correlation_id;   /**< default: the parent's, else the parent's id, else the event's own id */
     const char *causation_id;     /**< default: the parent's id */
     const kur_event_view *parent; /**< the event that this one answers: correlation, causation and trace come from it */
@@ -146,7 +161,8 @@ typedef struct kur_publish_options {
     int64_t timestamp_us;           /**< the record's own timestamp; default: now */
     kur_result_callback *on_result; /**< default: nobody; what fails is logged */
     void *user;                     /**< handed to on_result */
-    int64_t due_us; /**< not to be handled before that, microseconds since 1970: KUR_DUE_HEADER; default: at once */
+    int64_t due_us;    /**< not to be handled before that, microseconds since 1970: KUR_DUE_HEADER; default: at once */
+    kur_format format; /**< default: the type's, else the client's; not for data that are encoded already */
 } kur_publish_options;
 
 #define KUR_PUBLISH_OPTIONS(...) KUR__OPTIONS(kur_publish_options, __VA_ARGS__)

@@ -68,8 +68,9 @@ KUR_API kur_status kur_outbox_add(kur_outbox *outbox, void *transaction, const k
 
 /**
  * Encodes an event and adds it; the struct stays the caller's. Options as for kur_producer_publish, but .on_result and
- * .timestamp_us, which must be unset; `options` may be NULL. What kur_outbox_add returns, what kur_json_write returns,
- * and KUR_ERROR_CONFIG when there is no source or no topic. Any thread, as kur_outbox_add.
+ * .timestamp_us, which must be unset; `options` may be NULL. What kur_outbox_add returns, and what kur_producer_publish
+ * returns for encoding it: in Avro it may wait for where the schema is kept, while the transaction is open. Any thread,
+ * as kur_outbox_add.
  */
 KUR_API kur_status kur_outbox_publish(kur_outbox *outbox, void *transaction, const kur_type *type, const void *event,
                                       const kur_publish_options *options, kur_error *error);

@@ -103,7 +103,10 @@ KUR_API kur_status kur_producer_send_wait(kur_producer *producer, const kur_mess
 
 /**
  * Encodes an event and sends it; the struct stays the caller's. See kur_producer_send; besides what kur_json_write
- * returns, KUR_ERROR_CONFIG when there is no source or no topic. Any thread.
+ * returns, KUR_ERROR_CONFIG when there is no source or no topic. In Avro, the first event of a type for a topic may
+ * have to ask where its schema is kept, which waits up to the client's .schema_wait_ms and returns what kur_schemas'
+ * .place does; KUR_ERROR_CONFIG when the client has no .schemas, and what kur_avro_write returns. Nothing was sent
+ * then. Any thread.
  */
 KUR_API kur_status kur_producer_publish(kur_producer *producer, const kur_type *type, const void *event,
                                         const kur_publish_options *options, kur_error *error);

@@ -38,6 +38,8 @@ typedef struct kur_schema_place {
  * KUR_ERROR_UNREACHABLE, KUR_ERROR_TIMEOUT: asking again may help: nothing is lost, and nothing rejected for it;
  * KUR_ERROR_AUTHENTICATION, KUR_ERROR_AUTHORIZATION, KUR_ERROR_CONFIG: somebody has to mend something; as above;
  * KUR_ERROR_SYNTAX, KUR_ERROR_TOO_LARGE: it is there and cannot be read: poison;
+ * KUR_ERROR_UNSUPPORTED: it is of another kind than Avro's, such as JSON Schema: data that are JSON are read, and all
+ * others are poison;
  * KUR_ERROR_NO_MEMORY.
  */
 typedef struct kur_schemas {

@@ -69,6 +69,14 @@ enum {
     KUR_MILLIS = 2 /**< a TIMESTAMP, or an optional one, is timestamp-millis in Avro: what is below is cut off */
 };
 
+/** How an event is encoded: a type's .format, a publish option, and a client's. What is not said is as the next says.
+ */
+typedef enum kur_format {
+    KUR_FORMAT_DEFAULT = 0, /**< not said; of a client: JSON */
+    KUR_FORMAT_JSON = 1,
+    KUR_FORMAT_AVRO = 2 /**< the binary encoding; the client's .wire says how the schema is told */
+} kur_format;
+
 /** A type's .names: how C names become JSON names, unless a field has its own (.json). */
 enum {
     KUR_SAME_CASE = 0, /**< order_id */
@@ -129,6 +137,7 @@ struct kur_type {
     const char *doc;         /**< of a record or enum: what it is, for people: stands in the schema */
     const char *aliases;     /**< likewise, in Avro: names that it had, "Old shop.older.Name" */
     const char *avro_name;   /**< likewise: its full name in Avro, "shop.order.OrderCreated" (docs/decisions/avro.md) */
+    uint32_t format;         /**< of an event: a kur_format, in which it is published; 0: the client's */
 };
 
 /**

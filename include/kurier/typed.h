@@ -90,8 +90,8 @@ KUR_API kur_status kur_listener_on_type_batch(kur_listener *listener, const kur_
 
 /**
  * Publishes as part of handling: what order_created_emit calls. libkurier-patterns defines it. In the handler, on its
- * thread. What kur_json_write returns, KUR_ERROR_CONFIG for a type without a topic, KUR_ERROR_INVALID_STATE after
- * kur_delivery_defer, KUR_ERROR_TOO_LARGE for more than 64 events.
+ * thread. What kur_producer_publish returns for encoding it, KUR_ERROR_CONFIG for a type without a topic,
+ * KUR_ERROR_INVALID_STATE after kur_delivery_defer, KUR_ERROR_TOO_LARGE for more than 64 events.
  */
 KUR_API kur_status kur_delivery_emit(kur_delivery *delivery, const kur_type *type, const void *event, kur_error *error);
 

@@ -33,7 +33,7 @@ static kur_status take_schema(kur_status status, kur__found *found, kur_schema *
     if (found->schema != NULL)
         *schema = kur_schema_ref(found->schema);
     else
-        status = kur_error_set(error, KUR_ERROR_SYNTAX, "the registry's schema is of kind %s, not Avro's",
+        status = kur_error_set(error, KUR_ERROR_UNSUPPORTED, "the registry's schema is of kind %s, not Avro's",
                                found->reply.kind);
     kur__found_unref(found);
     return status;

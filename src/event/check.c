@@ -288,5 +288,8 @@ kur_status kur_type_check(const kur_type *type, kur_error *error)
         return kur_error_null(error, "type");
     if (type->kind != KUR_KIND_IS_RECORD && type->kind != KUR_KIND_IS_ENUM)
         return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "not the descriptor of a record, an event or an enum");
-    return check_type(type, NULL, NULL, error);
+    kur_status status = check_type(type, NULL, NULL, error);
+    if (status == KUR_OK && type->format > KUR_FORMAT_AVRO)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".format is not a kur_format");
+    return status;
 }

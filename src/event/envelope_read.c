@@ -7,8 +7,6 @@
  */
 #include <stdio.h>
 
-#include <kurier/json.h>
-
 #include "base/error.h"
 #include "event/attribute.h"
 #include "event/envelope.h"
@@ -383,16 +381,4 @@ bool kur_event_is(const kur_event_view *view, const kur_type *type)
     char version[16];
     snprintf(version, sizeof version, ".v%u", (unsigned)type->version);
     return strncmp(view->type, type->event_type, size) == 0 && strcmp(view->type + size, version) == 0;
-}
-
-kur_status kur_event_decode(const kur_event_view *view, const kur_type *type, kur_arena *arena, void *event,
-                            kur_error *error)
-{
-    if (view == NULL || type == NULL || arena == NULL || event == NULL)
-        return kur_error_null(error, view == NULL ? "view" : type == NULL ? "type" : arena == NULL ? "arena" : "event");
-    if (view->data.data == NULL)
-        return kur_error_set(error, KUR_ERROR_MISMATCH, "the event has no data: a tombstone");
-    if (view->content_type != NULL && !kur__content_type_is_json(view->content_type))
-        return kur_error_set(error, KUR_ERROR_UNSUPPORTED, "cannot decode content type %.60s", view->content_type);
-    return kur_json_read(type, view->data, arena, event, error);
 }

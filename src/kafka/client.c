@@ -27,6 +27,7 @@ struct kur_client {
     kur__security security;
     kur__log log;
     char *source;
+    kur__codec codec;
     pthread_mutex_t lock;   /* guards producer */
     kur_producer *producer; /* made at the first call, freed with the client */
 };
@@ -94,6 +95,12 @@ kur__security *kur__client_security(const kur_client *client)
 const kur__config *kur__client_config(const kur_client *client)
 {
     return &client->config;
+}
+
+kur__codec *kur__client_codec(const kur_client *client)
+{
+    /* Its cache has a lock of its own, and nothing else of it changes. */
+    return (kur__codec *)(uintptr_t)&client->codec;
 }
 
 const char *kur__client_source(const kur_client *client)
@@ -190,8 +197,10 @@ kur_client *kur_client_new(const kur_client_options *given, kur_error *error)
     client->log = (kur__log){options.log, options.log_user, options.log_level != 0 ? options.log_level : KUR_LOG_INFO,
                              &client->security.secrets};
     client->source = kur_strdup(options.source);
-    kur_status status = options.source != NULL && client->source == NULL ? kur__error_no_memory(error)
-                                                                         : collect(client, &options, error);
+    kur_status status = kur__codec_init(&client->codec, &options, error);
+    if (status == KUR_OK)
+        status = options.source != NULL && client->source == NULL ? kur__error_no_memory(error)
+                                                                  : collect(client, &options, error);
     if (status == KUR_OK)
         status = check_security(client, error);
     if (status == KUR_OK)
@@ -214,6 +223,7 @@ void kur_client_unref(kur_client *client)
     kur_producer_free(client->producer);
     kur__config_done(&client->config);
     kur__security_done(&client->security);
+    kur__codec_done(&client->codec);
     pthread_mutex_destroy(&client->lock);
     kur_free(client->source);
     kur_free(client);

@@ -10,6 +10,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "base/log.h"
+#include "kafka/codec.h"
 #include "kafka/config.h"
 #include "kafka/security.h"
 
@@ -23,6 +24,9 @@ kur__security *kur__client_security(const kur_client *client);
 
 /* What was set, and where. */
 const kur__config *kur__client_config(const kur_client *client);
+
+/* How its events are encoded and decoded; any thread. */
+kur__codec *kur__client_codec(const kur_client *client);
 
 /* The CloudEvents source, or NULL. */
 const char *kur__client_source(const kur_client *client);

@@ -6,7 +6,6 @@
  */
 #include "kafka/message.h"
 
-#include <kurier/json.h>
 #include <kurier/sys/message.h>
 #include <kurier/sys/options.h>
 #include <string.h>
@@ -30,6 +29,7 @@ static void begin(kur__outgoing *outgoing)
     outgoing->key = kur_buffer_over(outgoing->key_storage, sizeof outgoing->key_storage);
     outgoing->name = kur_buffer_over(outgoing->name_storage, sizeof outgoing->name_storage);
     outgoing->structured = (kur_buffer){0};
+    outgoing->encoding.has_schema_header = false;
 }
 
 void kur__outgoing_done(kur__outgoing *outgoing)
@@ -51,6 +51,9 @@ static kur_status wrap(kur__outgoing *outgoing, const char *source, const char *
                                "%s has no topic: set .topic in the options or in KUR_EVENT_DEFINE", event_type);
     if (status != KUR_OK)
         return status;
+    if (outgoing->encoding.has_schema_header)
+        envelope->headers[envelope->header_count++] = (kur_header){
+            KUR_SCHEMA_HEADER, kur_bytes_of(outgoing->encoding.schema_header, sizeof outgoing->encoding.schema_header)};
     outgoing->message = (kur_message){.size = sizeof outgoing->message,
                                       .topic = topic,
                                       .partition = options->partition,
@@ -70,38 +73,67 @@ static kur_status wrap(kur__outgoing *outgoing, const char *source, const char *
     return KUR_OK;
 }
 
-kur_status kur__outgoing_write(kur__outgoing *outgoing, const char *source, const kur_type *type, const void *event,
+/* Of what was encoded; a content type of the caller's is one of the format's, or readers would take it for another. */
+static kur_status take_encoding(kur__outgoing *outgoing, kur_error *error)
+{
+    kur_publish_options *options = &outgoing->options;
+    const kur_encoding *encoding = &outgoing->encoding;
+    kur__content given = kur__content_of(options->content_type), made = kur__content_of(encoding->content_type);
+    bool is_avro = given == KUR__CONTENT_AVRO || given == KUR__CONTENT_BARE;
+    if (made == KUR__CONTENT_JSON ? is_avro : given != KUR__CONTENT_NONE && given != made)
+        return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, ".content_type %.60s is not that of %s",
+                             options->content_type, encoding->content_type);
+    for (size_t i = 0; encoding->has_schema_header && options->headers != NULL && i < options->header_count; i++)
+        if (options->headers[i].name != NULL && strcmp(options->headers[i].name, KUR_SCHEMA_HEADER) == 0)
+            return kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "the header " KUR_SCHEMA_HEADER " is the client's");
+    if (options->content_type == NULL)
+        options->content_type = encoding->content_type;
+    if (options->data_schema == NULL && encoding->data_schema[0] != '\0')
+        options->data_schema = encoding->data_schema;
+    return KUR_OK;
+}
+
+static kur_status take_options(kur__outgoing *outgoing, const kur_publish_options *given, kur_error *error)
+{
+    begin(outgoing);
+    return kur_options_take(&outgoing->options, sizeof outgoing->options, given, "kur_publish_options", error);
+}
+
+kur_status kur__outgoing_write(kur__outgoing *outgoing, kur_client *client, const kur_type *type, const void *event,
                                const kur_publish_options *given, kur_error *error)
 {
     const kur_publish_options *options = &outgoing->options;
     kur_buffer *data = &outgoing->data, *key = &outgoing->key, *name = &outgoing->name;
     bool has_key = false;
-    begin(outgoing);
-    kur_status status =
-        kur_options_take(&outgoing->options, sizeof outgoing->options, given, "kur_publish_options", error);
+    kur_status status = take_options(outgoing, given, error);
+    const char *topic = status == KUR_OK && options->topic != NULL ? options->topic : type->topic;
     if (status == KUR_OK)
         status = kur_type_event_name(type, name, error);
     if (status == KUR_OK)
-        status = kur_json_write(type, event, data, error);
+        status = kur_event_encode(client, type, event, topic, options->format, data, &outgoing->encoding, error);
+    if (status == KUR_OK)
+        status = take_encoding(outgoing, error);
     if (status == KUR_OK && options->key.data == NULL)
         status = kur_type_key(type, event, key, &has_key, error);
     if (status != KUR_OK)
         return status;
-    return wrap(outgoing, source, name->data, kur_bytes_of(data->data, data->size),
-                has_key ? kur_bytes_of(key->data, key->size) : options->key,
-                options->topic != NULL ? options->topic : type->topic, error);
+    return wrap(outgoing, kur__client_source(client), name->data, kur_bytes_of(data->data, data->size),
+                has_key ? kur_bytes_of(key->data, key->size) : options->key, topic, error);
 }
 
-kur_status kur__outgoing_write_raw(kur__outgoing *outgoing, const char *source, const char *event_type, kur_bytes data,
+kur_status kur__outgoing_write_raw(kur__outgoing *outgoing, kur_client *client, const char *event_type, kur_bytes data,
                                    const kur_publish_options *given, kur_error *error)
 {
     const kur_publish_options *options = &outgoing->options;
-    begin(outgoing);
-    kur_status status =
-        kur_options_take(&outgoing->options, sizeof outgoing->options, given, "kur_publish_options", error);
+    kur_status status = take_options(outgoing, given, error);
     if (status == KUR_OK && data.data == NULL && data.size > 0)
         status = kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT, "data.data is NULL but has a size");
-    return status == KUR_OK ? wrap(outgoing, source, event_type, data, options->key, options->topic, error) : status;
+    if (status == KUR_OK && options->format != KUR_FORMAT_DEFAULT)
+        status = kur_error_set(error, KUR_ERROR_INVALID_ARGUMENT,
+                               ".format is set, but the data are encoded already: see .content_type");
+    if (status != KUR_OK)
+        return status;
+    return wrap(outgoing, kur__client_source(client), event_type, data, options->key, options->topic, error);
 }
 
 void kur__extension_name(kur__extension_header name, const char *extension)
@@ -257,7 +289,7 @@ kur_status kur_message_write(kur_client *client, const kur_type *type, const voi
                                      : arena == NULL ? "arena"
                                                      : "message");
     kur__outgoing outgoing;
-    kur_status status = kur__outgoing_write(&outgoing, kur__client_source(client), type, event, options, error);
+    kur_status status = kur__outgoing_write(&outgoing, client, type, event, options, error);
     if (status == KUR_OK)
         status = keep(&outgoing, (kur_bytes){0}, arena, message, error);
     kur__outgoing_done(&outgoing);
@@ -274,8 +306,7 @@ kur_status kur_message_write_raw(kur_client *client, const char *event_type, kur
                                      : arena == NULL      ? "arena"
                                                           : "message");
     kur__outgoing outgoing;
-    kur_status status =
-        kur__outgoing_write_raw(&outgoing, kur__client_source(client), event_type, data, options, error);
+    kur_status status = kur__outgoing_write_raw(&outgoing, client, event_type, data, options, error);
     if (status == KUR_OK)
         status = keep(&outgoing, data, arena, message, error);
     kur__outgoing_done(&outgoing);

@@ -9,6 +9,7 @@
 #include <kurier/producer.h>
 
 #include "event/envelope.h"
+#include "kafka/codec.h"
 
 enum {
     KUR__DATA_ON_STACK = 4096,
@@ -34,14 +35,15 @@ typedef struct kur__outgoing {
     kur__header_parts parts;
     kur_publish_options options;
     kur__envelope envelope;
+    kur_encoding encoding;
     kur_buffer data, key, name, structured;
     char data_storage[KUR__DATA_ON_STACK], key_storage[KUR__KEY_ON_STACK], name_storage[KUR__NAME_ON_STACK];
 } kur__outgoing;
 
-/* Both are followed by kur__outgoing_done, whatever they return. `source` is the client's, or NULL. */
-kur_status kur__outgoing_write(kur__outgoing *outgoing, const char *source, const kur_type *type, const void *event,
+/* Both are followed by kur__outgoing_done, whatever they return. The first may wait for where a schema is kept. */
+kur_status kur__outgoing_write(kur__outgoing *outgoing, kur_client *client, const kur_type *type, const void *event,
                                const kur_publish_options *options, kur_error *error);
-kur_status kur__outgoing_write_raw(kur__outgoing *outgoing, const char *source, const char *event_type, kur_bytes data,
+kur_status kur__outgoing_write_raw(kur__outgoing *outgoing, kur_client *client, const char *event_type, kur_bytes data,
                                    const kur_publish_options *options, kur_error *error);
 void kur__outgoing_done(kur__outgoing *outgoing);
 

@@ -30,8 +30,8 @@ static kur_status publish(kur_producer *producer, const kur_type *type, const vo
     if (producer == NULL || type == NULL || event == NULL)
         return kur_error_null(error, producer == NULL ? "producer" : type == NULL ? "type" : "event");
     kur__outgoing outgoing;
-    const char *source = kur__client_source(kur__producer_client(producer));
-    kur_status status = kur__outgoing_write(&outgoing, source, type, event, options, error);
+    kur_client *client = kur__producer_client(producer);
+    kur_status status = kur__outgoing_write(&outgoing, client, type, event, options, error);
     if (status == KUR_OK)
         status = send_event(producer, &outgoing, waiting, error);
     kur__outgoing_done(&outgoing);
@@ -44,8 +44,8 @@ static kur_status publish_raw(kur_producer *producer, const char *event_type, ku
     if (producer == NULL || event_type == NULL)
         return kur_error_null(error, producer == NULL ? "producer" : "event_type");
     kur__outgoing outgoing;
-    const char *source = kur__client_source(kur__producer_client(producer));
-    kur_status status = kur__outgoing_write_raw(&outgoing, source, event_type, data, options, error);
+    kur_client *client = kur__producer_client(producer);
+    kur_status status = kur__outgoing_write_raw(&outgoing, client, event_type, data, options, error);
     if (status == KUR_OK)
         status = send_event(producer, &outgoing, waiting, error);
     kur__outgoing_done(&outgoing);

@@ -158,6 +158,8 @@ kur_status kur_event_read(const kur_record *record, kur_arena *arena, kur_event_
                            .partition = kur_record_partition(record),
                            .offset = kur_record_offset(record),
                            .timestamp_us = kur_record_timestamp_us(record)};
+    if (view->size >= offsetof(kur_event_view, client) + sizeof view->client)
+        made.client = view->client;
     kur_status status = kur__envelope_finish(&reader, arena, &made, error);
     if (status == KUR_OK)
         memcpy(view, &made, made.size);

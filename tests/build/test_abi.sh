@@ -12,6 +12,7 @@ structs=$(sed -nE 's/^(typedef )?struct (kur_[a-z_]+) \{.*/\2/p' "$SOURCE"/inclu
     echo '#include <kurier/registry.h>'
     echo '#include <kurier/sqlite.h>'
     echo '#include <kurier/sys/clock.h>'
+    echo '#include <kurier/sys/codec.h>'
     echo '#include <kurier/sys/record.h>'
     echo '#include <stdio.h>'
     echo 'int main(void) {'

@@ -389,9 +389,9 @@ START_TEST(test_envelope__decodes_by_content_type)
         ck_ok(order_created_read(&view, arena, &order, &error), error);
         ck_assert_str_eq(order.order_id, "o");
     }
-    kur_event_view view = KUR_EVENT_VIEW(.data = kur_bytes_text(json), .content_type = "application/avro");
+    kur_event_view view = KUR_EVENT_VIEW(.data = kur_bytes_text(json), .content_type = "application/protobuf");
     ck_status(order_created_read(&view, arena, &order, &error), KUR_ERROR_UNSUPPORTED, error);
-    ck_says(error, "application/avro");
+    ck_says(error, "application/protobuf");
     view = KUR_EVENT_VIEW();
     ck_status(order_created_read(&view, arena, &order, &error), KUR_ERROR_MISMATCH, error);
     for (int i = 0; i < 4; i++) {

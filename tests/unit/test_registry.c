@@ -388,7 +388,7 @@ START_TEST(test_registry__what_will_not_pass_is_told_at_once)
         {422, KUR_ERROR_CONFIG, "{\"error_code\":42201,\"message\":\"what?\"}", "422 (42201)"},
         {409, KUR_ERROR_CONFIG, "", "409"},
         {200, KUR_ERROR_SYNTAX, "{\"schema\":\"{\\\"type\\\":\\\"nonsense\\\"}\"}", "the schema of /schemas/ids/7: "},
-        {200, KUR_ERROR_SYNTAX, "{\"schema\":\"{}\",\"schemaType\":\"PROTOBUF\"}", "of kind PROTOBUF"},
+        {200, KUR_ERROR_UNSUPPORTED, "{\"schema\":\"{}\",\"schemaType\":\"PROTOBUF\"}", "of kind PROTOBUF"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         fake = fake_start();
