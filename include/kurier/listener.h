@@ -288,8 +288,10 @@ typedef struct kur_listener_health {
     int64_t rebalances; /**< how often the group has taken partitions away */
     int64_t lost; /**< partitions that were gone before they could be given back: the group had missed this member,
                      and what was not committed yet is repeated */
-    int64_t stalled_ms; /**< how long some partition has had records held and none of them finished, the longest of
-                             all, to half a second; 0: none has. Slow handlers and retries look like this as well */
+    int64_t stalled_ms;   /**< how long some partition has had records held and none of them finished, the longest of
+                               all, to half a second; 0: none has. Slow handlers and retries look like this as well */
+    int64_t schema_waits; /**< how often a record was put off since its schema could not be had: it comes again in its
+                               order, and that is no attempt */
 } kur_listener_health;
 
 #define KUR_LISTENER_HEALTH(...) KUR__OPTIONS(kur_listener_health, __VA_ARGS__)

@@ -6,8 +6,8 @@
  *
  * The envelope is read only when somebody asks for it, so that a listener of plain records does not pay for it.
  */
-#include <kurier/json.h>
 #include <kurier/sys/clock.h>
+#include <kurier/sys/codec.h>
 #include <kurier/sys/log.h>
 #include <kurier/sys/memory.h>
 #include <stdarg.h>
@@ -102,7 +102,7 @@ static void read_event(kur_delivery *delivery, kur_error *error)
     if (delivery->has_read)
         return;
     delivery->has_read = true;
-    delivery->event = KUR_EVENT_VIEW();
+    delivery->event = KUR_EVENT_VIEW(.client = delivery->worker->listener->client);
     delivery->broken = kur_event_read(delivery->record, delivery->worker->arena, &delivery->event, error);
 }
 
@@ -276,7 +276,8 @@ kur_status kur_delivery_emit(kur_delivery *delivery, const kur_type *type, const
     if (status == KUR_OK)
         status = kur_type_key(type, event, &emit->key, &emit->has_key, error);
     if (status == KUR_OK)
-        status = kur_json_write(type, event, &emit->data, error);
+        status = kur_event_encode(delivery->worker->listener->client, type, event, type->topic, KUR_FORMAT_DEFAULT,
+                                  &emit->data, &emit->encoding, error);
     if (status != KUR_OK) {
         kur_buffer_done(&emit->type);
         kur_buffer_done(&emit->key);
@@ -312,17 +313,6 @@ static kur_outcome count_unknown(kur_delivery *delivery)
 static kur_outcome call_record_handler(kur_delivery *delivery, const struct kur__record_handler *handler)
 {
     return handler->function(delivery, handler->user);
-}
-
-bool kur__delivery_decode(kur_delivery *delivery, const kur_type *type, void *event, kur_outcome *outcome)
-{
-    kur_error error = {0};
-    kur_status status = kur_event_decode(&delivery->event, type, delivery->worker->arena, event, &error);
-    if (status == KUR_ERROR_NO_MEMORY)
-        *outcome = kur_retry(delivery, "kurier.no_memory", "%s", error.message);
-    else if (status != KUR_OK)
-        *outcome = reject_with(delivery, "kurier.undecodable", &error);
-    return status == KUR_OK;
 }
 
 static kur_outcome call_typed(kur_delivery *delivery, const struct kur__handler *handler)
@@ -402,6 +392,11 @@ void kur__delivery_judge(kur_delivery *delivery, kur_outcome returned)
     kur_outcome outcome =
         returned == KUR_DONE || returned == KUR_REJECT || returned == KUR_RETRY ? returned : KUR_RETRY;
     struct kur__extra *extra = work->extra;
+    if (delivery->is_again) {
+        work->verdict =
+            (kur__verdict){.outcome = KUR_RETRY, .is_not_run = true, .has_delay = true, .delay_us = delivery->delay_us};
+        return;
+    }
     if (delivery->said != KUR_NO_OUTCOME && delivery->said != outcome) {
         kur_client_log(delivery->worker->listener->client, KUR_LOG_WARNING,
                        "%s [%d] at offset %lld: a handler said one outcome and returned another: the record is kept",
@@ -459,9 +454,6 @@ bool kur__deliver(struct kur__worker *worker, kur__work *work)
         worker->done[worker->done_count++] = delivery.record;
         if (worker->done_count == sizeof worker->done / sizeof *worker->done)
             kur__worker_flush(worker);
-    } else if (delivery.is_again) {
-        work->verdict =
-            (kur__verdict){.outcome = KUR_RETRY, .is_not_run = true, .has_delay = true, .delay_us = delivery.delay_us};
     } else {
         kur__delivery_judge(&delivery, returned);
     }

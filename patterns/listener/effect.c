@@ -71,10 +71,18 @@ kur_status kur__emit_send(kur_producer *producer, struct kur__emit *emit, const 
 {
     kur_publish_options options = KUR_PUBLISH_OPTIONS(.topic = emit->topic, .id = emit->id, .parent = parent,
                                                       .on_result = callback, .user = emit);
+    kur_header schema = {KUR_SCHEMA_HEADER,
+                         kur_bytes_of(emit->encoding.schema_header, sizeof emit->encoding.schema_header)};
+    options.content_type = emit->encoding.content_type;
+    options.data_schema = emit->encoding.data_schema[0] != '\0' ? emit->encoding.data_schema : NULL;
+    if (emit->encoding.has_schema_header) {
+        options.headers = &schema;
+        options.header_count = 1;
+    }
     if (emit->has_key)
         options.key = kur_bytes_of(emit->key.data != NULL ? emit->key.data : "", emit->key.size);
-    return kur_producer_publish_raw(producer, emit->type.data, kur_bytes_of(emit->data.data, emit->data.size), &options,
-                                    error);
+    kur_bytes data = kur_bytes_of(emit->data.data != NULL ? emit->data.data : "", emit->data.size);
+    return kur_producer_publish_raw(producer, emit->type.data, data, &options, error);
 }
 
 /* Sends what is not acknowledged; when nothing could be sent, the effect has failed at once. */

@@ -189,6 +189,7 @@ kur_status kur_listener_health_get(kur_listener *listener, kur_listener_health *
     now.is_caught_up = atomic_load(&listener->is_caught_up);
     now.rebalances = atomic_load(&listener->rebalances);
     now.lost = atomic_load(&listener->lost);
+    now.schema_waits = atomic_load(&listener->schema_waits);
     int64_t stalled_us = atomic_load(&listener->stalled_since_us);
     now.stalled_ms = stalled_us > 0 ? (kur_clock_monotonic_us() - stalled_us) / 1000 : 0;
     kur_options_give(health, &now, sizeof now);

@@ -14,6 +14,7 @@
 #define KURIER_PATTERNS_LISTENER_SHELL_H
 
 #include <kurier/kurier.h>
+#include <kurier/sys/codec.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -36,6 +37,7 @@ struct kur__emit {
     struct kur__emit *next;
     kur_buffer type, key, data;
     bool has_key;
+    kur_encoding encoding;
     const char *topic; /* the descriptor's: static */
     char id[KUR_UUID_TEXT_SIZE];
     kur_listener *listener;
@@ -62,6 +64,7 @@ struct kur__extra {
     struct kur__emit *emits, *last_emit;
     int emit_count;
     int pending;
+    int schema_waits;                  /* how often its schema could not be had */
     const char *cause, *reason, *code; /* what was said last, and where; "" for nothing */
     char *said;                        /* their memory */
 };
@@ -186,7 +189,8 @@ struct kur_listener {
     int64_t polled_us;             /* when it was polled last */
     _Atomic int64_t wall_ahead_us; /* of the monotonic clock, when that was looked at last */
     _Atomic int64_t next_error_us, next_emit_warning_us, next_forward_warning_us, next_header_warning_us;
-    bool is_paused; /* by the user */
+    _Atomic int64_t next_schema_warning_us, no_schema_before_us; /* until then no schema is asked for */
+    bool is_paused;                                              /* by the user */
     bool is_leaving, is_closing;
     bool has_away;               /* sources that may come back */
     bool is_apart;               /* does not poll for a while: what the consumer has must not wake it */
@@ -226,10 +230,10 @@ struct kur_listener {
     bool refuses_seeks;
     struct kur__look *look; /* what was told last of each partition */
 
-    atomic_int deferred;
-    _Atomic int64_t unclaimed; /* records of batches that no worker has claimed */
+    atomic_int deferred, schema_failures; /* to get a schema, since one was had */
+    _Atomic int64_t unclaimed;            /* records of batches that no worker has claimed */
     _Atomic int64_t handled, finished, retried, rejected_count, unknown, gaps, stale, untold;
-    _Atomic int64_t rebalances, lost;
+    _Atomic int64_t rebalances, lost, schema_waits;
     _Atomic int64_t forwarded[KUR_TIER_DEAD + 1], forward_failures, foreign, clamped, ignored, moved;
     struct kur__retries *retries; /* what is told of them: retries.c; NULL: no topics of its own */
     _Atomic int64_t held, held_bytes, assigned, running;
@@ -418,10 +422,8 @@ void kur__broadcast_done(kur_listener *listener);
 
 /* Tells how it is; the control thread. */
 void kur__health_tell(kur_listener *listener, int64_t now_us);
-
 /* Of what there may be thousands: whether it is told now, and not again for 10 s. Any thread. */
 bool kur__once_in_a_while(_Atomic int64_t *next_us);
-
 /* How far what is unfinished of a source is behind the end of its log; -1: not known. */
 int64_t kur__lag_of(const kur_listener *listener, const kur__source *source);
 
@@ -493,7 +495,6 @@ void kur__topics_hear(kur_listener *listener, int64_t now_us);
 
 /* Keeps what is wrong with a registration, and returns its status. */
 kur_status kur__listener_refuse(kur_listener *listener, kur_status status, const char *what);
-
 /* kur_listeners_run looks again. Any thread, and signal handlers. */
 void kur__listener_wake_run(kur_listener *listener);
 
