@@ -6,7 +6,7 @@
 
 examples=$BUILD/examples
 
-start broker "$BUILD/tools/kurier/kurier" broker --topic pictures:4 --topic prices:2 --topic calls:3 --topic orders:3
+start broker "$BUILD/tools/kurier/kurier" broker --topic pictures:4 --topic prices:2 --topic calls:3 --topic orders:3 --topic readings:2
 broker=$last
 await 60 has broker ':[0-9]+$'
 KAFKA_BOOTSTRAP_SERVERS=$(head -n 1 "$work/broker")
@@ -78,6 +78,17 @@ check "two are planned" has again '^plan [0-9a-f-]{36}: 2 letters$'
 check "and both fail again, for nothing is repaired" has again '^0 succeeded, 2 failed again, 0 pending$'
 check "SIGTERM ends it with 0" ends $retry
 check "what failed has been counted, both times" has retry '^line\.dead: 6 tried again, 2 dead$'
+
+# Readings in Avro, without a registry.
+if [ -x "$examples/avro" ]; then
+    check "avro --help" sh -c "'$examples/avro' --help | grep -q '^usage: .*avro'"
+    check "avro is a page" test "$(wc -l <"$SOURCE/examples/avro.c")" -lt 80
+    check "20 readings are published" "$examples/avro" 20
+    start avro "$examples/avro"
+    read_all() { [ "$(grep -c '^roof [0-4]: 19\.[56][0-9] °C, application/avro$' "$work/avro")" = 20 ]; }
+    check "all are read" await 60 read_all
+    check "SIGTERM ends the readings with 0" ends $last
+fi
 
 # Orders are placed while the broker is away; those that there are not enough boxes for have no event.
 if [ -x "$examples/outbox_sqlite" ]; then
