@@ -16,7 +16,8 @@
 
 enum {
     KUR__CODEC_ENTRIES = 4096,          /* kept at most, and */
-    KUR__CODEC_BYTES = 64 * 1024 * 1024 /* of their schemas' texts */
+    KUR__CODEC_READ = 3072,             /* of what others name */
+    KUR__CODEC_BYTES = 64 * 1024 * 1024 /* of the schemas' texts of that */
 };
 
 /* ---- What was found out, in codec_cache.c ---- */
@@ -52,7 +53,7 @@ typedef struct kur__codec_table kur__codec_table;
 typedef struct kur__codec_cache {
     _Atomic(kur__codec_table *) table; /* read by anybody, without the lock */
     pthread_mutex_t lock;              /* guards what changes it */
-    size_t count, bytes;
+    size_t count, read, bytes;         /* entries; of those, what others name; its bytes */
 } kur__codec_cache;
 
 void kur__codec_cache_init(kur__codec_cache *cache);

@@ -6,7 +6,8 @@
  * time; a table that is half full is followed by one twice as large, and all of those before together are smaller
  * than it.
  *
- * Only what was found is kept, and a bounded number of it: a producer can name what it likes.
+ * Only what was found is kept, and a bounded number of it: a producer can name what it likes. What the program itself
+ * writes has room of its own, which nobody outside can fill.
  */
 #include <kurier/sys/memory.h>
 #include <string.h>
@@ -28,7 +29,7 @@ void kur__codec_cache_init(kur__codec_cache *cache)
 {
     atomic_init(&cache->table, NULL);
     pthread_mutex_init(&cache->lock, NULL);
-    cache->count = cache->bytes = 0;
+    cache->count = cache->read = cache->bytes = 0;
 }
 
 static void free_entry(kur__codec_entry *entry)
@@ -119,11 +120,23 @@ static size_t bytes_of(const kur__codec_entry *entry)
     return sizeof *entry + entry->key.name.size + text.size;
 }
 
+static bool is_read(const kur__codec_entry *entry)
+{
+    return entry->key.by != KUR__BY_TYPE && entry->key.by != KUR__BY_TOPIC;
+}
+
+static bool has_room(const kur__codec_cache *cache, const kur__codec_entry *made)
+{
+    if (is_read(made) && (cache->read >= KUR__CODEC_READ || cache->bytes + bytes_of(made) > KUR__CODEC_BYTES))
+        return false;
+    return cache->count < KUR__CODEC_ENTRIES;
+}
+
 /* A table with room for one more; NULL: it cannot be kept. Under the lock. */
 static kur__codec_table *table_with_room(kur__codec_cache *cache, const kur__codec_entry *made)
 {
     kur__codec_table *table = atomic_load_explicit(&cache->table, memory_order_relaxed);
-    if (cache->count >= KUR__CODEC_ENTRIES || cache->bytes + bytes_of(made) > KUR__CODEC_BYTES)
+    if (!has_room(cache, made))
         return NULL;
     if (table != NULL && cache->count < table->slots / 2)
         return table;
@@ -143,7 +156,8 @@ const kur__codec_entry *kur__codec_keep(kur__codec_cache *cache, kur__codec_entr
     if (table != NULL) {
         made->is_kept = true;
         cache->count++;
-        cache->bytes += bytes_of(made);
+        cache->read += is_read(made);
+        cache->bytes += is_read(made) ? bytes_of(made) : 0;
         atomic_store_explicit(slot_of(table, &made->key, made->hash), made, memory_order_release);
     }
     pthread_mutex_unlock(&cache->lock);
