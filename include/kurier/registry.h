@@ -103,19 +103,20 @@ typedef struct kur_subject_version {
 /* What all of these return: as kur_schemas' functions; KUR_ERROR_UNKNOWN_SCHEMA for a subject or version that is not
  * there, KUR_ERROR_INVALID_ARGUMENT. All wait for `timeout_ms` at most. Any thread. */
 
-/** The subjects' names, in `arena`, in the registry's order. */
+/** The subjects' names, in `arena`, in the registry's order. Its statuses are those above. */
 KUR_API kur_status kur_registry_subjects(kur_registry *registry, int timeout_ms, kur_arena *arena,
                                          const char *const **subjects, size_t *count, kur_error *error);
 
-/** The numbers of a subject's versions, ascending. */
+/** The numbers of a subject's versions, ascending. Its statuses are those above. */
 KUR_API kur_status kur_registry_versions(kur_registry *registry, const char *subject, int timeout_ms, kur_arena *arena,
                                          const int **versions, size_t *count, kur_error *error);
 
-/** A version; 0: the latest, as it is believed to be. Set .size before. */
+/** A version; 0: the latest, as it is believed to be. Set .size before. Its statuses are those above. */
 KUR_API kur_status kur_registry_version(kur_registry *registry, const char *subject, int version, int timeout_ms,
                                         kur_arena *arena, kur_subject_version *found, kur_error *error);
 
-/** The version that a schema is, under a subject. `references` may be NULL. Set .size before. */
+/** The version that a schema is, under a subject. `references` may be NULL. Set .size before. Its statuses are those
+ * above. */
 KUR_API kur_status kur_registry_look_up(kur_registry *registry, const char *subject, kur_schema *schema,
                                         const kur_subject_references *references, int timeout_ms, kur_arena *arena,
                                         kur_subject_version *found, kur_error *error);
@@ -131,12 +132,16 @@ KUR_API kur_status kur_registry_register(kur_registry *registry, const char *sub
 /**
  * Whether a schema is compatible with a version by the subject's level; 0: whether it could be registered, with which
  * versions ever that is about. `references` may be NULL; `messages`, in `arena`, says why not, a line each, or "".
+ * Its statuses are those above.
  */
 KUR_API kur_status kur_registry_check(kur_registry *registry, const char *subject, int version, kur_schema *schema,
                                       const kur_subject_references *references, int timeout_ms, kur_arena *arena,
                                       bool *is_compatible, const char **messages, kur_error *error);
 
-/** The compatibility level in force for a subject ("BACKWARD"), or with NULL the registry's; in `arena`. */
+/**
+ * The compatibility level in force for a subject ("BACKWARD"), or with NULL the registry's; in `arena`. Its statuses
+ * are those above.
+ */
 KUR_API kur_status kur_registry_level(kur_registry *registry, const char *subject, int timeout_ms, kur_arena *arena,
                                       const char **level, kur_error *error);
 

@@ -74,6 +74,37 @@ KUR_API kur_status kur_schema_reads(const kur_schema *reader, const kur_schema *
  */
 KUR_API kur_status kur_schema_same_encoding(const kur_schema *a, const kur_schema *b, kur_error *error);
 
+/** What a difference is about. */
+typedef enum kur_schema_change_kind {
+    KUR_SCHEMA_FIELD = 1, /**< a field that came or went: "long = 0" */
+    KUR_SCHEMA_SYMBOL,    /**< likewise of an enum */
+    KUR_SCHEMA_BRANCH,    /**< likewise of a union */
+    KUR_SCHEMA_NAME,      /**< of a field, by its alias; or of a record, enum or fixed */
+    KUR_SCHEMA_TYPE,      /**< "int", then "union of null, int" */
+    KUR_SCHEMA_DEFAULT    /**< of a field, as JSON, or of an enum */
+} kur_schema_change_kind;
+
+/** One difference between two schemas. All texts are the library's until the callback returns. */
+typedef struct kur_schema_change {
+    size_t size;
+    kur_schema_change_kind kind;
+    const char *path;   /**< "lines[].price", as the later schema calls it; "" is the schema itself */
+    const char *before; /**< NULL: it was not there */
+    const char *after;  /**< NULL: it is there no more */
+} kur_schema_change;
+
+/** Takes a difference; what it returns but KUR_OK ends the comparison. On the caller's thread. */
+typedef kur_status kur_schema_change_taker(const kur_schema_change *change, void *user, kur_error *error);
+
+/**
+ * Tells what is different between two schemas, for people: in the order of the later one's fields, what went at the
+ * end of its record. Not told are documentation, aliases by which no field is found, and the order of fields. A record
+ * that is used twice is told of once. What `take` returned; KUR_ERROR_TOO_LARGE: they nest 256 types deep, or have too
+ * many names to compare; KUR_ERROR_NO_MEMORY. Any thread.
+ */
+KUR_API kur_status kur_schema_changes(const kur_schema *before, const kur_schema *after, kur_schema_change_taker *take,
+                                      void *user, kur_error *error);
+
 KUR_END_DECLS
 
 #endif
