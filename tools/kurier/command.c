@@ -215,12 +215,13 @@ static bool asks_for_help(const char *argument)
 
 /* ---- Running ---- */
 
-static int run_with_client(struct invocation *call)
+static int run_in_arena(struct invocation *call)
 {
     call->arena = kur_arena_new();
     text_need(call->arena != NULL ? KUR_OK : KUR_ERROR_NO_MEMORY);
-    call->client = connect_client(call);
-    int status = call->client != NULL ? call->verb->run(call) : EXIT_FAILED;
+    if (call->verb->needs_client)
+        call->client = connect_client(call);
+    int status = call->client != NULL || !call->verb->needs_client ? call->verb->run(call) : EXIT_FAILED;
     kur_client_unref(call->client);
     kur_arena_free(call->arena);
     return status;
@@ -251,7 +252,7 @@ static int run_verb(const struct noun *noun, const struct verb *verb, int argc, 
         if (status != EXIT_DONE)
             return status;
     }
-    int status = verb->needs_client ? run_with_client(call) : verb->run(call);
+    int status = run_in_arena(call);
     if (fflush(stdout) != 0 && status == EXIT_DONE)
         status = command_fail(name, "not everything could be printed");
     return status;

@@ -44,6 +44,7 @@ enum {
 enum {
     ARGUMENTS_MAX = 256,
     PROPERTIES_MAX = 128,
+    REGISTRY_PROPERTIES_MAX = 16,
     OPTION_SETS_MAX = 8
 };
 
@@ -58,6 +59,13 @@ struct connection {
     kur_log_callback *log; /* without --verbose; NULL: nobody hears of anything */
 };
 
+/* By which options a verb finds a schema registry; registry.h. */
+struct registry_choice {
+    const char *urls, *properties_file;
+    kur_property properties[REGISTRY_PROPERTIES_MAX];
+    size_t property_count;
+};
+
 /* What all verbs share; the first member of their state. */
 struct invocation {
     const char *noun; /* "dlq list": for messages */
@@ -65,6 +73,7 @@ struct invocation {
     const char *arguments[ARGUMENTS_MAX + 1]; /* what is no option; ends with NULL */
     size_t argument_count;
     struct connection connection;
+    struct registry_choice registry;
     enum output output;
     bool execute, unmask;
     kur_client *client; /* of verbs that need one */
@@ -122,7 +131,7 @@ struct noun {
 };
 
 extern const struct noun broker_noun, completion_noun, dlq_noun, doctor_noun, events_noun, groups_noun, inbox_noun,
-    lag_noun, offsets_noun, outbox_noun, redrive_noun, reference_noun, top_noun, topics_noun;
+    lag_noun, offsets_noun, outbox_noun, redrive_noun, reference_noun, schema_noun, top_noun, topics_noun;
 extern const struct noun *const nouns[]; /* all of them, in the order of the help; ends with NULL */
 
 /* -o; --execute; --unmask; how Kafka is found */

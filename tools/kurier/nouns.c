@@ -16,6 +16,7 @@ const struct noun *const nouns[] = {
     &redrive_noun,
     &outbox_noun,
     &inbox_noun,
+    &schema_noun,
     &top_noun,
     &broker_noun,
     &doctor_noun,

@@ -9,6 +9,7 @@
 
 #include "database.h"
 #include "help.h"
+#include "registry.h"
 #include "text.h"
 
 /* What many verbs take stands on a page once. */
@@ -18,7 +19,9 @@ static const struct shared {
 } shared[] = {{&connect_options, "How Kafka is found", "- and [how Kafka is found](#how-kafka-is-found)\n",
                "HOW KAFKA IS FOUND", "Every command that needs Kafka takes these:\n"},
               {&database_options, "Which database", "- and [which database](#which-database)\n", "WHICH DATABASE",
-               "Every command that works on a database takes these:\n"}};
+               "Every command that works on a database takes these:\n"},
+              {&registry_options, "Which schema registry", "- and [which schema registry](#which-schema-registry)\n",
+               "WHICH SCHEMA REGISTRY", "Every command that works with schemas takes these:\n"}};
 
 enum {
     SHARED = sizeof shared / sizeof *shared

@@ -11,4 +11,7 @@
 /* False, with where and why: "line 2: …". */
 bool syntax_is_json(kur_bytes text, char why[256]);
 
+/* Appends JSON with a member a line; what is none as it is. */
+void syntax_put_pretty(kur_buffer *to, kur_bytes text);
+
 #endif
