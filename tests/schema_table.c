@@ -88,6 +88,7 @@ static kur_status place(void *state, const char *topic, kur_schema *schema, int 
 {
     schema_table *table = state;
     uint32_t id = 0;
+    ck_assert_uint_eq(result->size, sizeof *result);
     atomic_fetch_add(&table->placed, 1);
     kur_status status = ask(table, 0, timeout_ms, error);
     if (status != KUR_OK)

@@ -15,6 +15,7 @@
 #include "../failing.h"
 #include "../letters.h"
 #include "../schema_table.h"
+#include "base/hash.h"
 #include "kafka/client.h"
 #include "kafka/codec.h"
 
@@ -196,25 +197,69 @@ START_TEST(test_codec__plain_bytes_are_never_taken_for_a_name)
 }
 END_TEST
 
-/* An older program's fields, in another order, of another width, and without one. */
+/* An older program's fields, in another order, of another width, and without one; whatever names its schema. */
 START_TEST(test_codec__what_was_written_with_another_schema_is_resolved)
 {
     set_up();
-    static const unsigned char value[] = {0, 0, 0, 0, 7, 0x84, 0x07, 6, 't', 'e', 'a'};
     kur_error error = {0};
-    struct sale read;
     kur_client *client = CLIENT(WITH_TABLE);
     add_own(7, &old_sale_type);
-    kur_record *record = plain_record("application/avro", NULL, 0, value, sizeof value);
-    for (int i = 0; i < 3; i++) {
-        ck_ok(read_as(client, record, &sale_type, &read, &error), error);
-        ck_assert_str_eq(read.sku, "tea");
-        ck_assert_int_eq(read.amount, 450);
-        ck_assert(!read.note.has);
+    char guid[17] = {1}, id[5] = {0, 0, 0, 0, 7}, object[16] = "\xc3\x01", value[11] = {0, 0, 0, 0, 7};
+    static const char body[] = {(char)0x84, 7, 6, 't', 'e', 'a'};
+    kur_uuid seven = schema_table_guid(7);
+    uint64_t fingerprint = kur_schema_fingerprint(table.rows[0].schema);
+    memcpy(guid + 1, seven.bytes, sizeof seven.bytes);
+    for (int i = 0; i < 8; i++)
+        object[2 + i] = (char)(fingerprint >> (8 * i));
+    memcpy(object + 10, body, sizeof body);
+    memcpy(value + 5, body, sizeof body);
+    const struct {
+        const char *header;
+        size_t header_size;
+        const char *value;
+        size_t size;
+    } cases[] = {{NULL, 0, value, sizeof value},
+                 {id, sizeof id, body, sizeof body},
+                 {guid, sizeof guid, body, sizeof body},
+                 {NULL, 0, object, sizeof object}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        kur_record *record =
+            plain_record("application/avro", cases[i].header, cases[i].header_size, cases[i].value, cases[i].size);
+        for (int round = 0; round < 3; round++) {
+            struct sale read;
+            ck_ok(read_as(client, record, &sale_type, &read, &error), error);
+            ck_assert_str_eq(read.sku, "tea");
+            ck_assert_int_eq(read.amount, 450);
+            ck_assert(!read.note.has);
+        }
+        kur_record_free(record);
     }
-    ck_assert_int_eq(atomic_load(&table.asked), 1);
+    ck_assert_int_eq(atomic_load(&table.asked), 3); /* the id in the value and in the header is one */
     ck_assert_int_eq(atomic_load(&table.waited_ms), 5000);
-    kur_record_free(record);
+    kur_client_unref(client);
+    tear_down();
+}
+END_TEST
+
+/* A table that knows ids only. */
+START_TEST(test_codec__what_a_table_cannot_look_for_is_not_there)
+{
+    set_up();
+    kur_error error = {0};
+    struct sale read;
+    table.schemas.by_guid = NULL;
+    table.schemas.by_fingerprint = NULL;
+    kur_client *client = CLIENT(WITH_TABLE);
+    static const char *const headers[] = {NULL, "\x01xxxxxxxxxxxxxxxx"};
+    static const char value[] = "\xc3\x01"
+                                "12345678\x06tea";
+    for (size_t i = 0; i < COUNT_OF(headers); i++) {
+        kur_record *record = plain_record("application/avro", headers[i], 17, value, sizeof value - 1);
+        ck_status(read_as(client, record, &sale_type, &read, &error), KUR_ERROR_UNKNOWN_SCHEMA, error);
+        ck_says(error, "finds none by that");
+        kur_record_free(record);
+    }
+    ck_assert_int_eq(atomic_load(&table.asked), 0);
     kur_client_unref(client);
     tear_down();
 }
@@ -392,6 +437,65 @@ START_TEST(test_codec__what_cannot_be_written)
 }
 END_TEST
 
+/* What is refused leaves what was there before, and an encoding says nothing of the last event. */
+START_TEST(test_codec__data_are_appended_or_not_at_all)
+{
+    set_up();
+    static const struct gauge gauge = {1, 2, 3};
+    static const struct sale nameless = {.amount = 1};
+    kur_error error = {0};
+    kur_encoding encoding;
+    kur_buffer data = {0};
+    ck_assert_int_eq(kur_buffer_append(&data, "ab", 2), KUR_OK);
+    kur_client *client = CLIENT(WITH_TABLE, .format = KUR_FORMAT_AVRO, .names_schema = true),
+               *v1 = CLIENT(WITH_TABLE, .wire = KUR_WIRE_HEADER);
+    ck_status(kur_event_encode(client, &sale_type, &nameless, "sales", KUR_FORMAT_DEFAULT, &data, &encoding, &error),
+              KUR_ERROR_MISMATCH, error);
+    ck_assert_uint_eq(data.size, 2);
+    ck_assert_str_eq(data.data, "ab");
+    ck_ok(kur_event_encode(client, &gauge_type, &gauge, "gauges", KUR_FORMAT_DEFAULT, &data, &encoding, &error), error);
+    ck_assert_uint_eq(data.size, 2 + 5 + 3);
+    ck_assert_str_eq(encoding.data_schema, "https://schemas.test/gauges/101");
+    ck_assert(!encoding.has_schema_header);
+    ck_ok(kur_event_encode(v1, &gauge_type, &gauge, "gauges", KUR_FORMAT_DEFAULT, &data, &encoding, &error), error);
+    ck_assert_uint_eq(data.size, 10 + 3);
+    ck_assert_str_eq(encoding.data_schema, "");
+    ck_assert(encoding.has_schema_header);
+    ck_ok(kur_event_encode(v1, &sale_type, &tea, "sales", KUR_FORMAT_JSON, &data, &encoding, &error), error);
+    ck_assert(!encoding.has_schema_header);
+    ck_assert_str_eq(encoding.content_type, "application/json");
+    kur_buffer_done(&data);
+    kur_client_unref(v1);
+    kur_client_unref(client);
+    tear_down();
+}
+END_TEST
+
+START_TEST(test_codec__null_is_told)
+{
+    set_up();
+    struct sale read;
+    kur_event_view view = KUR_EVENT_VIEW();
+    const struct {
+        const kur_event_view *view;
+        const kur_type *type;
+        kur_arena *arena;
+        void *event;
+        const char *says;
+    } cases[] = {{NULL, &sale_type, arena, &read, "view"},
+                 {&view, NULL, arena, &read, "type"},
+                 {&view, &sale_type, NULL, &read, "arena"},
+                 {&view, &sale_type, arena, NULL, "event"}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        kur_error error = {0};
+        ck_status(kur_event_decode(cases[i].view, cases[i].type, cases[i].arena, cases[i].event, &error),
+                  KUR_ERROR_INVALID_ARGUMENT, error);
+        ck_says(error, cases[i].says);
+    }
+    tear_down();
+}
+END_TEST
+
 START_TEST(test_codec__options_of_a_client)
 {
     set_up();
@@ -456,6 +560,7 @@ static const struct hostile {
     {"application/avro", NO_HEADER, VALUE("\0\0\0\0\x0a\x06tea"), KUR_ERROR_MISMATCH, KUR_ERROR_UNSUPPORTED,
      "schema id 10: "}, /* a schema that the type does not read */
     {"application/avro", NO_HEADER, VALUE("\0\0"), KUR_ERROR_SYNTAX, KUR_ERROR_SYNTAX, "note"},
+    {"application/avro", NO_HEADER, VALUE("\0\0\0\0"), KUR_ERROR_SYNTAX, KUR_ERROR_SYNTAX, "1 bytes are left"},
     {"application/avro", NO_HEADER, VALUE(""), KUR_ERROR_SYNTAX, KUR_ERROR_SYNTAX, "sku"},
     {"avro/binary", NO_HEADER, VALUE("\0\0\0\0\x07\x06tea"), KUR_ERROR_SYNTAX, KUR_ERROR_SYNTAX, ""},
     {"application/avro", NO_HEADER,
@@ -465,6 +570,10 @@ static const struct hostile {
     {NULL, NO_HEADER,
      VALUE("\xc3\x01"
            "12345678\x06tea"),
+     KUR_ERROR_UNKNOWN_SCHEMA, KUR_ERROR_UNSUPPORTED, "schema fingerprint 3837363534333231"},
+    {"application/avro", NO_HEADER,
+     VALUE("\xc3\x01"
+           "12345678"),
      KUR_ERROR_UNKNOWN_SCHEMA, KUR_ERROR_UNSUPPORTED, "schema fingerprint 3837363534333231"},
     {"application/avro", NO_HEADER,
      VALUE("\xc3\x01"
@@ -482,6 +591,7 @@ static const struct hostile {
     {NULL, NO_HEADER, VALUE("\x06tea"), KUR_ERROR_SYNTAX, KUR_ERROR_SYNTAX, "JSON"},
     {"application/protobuf", NO_HEADER, VALUE("\0\0\0\0\x07"), KUR_ERROR_UNSUPPORTED, KUR_ERROR_UNSUPPORTED,
      "application/protobuf"},
+    {"+avro", NO_HEADER, VALUE("\0\0\0\0\x07"), KUR_ERROR_UNSUPPORTED, KUR_ERROR_UNSUPPORTED, "+avro"},
     {"application/avroscope", NO_HEADER, VALUE("x"), KUR_ERROR_UNSUPPORTED, KUR_ERROR_UNSUPPORTED, "avroscope"},
 };
 
@@ -578,6 +688,89 @@ START_TEST(test_codec__a_bounded_number_is_kept)
     ck_assert_int_eq(atomic_load(&table.placed), 1);
     kur_client_unref(client);
     tear_down();
+}
+END_TEST
+
+/* Nor more than so many bytes of texts. */
+START_TEST(test_codec__bounded_texts_are_kept)
+{
+    set_up();
+    kur_error error = {0};
+    kur_schema *schema = NULL;
+    kur_buffer text = {0};
+    kur_client *client = CLIENT(WITH_TABLE);
+    const kur__codec_cache *cache = &kur__client_codec(client)->cache;
+    static const char before[] = "{\"type\":\"record\",\"name\":\"shop.Sale\",\"doc\":\"",
+                      behind[] = "\",\"fields\":[{\"name\":\"sku\",\"type\":\"string\"},{\"name\":\"amount\","
+                                 "\"type\":\"long\"},{\"name\":\"note\",\"type\":[\"null\",\"string\"]}]}";
+    ck_assert_int_eq(kur_buffer_append(&text, before, sizeof before - 1), KUR_OK);
+    while (text.size < 900000)
+        ck_assert_int_eq(kur_buffer_append(&text, "long ", 5), KUR_OK);
+    ck_assert_int_eq(kur_buffer_append(&text, behind, sizeof behind - 1), KUR_OK);
+    ck_ok(kur_schema_parse(kur_bytes_of(text.data, text.size), NULL, 0, &schema, &error), error);
+    schema_table_add(&table, 1, schema);
+    const size_t each = sizeof(kur__codec_entry) + 4 + text.size, room = KUR__CODEC_BYTES / each;
+    for (uint32_t i = 0; i < room + 5; i++)
+        ck_ok(read_id(client, SCHEMA_TABLE_SAME + i, &error), error);
+    ck_assert_uint_eq(cache->count, room);
+    ck_assert_uint_eq(cache->bytes, room * each);
+    /* A small one has room still. */
+    add_own(2, &sale_type);
+    ck_ok(read_id(client, 2, &error), error);
+    ck_assert_uint_eq(cache->count, room + 1);
+    kur_schema_unref(schema);
+    kur_buffer_done(&text);
+    kur_client_unref(client);
+    tear_down();
+}
+END_TEST
+
+enum {
+    TRIED = 400000 /* so many names have some of one hash among them */
+};
+
+struct named {
+    uint64_t name;
+    uint32_t hash;
+};
+
+static int by_hash(const void *a, const void *b)
+{
+    uint32_t first = ((const struct named *)a)->hash, second = ((const struct named *)b)->hash;
+    return (first > second) - (first < second);
+}
+
+static void keep_named(kur__codec_cache *cache, const uint64_t *name)
+{
+    const kur__codec_key key = {KUR__BY_FINGERPRINT, &sale_type, kur_bytes_of(name, sizeof *name)};
+    ck_assert_ptr_null(kur__codec_find(cache, &key));
+    kur__codec_entry *entry = kur__codec_entry_new(&key);
+    ck_assert_ptr_nonnull(entry);
+    ck_assert_ptr_eq(kur__codec_keep(cache, entry), entry);
+    ck_assert_ptr_eq(kur__codec_find(cache, &key), entry);
+}
+
+START_TEST(test_codec__names_of_one_hash_are_told_apart)
+{
+    kur__codec_cache cache;
+    int pairs = 0;
+    kur__codec_cache_init(&cache);
+    struct named *names = calloc(TRIED, sizeof *names);
+    ck_assert_ptr_nonnull(names);
+    for (uint64_t i = 0; i < TRIED; i++)
+        names[i] = (struct named){i, kur__hash(&i, sizeof i)};
+    qsort(names, TRIED, sizeof *names, by_hash);
+    for (size_t i = 1; i < TRIED; i++) {
+        if (names[i].hash != names[i - 1].hash)
+            continue;
+        keep_named(&cache, &names[i - 1].name);
+        keep_named(&cache, &names[i++].name);
+        pairs++;
+    }
+    ck_assert_int_ge(pairs, 5);
+    ck_assert_uint_eq(cache.count, 2 * (size_t)pairs);
+    free(names);
+    kur__codec_cache_done(&cache);
 }
 END_TEST
 
@@ -790,15 +983,20 @@ int main(void)
         test_codec__every_form_is_read_by_whoever_writes_another,
         test_codec__plain_bytes_are_never_taken_for_a_name,
         test_codec__what_was_written_with_another_schema_is_resolved,
+        test_codec__what_a_table_cannot_look_for_is_not_there,
         test_codec__content_types,
         test_codec__the_option_wins_then_the_type_then_the_client,
         test_codec__the_schema_is_named_when_asked_for,
         test_codec__places_are_of_a_topic_and_a_type,
         test_codec__what_cannot_be_written,
+        test_codec__data_are_appended_or_not_at_all,
+        test_codec__null_is_told,
         test_codec__options_of_a_client,
         test_codec__what_is_hostile_is_told_as_what_it_is,
         test_codec__what_is_not_there_is_asked_for_again,
         test_codec__a_bounded_number_is_kept,
+        test_codec__bounded_texts_are_kept,
+        test_codec__names_of_one_hash_are_told_apart,
         test_codec__many_read_and_write_at_once,
         test_codec__away_is_told_as_it_is_and_passes,
         test_codec__without_waiting_nothing_is_asked_for,
