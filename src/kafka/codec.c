@@ -174,19 +174,18 @@ struct reading {
     int wait_ms;
 };
 
-static kur_status ask(const struct reading *reading, kur_schema **schema, kur_error *error)
+static kur_status ask(const kur_schemas *schemas, const kur__frame *frame, int wait_ms, kur_schema **schema,
+                      kur_error *error)
 {
-    const kur_schemas *schemas = &reading->codec->schemas;
-    kur_bytes name = reading->frame.name;
     kur_uuid guid;
-    if (reading->frame.by == KUR__BY_ID)
-        return schemas->by_id(schemas->state, kur__frame_id(name), reading->wait_ms, schema, error);
-    if (reading->frame.by == KUR__BY_GUID && schemas->by_guid != NULL) {
-        memcpy(guid.bytes, name.data, sizeof guid.bytes);
-        return schemas->by_guid(schemas->state, &guid, reading->wait_ms, schema, error);
+    if (frame->by == KUR__BY_ID)
+        return schemas->by_id(schemas->state, kur__frame_id(frame->name), wait_ms, schema, error);
+    if (frame->by == KUR__BY_GUID && schemas->by_guid != NULL) {
+        memcpy(guid.bytes, frame->name.data, sizeof guid.bytes);
+        return schemas->by_guid(schemas->state, &guid, wait_ms, schema, error);
     }
-    if (reading->frame.by == KUR__BY_FINGERPRINT && schemas->by_fingerprint != NULL)
-        return schemas->by_fingerprint(schemas->state, kur__frame_fingerprint(name), reading->wait_ms, schema, error);
+    if (frame->by == KUR__BY_FINGERPRINT && schemas->by_fingerprint != NULL)
+        return schemas->by_fingerprint(schemas->state, kur__frame_fingerprint(frame->name), wait_ms, schema, error);
     return kur_error_set(error, KUR_ERROR_UNKNOWN_SCHEMA, "the client's .schemas finds none by that");
 }
 
@@ -207,20 +206,28 @@ static kur_status judge(kur_status status, const kur_schema *schema)
     }
 }
 
+kur_status kur__codec_ask(const kur_schemas *schemas, const kur__frame *frame, int wait_ms, kur_schema **schema,
+                          kur_error *error)
+{
+    kur_error why = {0};
+    kur_status status = ask(schemas, frame, wait_ms, schema, &why);
+    status = judge(status, *schema);
+    if (status != KUR_OK)
+        kur_error_set(error, status, "%s", why.message[0] != '\0' ? why.message : kur_status_text(status));
+    return status;
+}
+
 static kur_status fetch(const struct reading *reading, kur_schema **schema, kur_error *error)
 {
     kur__name_words words = kur__frame_words(reading->frame.by, reading->frame.name);
-    kur_error why = {0};
     if (reading->codec == NULL || !reading->codec->has_schemas)
         return kur_error_set(error, KUR_ERROR_UNSUPPORTED, "the event names %s, and there is no client with .schemas",
                              words.text);
     if (reading->wait_ms == 0)
         return kur_error_set(error, KUR_ERROR_TIMEOUT, "%s is not known yet", words.text);
-    kur_status status = ask(reading, schema, &why);
-    status = judge(status, *schema);
-    if (status != KUR_OK)
-        kur_error_set(error, status, "%s: %s", words.text,
-                      why.message[0] != '\0' ? why.message : kur_status_text(status));
+    kur_status status = kur__codec_ask(&reading->codec->schemas, &reading->frame, reading->wait_ms, schema, error);
+    if (status != KUR_OK && error != NULL)
+        kur__error_prefix(error, "%s: ", words.text);
     return status;
 }
 

@@ -126,4 +126,11 @@ typedef struct kur__codec {
 kur_status kur__codec_init(kur__codec *codec, const kur_client_options *options, kur_error *error);
 void kur__codec_done(kur__codec *codec);
 
+/*
+ * The schema that a frame names, by id, GUID or fingerprint; the caller's reference. What is returned beyond
+ * kur_schemas' contract counts as "not now".
+ */
+kur_status kur__codec_ask(const kur_schemas *schemas, const kur__frame *frame, int wait_ms, kur_schema **schema,
+                          kur_error *error);
+
 #endif

@@ -38,6 +38,20 @@ KUR_API kur_status kur_event_encode(kur_client *client, const kur_type *type, co
 KUR_API kur_status kur_event_decode_within(const kur_event_view *view, const kur_type *type, kur_arena *arena,
                                            void *event, int wait_ms, kur_error *error);
 
+/** How long the words for a schema that data name can be: "schema id 7". */
+#define KUR_SCHEMA_WORDS_SIZE 64
+
+/**
+ * Appends an event's data as JSON, for tools that have no type for it. What is Avro is shown by the schema that it
+ * names, which `schemas` finds (NULL: nobody does) within `wait_ms`, or by `own` (NULL: none) where that is the one, or
+ * none is named; all else is appended as it is, without what names a JSON Schema before it. `named` gets which schema
+ * the data name, "" where they are not Avro's. As kur_event_decode, but KUR_ERROR_UNKNOWN_SCHEMA too where there is
+ * nowhere to look. Any thread.
+ */
+KUR_API kur_status kur_event_data_json(const kur_event_view *view, const kur_schemas *schemas, kur_schema *own,
+                                       int wait_ms, kur_buffer *json, char named[KUR_SCHEMA_WORDS_SIZE],
+                                       kur_error *error);
+
 /** Whether a status of decoding says nothing of the event: its schema cannot be had now. Any thread. */
 KUR__UNUSED static inline bool kur_status_is_of_schemas(kur_status status)
 {
