@@ -56,3 +56,22 @@ real_or_embedded() {
         embedded "$@"
     fi
 }
+
+# answering FILE: starts a fake schema registry that answers what the file says; its URL is $KURIER_REGISTRY.
+answering() {
+    mkfifo "$work/questions"
+    start fake sh -c 'exec "$1" "$2" <"$3"' - "$BUILD/tests/registry/answering" "$1" "$work/questions"
+    exec 7>"$work/questions"
+    await 10 has fake '^http://'
+    KURIER_REGISTRY=$(head -n 1 "$work/fake")
+    export KURIER_REGISTRY
+}
+# asked REQUEST: how often it was, or the "last" one as it came.
+asked() {
+    local lines
+    lines=$(wc -l <"$work/fake")
+    echo "$1" >&7
+    answered() { [ "$(wc -l <"$work/fake")" -gt "$lines" ]; }
+    await 10 answered
+    tail -n +$((lines + 1)) "$work/fake"
+}

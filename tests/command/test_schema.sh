@@ -104,21 +104,7 @@ POST /subjects/slow-value 404 $missing
 GET /subjects/slow-value/versions 404 {"error_code":40401,"message":"no such subject"}
 silent POST /subjects/slow-value/versions 200 {}
 END
-mkfifo questions
-start fake sh -c 'exec "$1" answers <questions' - "$BUILD/tests/registry/answering"
-exec 7>questions
-await 10 has fake "^http://" || cat fake
-KURIER_REGISTRY=$(head -n 1 fake)
-export KURIER_REGISTRY
-# asked REQUEST: how often it was, or the last one as it came.
-asked() {
-    local lines
-    lines=$(wc -l <fake)
-    echo "$1" >&7
-    answered() { [ "$(wc -l <fake)" -gt "$lines" ]; }
-    await 10 answered
-    tail -n +$((lines + 1)) fake
-}
+answering answers
 
 # ---- list, show ----
 
@@ -217,4 +203,3 @@ printf 'canary\n' >wrong.conf
 check "a line that is none" schema 3 'wrong.conf:1: a line is `name = value`' -- list --registry-properties wrong.conf
 check "nor this" not says both canary
 check "a file of authorities that is not there" schema 3 "nowhere.pem cannot be read" -- list --registry-set ssl.ca.location=nowhere.pem
-exec 7>&-

@@ -15,7 +15,8 @@
 
 struct events events_state = {.from = KUR_START_LATEST, .limit = -1, .partition = -1};
 
-void events_json(const struct invocation *call, kur_buffer *json, const kur_record *record, const kur_event_view *event)
+void events_json(const struct invocation *call, kur_buffer *json, const kur_record *record, const kur_event_view *event,
+                 const struct decoded *decoded)
 {
     json_open(json, NULL, '{');
     json_text(json, "topic", kur_record_topic(record));
@@ -28,13 +29,23 @@ void events_json(const struct invocation *call, kur_buffer *json, const kur_reco
     json_text(json, "subject", event != NULL ? event->subject : NULL);
     payload_json(call, json, "key", kur_record_key(record));
     payload_headers_json(call, json, record);
-    payload_json(call, json, "value", kur_record_value(record));
+    payload_json(call, json, "value", decoded->value);
+    json_text(json, "schema", decoded->schema[0] != '\0' ? decoded->schema : NULL);
+    payload_json(call, json, "undecodable",
+                 kur_bytes_text(decoded->error.code != KUR_OK ? decoded->error.message : NULL));
     json_close(json, '}');
 }
 
+static const struct option decode_list[] = {
+    {"--schema", "SCHEMA", "of Avro that names none, or that names it by its fingerprint: a subject, an id, or a file",
+     OPTION_IN(TEXT, struct events, schema), .words = "FILE"},
+    {.name = NULL}};
+const struct options events_decode_options = {.list = decode_list};
+
 /* ---- show ---- */
 
-static void print(const struct invocation *call, const kur_record *record, const kur_event_view *event)
+static void print(const struct invocation *call, const kur_record *record, const kur_event_view *event,
+                  const struct decoded *decoded)
 {
     bool is_coloured = table_has_colours();
     printf("%s%s/%" PRId32 "/%" PRId64 "%s\n", is_coloured ? "\x1b[1m" : "", kur_record_topic(record),
@@ -43,7 +54,10 @@ static void print(const struct invocation *call, const kur_record *record, const
     payload_print_event(event);
     payload_print_line(call, "key", kur_record_key(record));
     payload_print_headers(call, record);
-    payload_print_value(call, kur_record_value(record));
+    payload_print("schema", decoded->schema);
+    if (decoded->error.code != KUR_OK)
+        payload_print_line(call, "undecodable", kur_bytes_text(decoded->error.message));
+    payload_print_value(call, decoded->value);
 }
 
 /* The record at a place; NULL when there is none, or it did not come. */
@@ -73,19 +87,22 @@ static kur_record *fetch(struct invocation *call, kur_consumer *consumer, const 
     return NULL;
 }
 
-static void show_record(struct invocation *call, const kur_record *record)
+static void show_record(struct invocation *call, const kur_record *record, struct decoder *decoder)
 {
-    kur_event_view event = KUR_EVENT_VIEW();
+    kur_event_view view = KUR_EVENT_VIEW();
     struct objects objects = {.output = call->output};
+    struct decoded decoded;
     kur_buffer json = {0};
-    bool is_event = kur_event_read(record, call->arena, &event, NULL) == KUR_OK;
-    if (call->output == OUTPUT_TABLE) {
-        print(call, record, is_event ? &event : NULL);
-        return;
+    const kur_event_view *event = kur_event_read(record, call->arena, &view, NULL) == KUR_OK ? &view : NULL;
+    decode(decoder, record, event, &decoded);
+    if (call->output == OUTPUT_TABLE)
+        print(call, record, event, &decoded);
+    else {
+        events_json(call, &json, record, event, &decoded);
+        json_print(&objects, &json);
+        json_end(&objects);
     }
-    events_json(call, &json, record, is_event ? &event : NULL);
-    json_print(&objects, &json);
-    json_end(&objects);
+    decode_done(&decoded);
     kur_buffer_done(&json);
 }
 
@@ -93,18 +110,24 @@ static int run_show(struct invocation *call)
 {
     kur_error error = {0};
     kur_position place = KUR_POSITION(.topic = NULL);
+    struct decoder decoder = {0};
     int status = payload_read_place(call, &place.topic, &place.partition, &place.offset);
-    if (status != EXIT_DONE)
+    if (status == EXIT_DONE)
+        status = decoder_begin(&decoder, call, events_state.schema);
+    if (status != EXIT_DONE) {
+        decoder_done(&decoder);
         return status;
+    }
     kur_consumer *consumer = kur_consumer_new(call->client, &KUR_CONSUMER_OPTIONS(.group = "kurier-events"), &error);
     kur_record *record = consumer != NULL ? fetch(call, consumer, &place, &error) : NULL;
     if (record != NULL && kur_record_offset(record) == place.offset)
-        show_record(call, record);
+        show_record(call, record, &decoder);
     else
         status = command_fail(call->noun, "there is no record %.249s/%" PRId32 "/%" PRId64 "%s%s", place.topic,
                               place.partition, place.offset, error.message[0] != '\0' ? ": " : "", error.message);
     kur_consumer_free_records(consumer, &record, 1);
     kur_consumer_free(consumer);
+    decoder_done(&decoder);
     return status;
 }
 
@@ -112,10 +135,10 @@ const struct verb events_show = {
     .name = "show",
     .arguments = "TOPIC/PARTITION/OFFSET",
     .summary = "all of one record",
-    .about =
-        "All of one record of any topic: its envelope, key, headers and value. What looks like a secret is masked; "
-        "bytes that are no text are shown by --unmask alone.",
-    .options = {&output_options, &unmask_options, &connect_options},
+    .about = "All of one record of any topic: its envelope, key, headers and value; Avro as JSON, by the schema that "
+             "it names "
+             "in a registry. What looks like a secret is masked; bytes that are no text are shown by --unmask alone.",
+    .options = {&events_decode_options, &output_options, &unmask_options, &connect_options, &registry_options},
     .needs_client = true,
     .state = &events_state.call,
     .run = run_show};

@@ -6,7 +6,7 @@
 #ifndef KURIER_TOOLS_EVENTS_H
 #define KURIER_TOOLS_EVENTS_H
 
-#include "command.h"
+#include "decode.h"
 
 enum {
     EVENTS_HEADERS_MAX = 64
@@ -21,6 +21,8 @@ struct events {
     const kur_filter *where;
     /* publish */
     const char *type, *key, *data, *file, *id, *source, *subject, *content_type;
+    const char *schema; /* of tail and show: what names none; of publish: what the JSON becomes */
+    kur_wire_format wire;
     int64_t partition; /* -1: by the key */
     bool is_tombstone;
     kur_header headers[EVENTS_HEADERS_MAX];
@@ -30,8 +32,15 @@ struct events {
 extern struct events events_state;
 extern const struct verb events_tail, events_show, events_publish;
 
-/* A record as an object; `is_whole`: with headers and value. */
-void events_json(const struct invocation *call, kur_buffer *json, const kur_record *record,
-                 const kur_event_view *event);
+/* A record as an object, with its value as it was decoded. */
+void events_json(const struct invocation *call, kur_buffer *json, const kur_record *record, const kur_event_view *event,
+                 const struct decoded *decoded);
+
+/* --schema of what reads */
+extern const struct options events_decode_options;
+
+/* Makes Avro of JSON, as --schema and --wire ask for it, and sets the content type. EXIT_DONE, or it was said what is
+ * wrong. */
+int events_encode(struct invocation *call, kur_buffer *value);
 
 #endif

@@ -29,6 +29,21 @@ static int read_header(struct invocation *call, const char *value)
     return EXIT_DONE;
 }
 
+static int read_wire(struct invocation *call, const char *value)
+{
+    static const struct {
+        const char *name;
+        kur_wire_format wire;
+    } forms[] = {
+        {"confluent", KUR_WIRE_CONFLUENT}, {"single-object", KUR_WIRE_SINGLE_OBJECT}, {"plain", KUR_WIRE_PLAIN}};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (strcmp(value, forms[i].name) == 0) {
+            events_state.wire = forms[i].wire;
+            return EXIT_DONE;
+        }
+    return command_refuse(call->noun, "--wire takes confluent, single-object or plain");
+}
+
 static bool is_json(void)
 {
     const char *type = events_state.content_type;
@@ -46,7 +61,11 @@ static int read_value(struct invocation *call, kur_buffer *value)
     if (events->data != NULL)
         text_put(value, events->data);
     int status = events->file != NULL ? input_read(call, events->file, VALUE_MAX, value) : EXIT_DONE;
-    if (status != EXIT_DONE || events->is_tombstone || events->type == NULL || !is_json())
+    if (status != EXIT_DONE || events->is_tombstone)
+        return status;
+    if (events->schema != NULL)
+        return events_encode(call, value);
+    if (events->type == NULL || !is_json())
         return status;
     if (!syntax_is_json(kur_bytes_of(value->data, value->size), why))
         return command_refuse(call->noun, "the data are no JSON: %s; --content-type tells what they are", why);
@@ -160,6 +179,11 @@ static const struct option list[] = {
     {"--source", "SOURCE", "of the event; default /tools/kurier", IN_EVENTS(TEXT, source)},
     {"--subject", "TEXT", "of the event", IN_EVENTS(TEXT, subject)},
     {"--content-type", "TYPE", "of the data; default application/json", IN_EVENTS(TEXT, content_type)},
+    {"--schema", "SCHEMA", "make Avro of the data, which are JSON, by a subject's schema, an id's, or a file's",
+     IN_EVENTS(TEXT, schema), .words = "FILE"},
+    {"--wire", "FORM", "how Avro names its schema: confluent (default), by its id; single-object; or plain: not at all",
+     .kind = OPTION_CALL, .read = read_wire, .needs = "confluent, single-object or plain",
+     .words = "confluent single-object plain"},
     {.name = NULL}};
 static const struct options options = {.list = list};
 
@@ -170,8 +194,10 @@ const struct verb events_publish = {
     .about =
         "Sends an event, or a record without an envelope, and prints where it stands. The topic must be there, and "
         "the data of an event must be JSON unless --content-type says something else; whether they are what the "
-        "event's readers expect is not looked at.",
-    .options = {&options, &execute_options, &output_options, &connect_options},
+        "event's readers expect is not looked at.\n\n"
+        "With --schema they become Avro, and must be what the schema says. A file's schema is the one that the topic's "
+        "subject, TOPIC-value, has it under; it has to be registered there, but for --wire single-object or plain.",
+    .options = {&options, &execute_options, &output_options, &connect_options, &registry_options},
     .needs_client = true,
     .state = &events_state.call,
     .run = run};

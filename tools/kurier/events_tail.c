@@ -36,6 +36,7 @@ struct tail {
     struct invocation *call;
     kur_consumer *consumer;
     kur_arena *arena; /* of one record */
+    struct decoder decoder;
     struct objects objects;
     int64_t count, lost;
     struct goal *goals;
@@ -107,7 +108,8 @@ static void on_gap(kur_consumer *consumer, const kur_gap *gap, void *user)
 
 /* ---- Records ---- */
 
-static void print_line(const struct tail *tail, const kur_record *record, const kur_event_view *event)
+static void print_line(const struct tail *tail, const kur_record *record, const kur_event_view *event,
+                       const struct decoded *decoded)
 {
     kur_buffer line = {0}, value = {0};
     text_time(&line, kur_record_timestamp_us(record));
@@ -118,39 +120,70 @@ static void print_line(const struct tail *tail, const kur_record *record, const 
     text_put(&line, "  ");
     payload_cut(tail->call, &line, kur_record_key(record), KEY_MAX);
     text_put(&line, "  ");
-    payload_line(tail->call, &value, kur_record_value(record), false);
+    if (decoded->error.code != KUR_OK)
+        text_need(kur_buffer_print(&value, "(undecodable: %s)", decoded->error.message));
+    else
+        payload_line(tail->call, &value, decoded->value, false);
     payload_cut(tail->call, &line, kur_bytes_of(value.data, value.size), VALUE_MAX);
     table_print_line(&line);
     kur_buffer_done(&line);
     kur_buffer_done(&value);
 }
 
-static void take(struct tail *tail, const kur_record *record)
+/* Whether the end of its partition has come before it. */
+static bool is_behind_end(struct tail *tail, const kur_record *record)
 {
-    kur_event_view event = KUR_EVENT_VIEW();
-    kur_letter letter = {.size = sizeof letter};
-    kur_buffer json = {0};
     struct goal *goal = events_state.ends ? goal_of(tail, record) : NULL;
-    kur_arena_reset(tail->arena);
-    if (events_state.ends && (goal == NULL || goal->is_over || kur_record_offset(record) >= goal->end)) {
-        if (goal != NULL)
-            pass(tail, goal, kur_record_offset(record));
-        return;
-    }
+    int64_t offset = kur_record_offset(record);
+    if (!events_state.ends)
+        return false;
+    bool is_behind = goal == NULL || goal->is_over || offset >= goal->end;
     if (goal != NULL)
-        pass(tail, goal, kur_record_offset(record) + 1);
-    if (events_state.where != NULL && (kur_letter_read(record, tail->arena, &letter, NULL) != KUR_OK ||
-                                       !kur_filter_matches(events_state.where, &letter, kur_clock_now_us())))
-        return;
-    bool is_event = kur_event_read(record, tail->arena, &event, NULL) == KUR_OK;
+        pass(tail, goal, is_behind ? offset : offset + 1);
+    return is_behind;
+}
+
+/* By what the value says, also where it is Avro. */
+static bool is_meant(const struct tail *tail, const kur_record *record, const struct decoded *decoded)
+{
+    kur_letter letter = {.size = sizeof letter};
+    if (events_state.where == NULL)
+        return true;
+    if (kur_letter_read(record, tail->arena, &letter, NULL) != KUR_OK)
+        return false;
+    kur_event_view event = letter.event != NULL ? *letter.event : KUR_EVENT_VIEW(.record = record);
+    if (letter.event == NULL || decoded->schema[0] != '\0' || event.data.data == kur_record_value(record).data)
+        event.data = decoded->value;
+    letter.event = &event;
+    return kur_filter_matches(events_state.where, &letter, kur_clock_now_us());
+}
+
+static void print(struct tail *tail, const kur_record *record, const kur_event_view *event,
+                  const struct decoded *decoded)
+{
+    kur_buffer json = {0};
     tail->count++;
     if (tail->call->output == OUTPUT_TABLE) {
-        print_line(tail, record, is_event ? &event : NULL);
+        print_line(tail, record, event, decoded);
         return;
     }
-    events_json(tail->call, &json, record, is_event ? &event : NULL);
+    events_json(tail->call, &json, record, event, decoded);
     json_print(&tail->objects, &json);
     kur_buffer_done(&json);
+}
+
+static void take(struct tail *tail, const kur_record *record)
+{
+    kur_event_view view = KUR_EVENT_VIEW();
+    struct decoded decoded;
+    kur_arena_reset(tail->arena);
+    if (is_behind_end(tail, record))
+        return;
+    const kur_event_view *event = kur_event_read(record, tail->arena, &view, NULL) == KUR_OK ? &view : NULL;
+    decode(&tail->decoder, record, event, &decoded);
+    if (is_meant(tail, record, &decoded))
+        print(tail, record, event, &decoded);
+    decode_done(&decoded);
 }
 
 static bool is_enough(const struct tail *tail)
@@ -183,33 +216,41 @@ static int follow(struct tail *tail)
     return EXIT_DONE;
 }
 
-static int run(struct invocation *call)
+/* Reads until it is enough. */
+static int subscribe(struct tail *tail)
 {
+    struct invocation *call = tail->call;
     kur_error error = {0};
-    struct tail tail = {.call = call, .arena = kur_arena_new(), .objects = {.output = call->output}};
-    text_need(tail.arena != NULL ? KUR_OK : KUR_ERROR_NO_MEMORY);
-    if (call->argument_count == 0) {
-        kur_arena_free(tail.arena);
-        return command_refuse(call->noun, "which topics?");
-    }
     interrupt_begin();
-    tail.consumer =
+    tail->consumer =
         kur_consumer_new(call->client,
                          &KUR_CONSUMER_OPTIONS(.audience = KUR_BROADCAST, .start = events_state.from,
                                                .start_at_us = events_state.from_us, .on_rebalance = on_rebalance,
-                                               .on_gap = on_gap, .user = &tail),
+                                               .on_gap = on_gap, .user = tail),
                          &error);
-    int status = tail.consumer != NULL &&
-                         kur_consumer_subscribe(tail.consumer, (const char *const *)call->arguments, &error) == KUR_OK
-                     ? follow(&tail)
+    int status = tail->consumer != NULL &&
+                         kur_consumer_subscribe(tail->consumer, (const char *const *)call->arguments, &error) == KUR_OK
+                     ? follow(tail)
                      : command_error(call->noun, &error);
-    kur_consumer_free(tail.consumer);
-    json_end(&tail.objects);
+    kur_consumer_free(tail->consumer);
+    json_end(&tail->objects);
+    return status;
+}
+
+static int run(struct invocation *call)
+{
+    struct tail tail = {.call = call, .arena = kur_arena_new(), .objects = {.output = call->output}};
+    text_need(tail.arena != NULL ? KUR_OK : KUR_ERROR_NO_MEMORY);
+    int status = call->argument_count > 0 ? decoder_begin(&tail.decoder, call, events_state.schema)
+                                          : command_refuse(call->noun, "which topics?");
+    if (status == EXIT_DONE)
+        status = subscribe(&tail);
     if (tail.lost > 0)
         command_note(call->noun, "%" PRId64 " offsets went by their retention, or cannot be read", tail.lost);
     for (size_t i = 0; i < tail.goal_count; i++)
         free(tail.goals[i].topic);
     free(tail.goals);
+    decoder_done(&tail.decoder);
     kur_arena_free(tail.arena);
     return status == EXIT_DONE && tail.lost > 0 ? EXIT_PARTIAL : status;
 }
@@ -257,8 +298,11 @@ const struct verb events_tail = {
     .summary = "records as they come",
     .about =
         "Records as they come, until Ctrl-C: time, place, type, key and value in a line, or all of it with -o jsonl. "
-        "Each partition's are in order. Keys and values are masked where they look like secrets.",
-    .options = {&options, &output_options, &unmask_options, &connect_options},
+        "Each partition's are in order. Keys and values are masked where they look like secrets.\n\n"
+        "Avro is shown as JSON, by the schema that each value names in the registry; Confluent's ids and GUIDs, single "
+        "objects and plain data are told apart by themselves. What cannot be decoded is shown with its reason.",
+    .options = {&options, &events_decode_options, &output_options, &unmask_options, &connect_options,
+                &registry_options},
     .needs_client = true,
     .state = &events_state.call,
     .run = run};
