@@ -1,8 +1,10 @@
 /* Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0 */
 #include "schema_table.h"
 
+#include <kurier/sys/clock.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check_main.h"
 
@@ -15,9 +17,13 @@ kur_uuid schema_table_guid(uint32_t id)
 
 static kur_status ask(schema_table *table, uint32_t id, int timeout_ms, kur_error *error)
 {
+    int away = atomic_load(&table->away), asked = atomic_load(&table->asked);
+    if (asked < SCHEMA_TABLE_TIMES)
+        atomic_store(&table->asked_at_us[asked], kur_clock_monotonic_us());
     atomic_fetch_add(&table->asked, 1);
     atomic_store(&table->waited_ms, timeout_ms);
-    int away = atomic_load(&table->away);
+    if (away != KUR_OK)
+        usleep((useconds_t)atomic_load(&table->silent_ms) * 1000);
     if (away == KUR_OK && id != 0 && (int)id == atomic_load(&table->away_id))
         away = KUR_ERROR_UNREACHABLE;
     return away == KUR_OK ? KUR_OK : kur_error_set(error, (kur_status)away, "the table is away");

@@ -12,6 +12,7 @@
 
 enum {
     SCHEMA_TABLE_ROWS = 64,
+    SCHEMA_TABLE_TIMES = 8,
     SCHEMA_TABLE_SAME = 1000 /* ids from here on are all of the first row's schema */
 };
 
@@ -24,12 +25,14 @@ typedef struct schema_table {
         const char *text;   /* one that is read when it is asked for */
     } rows[SCHEMA_TABLE_ROWS];
     size_t count;
-    atomic_int asked;         /* how often, for whatever */
-    atomic_int placed;        /* of those, for places */
-    atomic_int away;          /* a kur_status that all return; KUR_OK: it is there */
-    atomic_int away_id;       /* likewise KUR_ERROR_UNREACHABLE for this id alone; 0: none */
-    atomic_int waited_ms;     /* what the last one was given */
-    atomic_bool has_no_names; /* places have neither id nor GUID */
+    atomic_int asked;                                /* how often, for whatever */
+    _Atomic int64_t asked_at_us[SCHEMA_TABLE_TIMES]; /* when, the first ones */
+    atomic_int silent_ms;                            /* so long it takes to tell that it is away */
+    atomic_int placed;                               /* of those, for places */
+    atomic_int away;                                 /* a kur_status that all return; KUR_OK: it is there */
+    atomic_int away_id;                              /* likewise KUR_ERROR_UNREACHABLE for this id alone; 0: none */
+    atomic_int waited_ms;                            /* what the last one was given */
+    atomic_bool has_no_names;                        /* places have neither id nor GUID */
 } schema_table;
 
 void schema_table_init(schema_table *table);

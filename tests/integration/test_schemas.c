@@ -390,6 +390,37 @@ START_TEST(test_schemas__one_that_cannot_be_had_costs_no_other)
 }
 END_TEST
 
+/* Of several that are away from the beginning on, later each time; and not sooner than it has kept who asked. */
+static void expect_seldom(int silent_ms, int times, int least_ms)
+{
+    begin(&KUR_CLIENT_OPTIONS());
+    const char *topic = support_topic(1), *group = support_name("schemas");
+    static const char *const skus[] = {"a", "b", "c", "d", "e", "f"};
+    atomic_store(&table.away, KUR_ERROR_TIMEOUT);
+    atomic_store(&table.silent_ms, silent_ms);
+    for (size_t i = 0; i < COUNT_OF(skus); i++)
+        send_sale(topic, 0, SEVEN, skus[i], (int)i + 1);
+    flush(client);
+    kur_listener *listener = start(topic, group, false, 1);
+    ck_assert(support_wait(&table.asked, times));
+    int64_t took_us = atomic_load(&table.asked_at_us[times - 1]) - atomic_load(&table.asked_at_us[0]);
+    ck_assert_int_ge(took_us, least_ms * INT64_C(1000));
+    /* However often, it is told once in a while. */
+    ck_assert(wait_for_log("waits for its schema"));
+    ck_assert_int_le(count_in_log("waits for its schema"), 1 + (int)(took_us / 5000000));
+    atomic_store(&table.away, KUR_OK);
+    ck_assert(support_wait(&book.done, COUNT_OF(skus)));
+    kur_listener_free(listener);
+    end();
+}
+
+START_TEST(test_schemas__who_is_away_is_asked_seldom)
+{
+    expect_seldom(0, 6, 50 + 100 + 200 + 400 + 800);
+    expect_seldom(300, 4, 3 * (300 + 300));
+}
+END_TEST
+
 /* ---- Out of a handler ---- */
 
 static kur_type emitted; /* gauge, with a topic of this run */
@@ -459,13 +490,10 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        test_schemas__what_is_hostile_becomes_a_dead_letter,
-        test_schemas__in_batches_too,
-        test_schemas__records_wait_while_their_schema_cannot_be_had,
-        test_schemas__batches_wait_too,
-        test_schemas__one_that_cannot_be_had_costs_no_other,
-        test_schemas__what_a_handler_emits_has_the_clients_form,
-        NULL,
+        test_schemas__what_is_hostile_becomes_a_dead_letter,         test_schemas__in_batches_too,
+        test_schemas__records_wait_while_their_schema_cannot_be_had, test_schemas__batches_wait_too,
+        test_schemas__one_that_cannot_be_had_costs_no_other,         test_schemas__who_is_away_is_asked_seldom,
+        test_schemas__what_a_handler_emits_has_the_clients_form,     NULL,
     };
     int result = check_main("schemas", tests);
     support_stop();
