@@ -2,22 +2,18 @@
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
  * The largest and the oddest that can be on the wire: read or refused with a reason, in time and memory that the
- * input's size bounds. All memory, jansson's too, comes from an allocator that counts; time is this thread's own, so
- * that a busy machine does not count, and the bound is far above what a linear reader takes and far below what a
+ * input's size bounds. The bound is far above what a linear reader takes and far below what a
  * quadratic one would.
  */
-#include <jansson.h>
 #include <kurier/kurier.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../check_main.h"
+#include "../counting.h"
 #include "../hostile.h"
 #include "../shop.h"
-#include "base/memory.h"
 #include "event/envelope.h"
 
 #define NUMBERS(F, S)                                                                                                  \
@@ -46,36 +42,7 @@ enum {
     PEAK_MAX = 128 * 1024 * 1024
 };
 
-static size_t live, peak, taken;
-static size_t floor_size; /* what was live when counting began: the input among others */
-
-static void *count_malloc(size_t size)
-{
-    void *memory = malloc(size);
-    live += memory != NULL ? malloc_usable_size(memory) : 0;
-    peak = live > peak ? live : peak;
-    taken++;
-    return memory;
-}
-
-static void *count_realloc(void *memory, size_t size)
-{
-    live -= memory != NULL ? malloc_usable_size(memory) : 0;
-    void *moved = realloc(memory, size);
-    live += moved != NULL ? malloc_usable_size(moved) : 0;
-    peak = live > peak ? live : peak;
-    taken++;
-    return moved;
-}
-
-static void count_free(void *memory)
-{
-    live -= memory != NULL ? malloc_usable_size(memory) : 0;
-    free(memory);
-}
-
 static kur_arena *arena;
-static struct timespec started;
 static double slowest_ms;
 static size_t largest;
 
@@ -83,17 +50,13 @@ static void begin(void)
 {
     kur_arena_free(arena);
     arena = kur_arena_new();
-    peak = floor_size = live;
-    taken = 0;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &started);
+    count_begin();
 }
 
 /* 2 µs a byte and 50 ms: a sanitizer's build on a slow machine takes a tenth of that. */
 static void end(const char *what, size_t size)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    double ms = (double)(now.tv_sec - started.tv_sec) * 1e3 + (double)(now.tv_nsec - started.tv_nsec) / 1e6;
+    double ms = count_ms();
     slowest_ms = ms > slowest_ms ? ms : slowest_ms;
     largest = peak - floor_size > largest ? peak - floor_size : largest;
     ck_assert_msg(peak - floor_size <= PEAK_MAX, "%s: %zu bytes of memory", what, peak - floor_size);
@@ -471,7 +434,6 @@ END_TEST
 
 int main(void)
 {
-    static const kur__allocator counting = {count_malloc, count_realloc, count_free};
     const TTest *const tests[] = {test_hostile__json_a_megabyte_of,
                                   test_hostile__json_a_million_elements,
                                   test_hostile__json_depth,
@@ -483,8 +445,7 @@ int main(void)
                                   test_hostile__structured_a_megabyte_of,
                                   test_hostile__properties_files,
                                   NULL};
-    kur__allocator_set(&counting);
-    json_set_alloc_funcs(count_malloc, count_free);
+    count_memory();
     int result = check_main("hostile", tests);
     kur_buffer_done(&hostile_text);
     printf("# the slowest took %.0f ms, the largest %zu KiB of memory\n", slowest_ms, largest / 1024);
