@@ -2,7 +2,7 @@
  * Copyright the Kurier authors. SPDX-License-Identifier: Apache-2.0
  *
  * <kurier/kurier.h>: everything but <kurier/librdkafka.h>, the drivers of databases (<kurier/postgres.h>,
- * <kurier/sqlite.h>) and the headers under sys/.
+ * <kurier/sqlite.h>), the client of schema registries (<kurier/registry.h>) and the headers under sys/.
  */
 #ifndef KURIER_KURIER_H
 #define KURIER_KURIER_H
@@ -11,6 +11,7 @@
 #include <kurier/admin.h>
 #include <kurier/api.h>
 #include <kurier/arena.h>
+#include <kurier/avro.h>
 #include <kurier/bytes.h>
 #include <kurier/client.h>
 #include <kurier/consumer.h>
@@ -35,6 +36,7 @@
 #include <kurier/relay.h>
 #include <kurier/retry.h>
 #include <kurier/schema.h>
+#include <kurier/schemas.h>
 #include <kurier/security.h>
 #include <kurier/time.h>
 #include <kurier/transaction.h>
