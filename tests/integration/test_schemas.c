@@ -27,7 +27,17 @@ KUR_EVENT_DEFINE(sale, SALE, .topic = "sales", .avro_name = "shop.Sale");
 KUR_EVENT(gauge, "shop.gauge", 1, GAUGE);
 KUR_EVENT_DEFINE(gauge, GAUGE);
 
+#ifdef __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED 0
+#endif
+
 enum {
+    POISON_KIB = 32 * 1024,
     NUMBERS = 1000,
     ALONE_MS = 45000, /* nobody takes over: on a slow day a member must not be missed */
     SEVEN = 7,
@@ -39,6 +49,7 @@ static struct {
     atomic_int seen[NUMBERS];
     atomic_int last[8]; /* by the first letter of the sku: order is kept */
     atomic_int disorder, wrong_attempt;
+    _Atomic int64_t noted_us, slowest_us; /* from one to the next */
 } book;
 static schema_table table;
 static kur_client *client;
@@ -112,6 +123,9 @@ static void send_json(const char *topic, int32_t partition, const char *sku, int
 static void note(kur_delivery *delivery, const struct sale *sale)
 {
     atomic_int *last = &book.last[sale->sku[0] % 8];
+    int64_t now_us = kur_clock_monotonic_us(), before_us = atomic_exchange(&book.noted_us, now_us);
+    if (before_us != 0 && now_us - before_us > book.slowest_us)
+        book.slowest_us = now_us - before_us;
     book.disorder += sale->number <= *last && sale->number != 0;
     *last = (int)sale->number;
     book.wrong_attempt += kur_delivery_attempt(delivery) != 1;
@@ -254,6 +268,29 @@ static void expect_letters(const char *topic, const char *group)
     kur_arena_free(arena);
 }
 
+/* Of this process: "VmHWM" is its peak since forget_peak. 0: not known. */
+static long memory_kib(const char *which)
+{
+    char line[200];
+    long kib = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    while (status != NULL && fgets(line, sizeof line, status) != NULL)
+        if (strncmp(line, which, strlen(which)) == 0)
+            kib = atol(line + strlen(which) + 1);
+    if (status != NULL)
+        fclose(status);
+    return kib;
+}
+
+static void forget_peak(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    if (file != NULL) {
+        fputs("5", file);
+        fclose(file);
+    }
+}
+
 static void hostile_to_dead_letters(bool in_batches)
 {
     int good = 0;
@@ -267,8 +304,14 @@ static void hostile_to_dead_letters(bool in_batches)
             send_sale(topic, partition, SEVEN, partition == 0 ? "a" : partition == 1 ? "b" : "c", good);
     }
     flush(client);
+    forget_peak();
+    long before_kib = memory_kib("VmHWM");
     kur_listener *listener = start(topic, group, in_batches, 1);
     expect_letters(topic, group);
+    long took_kib = memory_kib("VmHWM") - before_kib;
+    printf("# %d hostile: %ld KiB for all, broker and reader too; %.1f ms at most from one good record to the next\n",
+           HOSTILE, took_kib, (double)book.slowest_us / 1e3);
+    ck_assert(IS_SANITIZED || took_kib <= POISON_KIB);
     ck_assert(wait_for(listener, has_finished, good + HOSTILE));
     ck_assert_int_eq(atomic_load(&book.done), good);
     ck_assert_int_eq(atomic_load(&book.disorder), 0);
@@ -421,6 +464,30 @@ START_TEST(test_schemas__who_is_away_is_asked_seldom)
 }
 END_TEST
 
+static bool was_retried(const kur_listener_health *health, int64_t wanted)
+{
+    return health->retried >= wanted;
+}
+
+/* Memory that is out is this process's trouble, not the record's. */
+START_TEST(test_schemas__without_memory_it_is_tried_again)
+{
+    begin(&KUR_CLIENT_OPTIONS());
+    const char *topic = support_topic(1), *group = support_name("schemas");
+    atomic_store(&table.away, KUR_ERROR_NO_MEMORY);
+    send_sale(topic, 0, SEVEN, "a", 1);
+    flush(client);
+    kur_listener *listener = start(topic, group, false, 1);
+    ck_assert(wait_for(listener, was_retried, 1));
+    atomic_store(&table.away, KUR_OK);
+    ck_assert(support_wait(&book.done, 1));
+    ck_assert_int_eq(health_of(listener).rejected, 0);
+    ck_assert_int_eq(health_of(listener).schema_waits, 0);
+    kur_listener_free(listener);
+    end();
+}
+END_TEST
+
 /* ---- Out of a handler ---- */
 
 static kur_type emitted; /* gauge, with a topic of this run */
@@ -490,10 +557,15 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        test_schemas__what_is_hostile_becomes_a_dead_letter,         test_schemas__in_batches_too,
-        test_schemas__records_wait_while_their_schema_cannot_be_had, test_schemas__batches_wait_too,
-        test_schemas__one_that_cannot_be_had_costs_no_other,         test_schemas__who_is_away_is_asked_seldom,
-        test_schemas__what_a_handler_emits_has_the_clients_form,     NULL,
+        test_schemas__what_is_hostile_becomes_a_dead_letter,
+        test_schemas__in_batches_too,
+        test_schemas__records_wait_while_their_schema_cannot_be_had,
+        test_schemas__batches_wait_too,
+        test_schemas__one_that_cannot_be_had_costs_no_other,
+        test_schemas__who_is_away_is_asked_seldom,
+        test_schemas__without_memory_it_is_tried_again,
+        test_schemas__what_a_handler_emits_has_the_clients_form,
+        NULL,
     };
     int result = check_main("schemas", tests);
     support_stop();
