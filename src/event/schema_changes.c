@@ -237,21 +237,32 @@ static kur_status walk_enum(struct changes *c, const kur__node *before, const ku
 
 /* ---- Unions ---- */
 
-static bool is_same_branch(const kur__node *before, const kur__node *after)
+static bool is_same_branch(const kur__node *before, const kur__node *after, bool by_full_name)
 {
-    return before->kind == after->kind && (after->name == NULL || kur__avro_is_same_name(before, after));
+    if (before->kind != after->kind)
+        return false;
+    if (after->name == NULL)
+        return true;
+    return by_full_name ? strcmp(before->name, after->name) == 0 : kur__avro_is_same_name(before, after);
+}
+
+static const kur__node *find_branch_by(const kur__node *among, const kur__node *node, bool node_is_after,
+                                       bool by_full_name)
+{
+    size_t count = among->kind == KUR__SCHEMA_UNION ? among->count : 1;
+    for (size_t i = 0; i < count; i++) {
+        const kur__node *branch = among->kind == KUR__SCHEMA_UNION ? among->branches[i] : among;
+        if (node_is_after ? is_same_branch(branch, node, by_full_name) : is_same_branch(node, branch, by_full_name))
+            return branch;
+    }
+    return NULL;
 }
 
 /* The branch that is of a node's kind and name, or NULL; a type that is no union counts as its only branch. */
 static const kur__node *find_branch(const kur__node *among, const kur__node *node, bool node_is_after)
 {
-    size_t count = among->kind == KUR__SCHEMA_UNION ? among->count : 1;
-    for (size_t i = 0; i < count; i++) {
-        const kur__node *branch = among->kind == KUR__SCHEMA_UNION ? among->branches[i] : among;
-        if (node_is_after ? is_same_branch(branch, node) : is_same_branch(node, branch))
-            return branch;
-    }
-    return NULL;
+    const kur__node *found = find_branch_by(among, node, node_is_after, true);
+    return found != NULL ? found : find_branch_by(among, node, node_is_after, false);
 }
 
 static kur_status tell_branch(struct changes *c, const kur__node *branch, bool came)
@@ -269,7 +280,7 @@ static kur_status walk_union(struct changes *c, const kur__node *before, const k
     kur_status status = KUR_OK;
     for (size_t i = 0; i < afters && status == KUR_OK; i++) {
         const kur__node *branch = after->kind == KUR__SCHEMA_UNION ? after->branches[i] : after;
-        status = spend(c, before->count);
+        status = spend(c, 2 * before->count);
         const kur__node *found = status == KUR_OK ? find_branch(before, branch, true) : NULL;
         if (found != NULL)
             status = walk(c, found, branch, depth + 1);
@@ -277,7 +288,7 @@ static kur_status walk_union(struct changes *c, const kur__node *before, const k
             status = tell_branch(c, branch, true);
     }
     for (size_t i = 0; i < before->count && are_both && status == KUR_OK; i++) {
-        status = spend(c, after->count);
+        status = spend(c, 2 * after->count);
         if (status == KUR_OK && find_branch(after, before->branches[i], false) == NULL)
             status = tell_branch(c, before->branches[i], false);
     }

@@ -88,6 +88,9 @@ START_TEST(test_schema_changes__what_is_told)
           "type : union of null, record n.A -> record n.A\ntype a: int -> long\n");
     tells("[\"null\"," A(FIELD("a", "\"int\"")) "]", "[" A(FIELD("a", "\"long\"")) ",\"null\"]",
           "type a: int -> long\n");
+    tells("[" RECORD("n.A", "") "," RECORD("m.A", FIELD("a", "\"int\"")) "]",
+          "[" RECORD("n.A", "") "," RECORD("m.A", FIELD("a", "\"long\"")) "]", "type a: int -> long\n");
+    tells("[\"null\"," RECORD("n.A", "") "]", "[\"null\"," RECORD("m.A", "") "]", "name : n.A -> m.A\n");
     /* A record within itself, told of once. */
     tells(A(FIELD("a", "\"int\"") "," FIELD("next", "[\"null\",\"A\"]")),
           A(FIELD("a", "\"long\"") "," FIELD("next", "[\"null\",\"A\"]")), "type a: int -> long\n");
