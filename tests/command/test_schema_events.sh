@@ -7,7 +7,7 @@ unset KURIER_REGISTRY KURIER_REGISTRY_PROPERTIES KURIER_REGISTRY_USER_INFO KURIE
 events() { noun=events kurier "$@"; }
 cd "$work"
 topic=$unique.orders
-real_or_embedded "$topic:1"
+real_or_embedded "$topic:1" "$topic.g.dlq:1"
 
 # ---- A registry ----
 
@@ -39,6 +39,7 @@ check "no JSON" events 3 "the data are not what" -- publish "$topic" --schema "$
 check "a schema that is none of Avro's" events 1 "odd-value:1 is of kind JSON, not one of Avro's" -- publish "$topic" --schema odd-value --data "$good"
 check "a file that is not registered" events 3 "other.avsc is not registered under $topic-value" -- publish "$topic" --schema ./other.avsc --data "$good"
 check "a wire that is none" events 3 "--wire takes confluent, single-object or plain" -- publish "$topic" --schema order.avsc --wire avro --data "$good"
+check "a wire without a schema" events 3 "--wire goes with --schema" -- publish "$topic" --wire plain --data "$good"
 check "a content type beside it" events 3 "either --content-type or --schema" -- publish "$topic" --schema order.avsc --content-type text/plain --data "$good"
 check "without a registry" env -u KURIER_REGISTRY "$kurier" events publish "$topic" --schema order.avsc --wire single-object --data "$good"
 check "none is asked for an id" bash -c '! env -u KURIER_REGISTRY "$1" events publish "$2" --schema order.avsc --data "$3" 2>said && grep -q "which schema registry" said' - "$kurier" "$topic" "$good"
@@ -75,6 +76,11 @@ check "of two of them" holds '[e["offset"] for e in it] == [0, 1]'
 check "show" events 0 "schema        schema id 7" '"total":"19.90"' -- show "$topic/0/0"
 check "show of what cannot be decoded" events 0 "undecodable   schema id 8: " -- show "$topic/0/5"
 check "without a registry" bash -c 'env -u KURIER_REGISTRY "$1" events tail "$2" --from start --stop >out; grep -qF "{\"id\":\"o-5\"}" out && grep -E "/0/0 .*undecodable: schema id 7: --registry, or --schema, says where to look" out' - "$kurier" "$topic"
+
+check "a dead letter" events 0 -- publish "$topic.g.dlq" --type shop.order.v1 --schema "$topic-value" --data "$good" --execute
+check "is shown so, too" kurier 0 "schema        schema id 7" '"total":"19.90"' -- dlq show "$topic.g.dlq/0/0"
+check "and for programs" kurier 0 -- dlq show "$topic.g.dlq/0/0" -o jsonl
+check "with its schema" holds 'json.loads(it[0]["value"])["id"] == "o-1" and it[0]["schema"] == "schema id 7" and it[0]["undecodable"] is None'
 
 # ---- A registry that is away ----
 

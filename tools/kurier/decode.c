@@ -9,6 +9,7 @@
 #include <kurier/sys/clock.h>
 #include <stdio.h>
 
+#include "payload.h"
 #include "schema.h"
 #include "text.h"
 
@@ -88,4 +89,20 @@ void decode(struct decoder *decoder, const kur_record *record, const kur_event_v
 void decode_done(struct decoded *decoded)
 {
     kur_buffer_done(&decoded->json);
+}
+
+void decode_print(const struct invocation *call, const struct decoded *decoded)
+{
+    payload_print("schema", decoded->schema);
+    if (decoded->error.code != KUR_OK)
+        payload_print_line(call, "undecodable", kur_bytes_text(decoded->error.message));
+    payload_print_value(call, decoded->value);
+}
+
+void decode_put_json(const struct invocation *call, kur_buffer *json, const struct decoded *decoded)
+{
+    const char *why = decoded->error.code != KUR_OK ? decoded->error.message : NULL;
+    payload_json(call, json, "value", decoded->value);
+    json_text(json, "schema", decoded->schema[0] != '\0' ? decoded->schema : NULL);
+    payload_json(call, json, "undecodable", kur_bytes_text(why));
 }

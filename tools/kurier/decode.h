@@ -34,4 +34,11 @@ struct decoded {
 void decode(struct decoder *decoder, const kur_record *record, const kur_event_view *event, struct decoded *decoded);
 void decode_done(struct decoded *decoded);
 
+/* --schema of what reads: goes to decoder_begin. */
+#define DECODE_SCHEMA_HELP "of Avro that names none, or that names it by its fingerprint: a subject, an id, or a file"
+
+/* What it says, for people and for programs. */
+void decode_print(const struct invocation *call, const struct decoded *decoded);
+void decode_put_json(const struct invocation *call, kur_buffer *json, const struct decoded *decoded);
+
 #endif

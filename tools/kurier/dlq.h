@@ -6,7 +6,7 @@
 #ifndef KURIER_TOOLS_DLQ_H
 #define KURIER_TOOLS_DLQ_H
 
-#include "command.h"
+#include "decode.h"
 #include "progress.h"
 
 struct dlq {
@@ -14,6 +14,7 @@ struct dlq {
     kur_letter_filter filter;
     bool has_filter, with_discarded, all, any_topic;
     const char *file, *reason, *who;
+    const char *schema;                  /* show: of Avro that names none */
     int64_t limit, max, expect, warn_ms; /* -1: not given */
     unsigned by;
     struct progress progress;
@@ -61,7 +62,7 @@ kur_letter_writer *dlq_writer(struct dlq *dlq);
  */
 int dlq_finish(struct dlq *dlq, kur_letter_writer *writer, int status, const char *done, const char *by);
 
-/* What browse and show print of a letter for programs; show has the rest. */
-void dlq_letter_json(const struct dlq *dlq, kur_buffer *json, const kur_letter *letter, bool is_whole);
+/* What browse and show print of a letter for programs; show has the rest, and `decoded`. */
+void dlq_letter_json(const struct dlq *dlq, kur_buffer *json, const kur_letter *letter, const struct decoded *decoded);
 
 #endif

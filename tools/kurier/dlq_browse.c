@@ -57,7 +57,7 @@ static int run(struct invocation *call)
         if (dlq->call.output == OUTPUT_TABLE) {
             put_row(&table, dlq, letter);
         } else {
-            dlq_letter_json(dlq, &json, letter, false);
+            dlq_letter_json(dlq, &json, letter, NULL);
             json_print(&objects, &json);
         }
     }

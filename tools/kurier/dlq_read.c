@@ -144,7 +144,7 @@ static void put_origin(kur_buffer *json, const kur_retry_view *retry)
     json_close(json, '}');
 }
 
-void dlq_letter_json(const struct dlq *dlq, kur_buffer *json, const kur_letter *letter, bool is_whole)
+void dlq_letter_json(const struct dlq *dlq, kur_buffer *json, const kur_letter *letter, const struct decoded *decoded)
 {
     const kur_retry_view *retry = letter->retry;
     json_open(json, NULL, '{');
@@ -162,7 +162,7 @@ void dlq_letter_json(const struct dlq *dlq, kur_buffer *json, const kur_letter *
     json_text(json, "type", letter->type);
     json_text(json, "id", letter->event != NULL ? letter->event->id : NULL);
     payload_json(&dlq->call, json, "key", kur_record_key(letter->record));
-    if (is_whole) {
+    if (decoded != NULL) {
         char hash[65];
         kur_letter_hash(letter, hash);
         json_time(json, "first_failed_at", retry->first_failed_us > 0 ? retry->first_failed_us : -1);
@@ -171,7 +171,7 @@ void dlq_letter_json(const struct dlq *dlq, kur_buffer *json, const kur_letter *
         json_text(json, "redrive_id", retry->redrive_id);
         json_bool(json, "stub", retry->is_stub);
         payload_headers_json(&dlq->call, json, letter->record);
-        payload_json(&dlq->call, json, "value", kur_record_value(letter->record));
+        decode_put_json(&dlq->call, json, decoded);
         json_text(json, "sha256", hash);
     }
     json_close(json, '}');

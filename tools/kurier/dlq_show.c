@@ -36,7 +36,7 @@ static void put_attempts(const kur_retry_view *retry)
     }
 }
 
-static void print(const struct dlq *dlq, const kur_letter *letter)
+static void print(const struct dlq *dlq, const kur_letter *letter, const struct decoded *decoded)
 {
     const kur_retry_view *retry = letter->retry;
     bool is_coloured = table_has_colours();
@@ -62,18 +62,30 @@ static void print(const struct dlq *dlq, const kur_letter *letter)
     payload_print_event(letter->event);
     payload_print_line(&dlq->call, "key", kur_record_key(letter->record));
     payload_print_headers(&dlq->call, letter->record);
-    payload_print_value(&dlq->call, kur_record_value(letter->record));
+    decode_print(&dlq->call, decoded);
 }
 
-static int run(struct invocation *call)
+static void show(const struct dlq *dlq, struct decoder *decoder, const kur_letter *letter)
 {
-    struct dlq *dlq = dlq_of(call);
-    int32_t partition;
-    int64_t offset;
-    const char *topics[2] = {NULL, NULL};
-    int status = payload_read_place(call, &topics[0], &partition, &offset);
-    if (status != EXIT_DONE)
-        return status;
+    struct objects objects = {.output = dlq->call.output};
+    struct decoded decoded;
+    kur_buffer json = {0};
+    decode(decoder, letter->record, letter->event, &decoded);
+    if (dlq->call.output == OUTPUT_TABLE)
+        print(dlq, letter, &decoded);
+    else {
+        dlq_letter_json(dlq, &json, letter, &decoded);
+        json_print(&objects, &json);
+        json_end(&objects);
+    }
+    decode_done(&decoded);
+    kur_buffer_done(&json);
+}
+
+static int find_and_show(struct dlq *dlq, struct decoder *decoder, const char *topic, int32_t partition, int64_t offset)
+{
+    const char *topics[2] = {topic, NULL};
+    int status = EXIT_DONE;
     dlq->filter.partition = KUR_PARTITION(partition);
     dlq->filter.from_offset = offset;
     dlq->filter.to_offset = offset + 1;
@@ -82,29 +94,41 @@ static int run(struct invocation *call)
     if (reader == NULL)
         return status;
     const kur_letter *letter = dlq_next(dlq, reader, &status);
-    struct objects objects = {.output = dlq->call.output};
-    kur_buffer json = {0};
-    if (letter != NULL && dlq->call.output == OUTPUT_TABLE) {
-        print(dlq, letter);
-    } else if (letter != NULL) {
-        dlq_letter_json(dlq, &json, letter, true);
-        json_print(&objects, &json);
-        json_end(&objects);
-    } else if (status == EXIT_DONE) {
-        status = command_fail(dlq->call.noun, "there is no letter %.249s/%" PRId32 "/%" PRId64, topics[0], partition,
-                              offset);
-    }
-    kur_buffer_done(&json);
+    if (letter != NULL)
+        show(dlq, decoder, letter);
+    else if (status == EXIT_DONE)
+        status =
+            command_fail(dlq->call.noun, "there is no letter %.249s/%" PRId32 "/%" PRId64, topic, partition, offset);
     return dlq_close(dlq, reader, status);
 }
+
+static int run(struct invocation *call)
+{
+    struct dlq *dlq = dlq_of(call);
+    struct decoder decoder = {0};
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+    int status = payload_read_place(call, &topic, &partition, &offset);
+    if (status == EXIT_DONE)
+        status = decoder_begin(&decoder, call, dlq->schema);
+    if (status == EXIT_DONE)
+        status = find_and_show(dlq, &decoder, topic, partition, offset);
+    decoder_done(&decoder);
+    return status;
+}
+
+static const struct option own[] = {
+    {"--schema", "SCHEMA", DECODE_SCHEMA_HELP, OPTION_IN(TEXT, struct dlq, schema), .words = "FILE"}, {.name = NULL}};
+static const struct options own_options = {.list = own};
 
 const struct verb dlq_show = {
     .name = "show",
     .arguments = "TOPIC/PARTITION/OFFSET",
     .summary = "all of one letter",
-    .about = "All of one letter: why it died, attempt by attempt, where it came from, headers and value. What looks "
-             "like a secret is masked; bytes that are no text are shown by --unmask alone.",
-    .options = {&output_options, &unmask_options, &connect_options},
+    .about = "All of one letter: why it died, attempt by attempt, where it came from, headers and value, Avro as "
+             "JSON. What looks like a secret is masked; bytes that are no text are shown by --unmask alone.",
+    .options = {&own_options, &output_options, &unmask_options, &connect_options, &registry_options},
     .needs_client = true,
     .state = &dlq_state.call,
     .run = run};

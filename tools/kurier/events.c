@@ -29,16 +29,12 @@ void events_json(const struct invocation *call, kur_buffer *json, const kur_reco
     json_text(json, "subject", event != NULL ? event->subject : NULL);
     payload_json(call, json, "key", kur_record_key(record));
     payload_headers_json(call, json, record);
-    payload_json(call, json, "value", decoded->value);
-    json_text(json, "schema", decoded->schema[0] != '\0' ? decoded->schema : NULL);
-    payload_json(call, json, "undecodable",
-                 kur_bytes_text(decoded->error.code != KUR_OK ? decoded->error.message : NULL));
+    decode_put_json(call, json, decoded);
     json_close(json, '}');
 }
 
 static const struct option decode_list[] = {
-    {"--schema", "SCHEMA", "of Avro that names none, or that names it by its fingerprint: a subject, an id, or a file",
-     OPTION_IN(TEXT, struct events, schema), .words = "FILE"},
+    {"--schema", "SCHEMA", DECODE_SCHEMA_HELP, OPTION_IN(TEXT, struct events, schema), .words = "FILE"},
     {.name = NULL}};
 const struct options events_decode_options = {.list = decode_list};
 
@@ -54,10 +50,7 @@ static void print(const struct invocation *call, const kur_record *record, const
     payload_print_event(event);
     payload_print_line(call, "key", kur_record_key(record));
     payload_print_headers(call, record);
-    payload_print("schema", decoded->schema);
-    if (decoded->error.code != KUR_OK)
-        payload_print_line(call, "undecodable", kur_bytes_text(decoded->error.message));
-    payload_print_value(call, decoded->value);
+    decode_print(call, decoded);
 }
 
 /* The record at a place; NULL when there is none, or it did not come. */

@@ -58,6 +58,8 @@ static int read_value(struct invocation *call, kur_buffer *value)
     char why[256];
     if ((events->data != NULL) + (events->file != NULL) + events->is_tombstone != 1)
         return command_refuse(call->noun, "one of --data, --file and --tombstone tells what is sent");
+    if (events->wire != KUR_WIRE_CONFLUENT && events->schema == NULL)
+        return command_refuse(call->noun, "--wire goes with --schema");
     if (events->data != NULL)
         text_put(value, events->data);
     int status = events->file != NULL ? input_read(call, events->file, VALUE_MAX, value) : EXIT_DONE;
