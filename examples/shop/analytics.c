@@ -7,7 +7,7 @@
  */
 #include <inttypes.h>
 
-#include "service.h"
+#include "schemas.h"
 
 struct sums {
     const struct service *service;
@@ -48,10 +48,7 @@ int main(int argc, char **argv)
         return service_answer(&service, on_order, &sums);
 
     kur_error error = {0};
-    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = service.bootstrap,
-                                                            .properties_file = service.properties_file,
-                                                            .source = "/services/analytics", .log = kur_log_stderr),
-                                        &error);
+    kur_client *client = service_client(&service, &error);
     kur_listener *listener = kur_listener_new(
         client, &KUR_LISTENER_OPTIONS(.group = service.group, .topics = (const char *[]){"orders", "inventory", NULL}),
         &error);

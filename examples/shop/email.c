@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #include "mail.h"
-#include "service.h"
+#include "schemas.h"
 #include "watch.h"
 
 struct office {
@@ -124,10 +124,7 @@ int main(int argc, char **argv)
         return answer(&service, &office);
 
     kur_error error = {0};
-    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = service.bootstrap,
-                                                            .properties_file = service.properties_file,
-                                                            .source = "/services/email", .log = kur_log_stderr),
-                                        &error);
+    kur_client *client = service_client(&service, &error);
     /* After a second, a minute, an hour, then once a day, as mail servers do. Which letter is first does not matter. */
     kur_retry_policy later = KUR_RETRY_POLICY(.mode = KUR_RETRY_BY_TOPIC, .attempts = 8, .delay_ms = 1000,
                                               .multiplier = 70, .delay_max_ms = 24 * 3600 * 1000, .jitter = 0.1);

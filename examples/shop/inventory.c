@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <kurier/sqlite.h>
 
-#include "service.h"
+#include "schemas.h"
 #include "stock.h"
 
 struct inventory {
@@ -86,10 +86,7 @@ static void listen_to_orders(struct inventory *inventory, kur_database *database
                              kur_error *error)
 {
     const struct service *service = inventory->service;
-    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = service->bootstrap,
-                                                            .properties_file = service->properties_file,
-                                                            .source = "/services/inventory", .log = kur_log_stderr),
-                                        error);
+    kur_client *client = service_client(service, error);
     kur_database_migrate(database, 0, error);
     inventory->outbox = kur_outbox_new(client, database, NULL, error);
     kur_relay *relay =
@@ -117,8 +114,12 @@ int main(int argc, char **argv)
         {"stock", "N", "how many there are of an article that is new to it (default: 100)", &text},
         {"guarantee", "WORD", "events are sent at-least-once (default) or exactly-once", &often},
         {0}};
-    struct service service = {
-        .name = "inventory", .purpose = "Reserves the goods of each order, or rejects it.", .flags = flags};
+    const struct service_event events[] = {
+        {"inventory", inventory_reserved_schema}, {"inventory", inventory_rejected_schema}, {0}};
+    struct service service = {.name = "inventory",
+                              .purpose = "Reserves the goods of each order, or rejects it.",
+                              .flags = flags,
+                              .events = events};
     kur_guarantee guarantee;
     if (!service_begin(&service, argc, argv) || !service_guarantee(&service, often, &guarantee))
         return service.status;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "orders.h"
-#include "service.h"
+#include "schemas.h"
 #include "store.h"
 
 struct shop {
@@ -123,17 +123,18 @@ int main(int argc, char **argv)
         {"postgres", "CONNINFO", "keep them in PostgreSQL instead: \"host=… dbname=…\"", &postgres},
         {"guarantee", "WORD", "events are sent at-least-once (default) or exactly-once", &often},
         {0}};
-    struct service service = {
-        .name = "order", .purpose = "Takes orders by POST /orders.", .flags = flags, .kind = SERVICE_FRONT};
+    const struct service_event events[] = {{"orders", order_created_schema}, {0}};
+    struct service service = {.name = "order",
+                              .purpose = "Takes orders by POST /orders.",
+                              .flags = flags,
+                              .events = events,
+                              .kind = SERVICE_FRONT};
     kur_guarantee guarantee;
     if (!service_begin(&service, argc, argv) || !service_guarantee(&service, often, &guarantee))
         return service.status;
     kur_error error = {0};
     struct shop shop = {.service = &service, .store = store_open(file, postgres, table, &error)};
-    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = service.bootstrap,
-                                                            .properties_file = service.properties_file,
-                                                            .source = "/services/order", .log = kur_log_stderr),
-                                        &error);
+    kur_client *client = service_client(&service, &error);
     kur_database_migrate(store_database(shop.store), 0, &error);
     shop.outbox = kur_outbox_new(client, store_database(shop.store), NULL, &error);
     /* When this is killed, the next one waits so long. Brokers refuse less than 6 s of exactly-once. */

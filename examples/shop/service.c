@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "http.h"
+#include "schemas.h"
 
 /* ---- The command line ---- */
 
@@ -121,7 +122,7 @@ bool service_begin(struct service *service, int argc, char **argv)
     if (service->kind != SERVICE_TOOL)
         pthread_sigmask(SIG_BLOCK, &held, NULL);
     signal(SIGPIPE, SIG_IGN);
-    const char *slow = "0";
+    const char *slow = "0", *schemas = NULL;
     const struct service_flag shared[] = {
         {"http", "[HOST:]PORT", "no Kafka: do the same work on POST /work; port 0 is any free one", &service->http},
         {"slow-ms", "N", "pretend that each piece of work takes so long (default: 0)", &slow},
@@ -129,18 +130,26 @@ bool service_begin(struct service *service, int argc, char **argv)
         {"bootstrap", "HOST:PORT", "Kafka's address (default: KAFKA_BOOTSTRAP_SERVERS)", &service->bootstrap},
         {"properties", "FILE", "properties of librdkafka, a `name = value` a line", &service->properties_file},
         {"group", "NAME", "the group to be a member of (default: the service's name)", &service->group},
+        {"registry", "URLS", "events in Avro, with their schemas in this registry (default: in JSON)",
+         &service->registry_urls},
+        {"schemas", "DIRECTORY", "only write the schemas of what it publishes, SUBJECT.avsc each", &schemas},
         {0}};
-    static const size_t first[] = {[SERVICE_WORKER] = 0, [SERVICE_FRONT] = 3, [SERVICE_CALLER] = 6, [SERVICE_TOOL] = 6};
+    static const size_t first[] = {[SERVICE_WORKER] = 0, [SERVICE_FRONT] = 3, [SERVICE_CALLER] = 8, [SERVICE_TOOL] = 8};
     const struct service_flag *known = shared + first[service->kind];
     service->group = service->label = service->name;
     if (!read_flags(service, known, argc, argv))
         return false;
+    if (schemas != NULL) {
+        service->status = schemas_write(service, schemas);
+        return false;
+    }
     service->status = service_number(service, "slow-ms", slow, 0, 60000, &service->slow_ms) ? 0 : 2;
     return service->status == 0;
 }
 
 int service_end(const struct service *service, kur_status status, const kur_error *error)
 {
+    schemas_end();
     if (status == KUR_OK)
         return 0;
     fprintf(stderr, "shop-%s: %s\n", service->name, error->message);

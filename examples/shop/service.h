@@ -28,14 +28,18 @@ enum service_kind {
 /* How many at once, for services that have --concurrency. */
 #define CONCURRENCY_MAX 1000
 
+struct service_event;
+
 struct service {
     const char *name; /* "email"; the group's name as well, unless --group gives another */
     const char *purpose;
     const struct service_flag *flags;
+    const struct service_event *events; /* that it publishes; NULL: none */
     enum service_kind kind;
     /* From the command line: */
     const char *bootstrap; /* NULL: KAFKA_BOOTSTRAP_SERVERS */
     const char *properties_file;
+    const char *registry_urls; /* events in Avro, with their schemas there; NULL: in JSON */
     const char *group;
     const char *label; /* in the lines that it prints; the name, unless --as gives another */
     const char *http;  /* answers HTTP instead of listening to Kafka */
@@ -45,7 +49,7 @@ struct service {
 
 /*
  * Reads the command line, and holds SIGINT and SIGTERM back until the service is ready for them. False when main is to
- * return service->status: after --help, or when the command line is wrong.
+ * return service->status: after --help and --schemas, or when the command line is wrong.
  */
 bool service_begin(struct service *service, int argc, char **argv);
 

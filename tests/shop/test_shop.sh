@@ -43,6 +43,13 @@ check "kurier with an unknown noun" refuses 3 'there is no noun "brocker"' "$kur
 check "kurier broker with a wrong topic" refuses 3 'the number of partitions is not 1 to 1000' "$kurier" broker --topic a:0
 check "kurier broker with a name that Kafka refuses" refuses 1 'A-Z a-z 0-9' "$kurier" broker --topic 'a b'
 
+mkdir "$work/schemas"
+check "shop-inventory writes its schemas" "$shop/shop-inventory" --schemas "$work/schemas"
+check "each of them" test "$(ls "$work/schemas")" = "inventory-shop.inventory.inventory_rejected.avsc
+inventory-shop.inventory.inventory_reserved.avsc"
+check "as they are" "$kurier" schema show "$work/schemas/inventory-shop.inventory.inventory_reserved.avsc"
+check "a directory that is not there" refuses 1 'nowhere/orders-shop.order.order_created.avsc: No such file' "$shop/shop-order" --schemas "$work/nowhere"
+
 short() { # each service is a page of a book
     local name lines
     for name in order order_sync email inventory fraud shipping analytics; do
