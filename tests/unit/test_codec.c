@@ -8,6 +8,7 @@
 #include <kurier/sys/message.h>
 #include <kurier/sys/record.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -691,6 +692,28 @@ START_TEST(test_codec__a_bounded_number_is_kept)
 }
 END_TEST
 
+/* Where more is written to than is kept, places are asked for again. */
+START_TEST(test_codec__a_bounded_number_of_places_is_kept)
+{
+    set_up();
+    kur_client *client = CLIENT(WITH_TABLE, .format = KUR_FORMAT_AVRO);
+    const kur__codec_cache *cache = &kur__client_codec(client)->cache;
+    for (int i = 0; i < KUR__CODEC_ENTRIES + 50; i++) {
+        char topic[16];
+        snprintf(topic, sizeof topic, "t%d", i);
+        kur_record_free(send_event(client, &sale_type, &tea, &KUR_PUBLISH_OPTIONS(.topic = topic)));
+        kur_arena_reset(arena);
+    }
+    ck_assert_uint_eq(cache->count, KUR__CODEC_ENTRIES);
+    ck_assert_int_eq(atomic_load(&table.placed), KUR__CODEC_ENTRIES + 50);
+    for (int i = 0; i < 3; i++)
+        kur_record_free(send_event(client, &sale_type, &tea, &KUR_PUBLISH_OPTIONS(.topic = "t1")));
+    ck_assert_int_eq(atomic_load(&table.placed), KUR__CODEC_ENTRIES + 50);
+    kur_client_unref(client);
+    tear_down();
+}
+END_TEST
+
 /* Nor more than so many bytes of texts. */
 START_TEST(test_codec__bounded_texts_are_kept)
 {
@@ -958,6 +981,9 @@ START_TEST(test_codec__memory_may_fail_anywhere)
     bool has_failed = true;
     add_own(7, &old_sale_type);
     add_own(100, &sale_type);
+    /* Read anew each time, so that it is seen when one is left. */
+    char *text = strdup(kur_schema_text(table.rows[0].schema).data);
+    table.rows[0].text = text;
     kur_record *record = plain_record("application/avro", NULL, 0, value, sizeof value);
     for (; has_failed; points += has_failed) {
         kur_error error = {0};
@@ -973,6 +999,7 @@ START_TEST(test_codec__memory_may_fail_anywhere)
     ck_assert_int_ge(points, 50);
     ck_assert_int_eq(kept, 1); /* without a table nothing is kept */
     kur_record_free(record);
+    free(text);
     tear_down();
 }
 END_TEST
@@ -995,6 +1022,7 @@ int main(void)
         test_codec__what_is_hostile_is_told_as_what_it_is,
         test_codec__what_is_not_there_is_asked_for_again,
         test_codec__a_bounded_number_is_kept,
+        test_codec__a_bounded_number_of_places_is_kept,
         test_codec__bounded_texts_are_kept,
         test_codec__names_of_one_hash_are_told_apart,
         test_codec__many_read_and_write_at_once,
