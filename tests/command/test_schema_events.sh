@@ -33,30 +33,30 @@ tail_all() { events "$@" -- tail "$topic" --from start --stop; }
 # ---- publish ----
 
 good='{"id":"o-1","total":"19.90","password":"canary"}'
-check "a field that is wrong" events 3 "the data are not what $topic-value:1 says: total" -- publish "$topic" --schema "$topic-value" --data '{"id":"o-1","total":"x"}'
-check "one that is missing" events 3 "the data are not what order.avsc says: id" -- publish "$topic" --schema order.avsc --wire plain --data '{"total":"1.00"}'
-check "no JSON" events 3 "the data are not what" -- publish "$topic" --schema "$topic-value" --data '{'
-check "a schema that is none of Avro's" events 1 "odd-value:1 is of kind JSON, not one of Avro's" -- publish "$topic" --schema odd-value --data "$good"
-check "a file that is not registered" events 3 "other.avsc is not registered under $topic-value" -- publish "$topic" --schema ./other.avsc --data "$good"
-check "a wire that is none" events 3 "--wire takes confluent, single-object or plain" -- publish "$topic" --schema order.avsc --wire avro --data "$good"
-check "a wire without a schema" events 3 "--wire goes with --schema" -- publish "$topic" --wire plain --data "$good"
-check "a content type beside it" events 3 "either --content-type or --schema" -- publish "$topic" --schema order.avsc --content-type text/plain --data "$good"
-check "without a registry" env -u KURIER_REGISTRY "$kurier" events publish "$topic" --schema order.avsc --wire single-object --data "$good"
-check "none is asked for an id" bash -c '! env -u KURIER_REGISTRY "$1" events publish "$2" --schema order.avsc --data "$3" 2>said && grep -q "which schema registry" said' - "$kurier" "$topic" "$good"
-check "a dry run" events 0 "would be sent" -- publish "$topic" --schema "$topic-value" --data "$good"
-check "by a subject, 0" events 0 "$topic/0/0" -- publish "$topic" --type shop.order.v1 --schema "$topic-value" --data "$good" --execute
-check "a file that is registered, without an envelope, 1" events 0 "$topic/0/1" -- publish "$topic" --schema order.avsc --data "$good" --execute
-check "a single object, 2" events 0 -- publish "$topic" --type shop.order.v1 --schema order.avsc --wire single-object --data "$good" --execute
-check "plain, 3" events 0 -- publish "$topic" --type shop.order.v1 --schema order.avsc --wire plain --data "$good" --execute
-check "JSON, 4" events 0 -- publish "$topic" --type shop.order.v1 --data '{"id":"o-5"}' --execute
-bytes() { printf "$1" >bytes && events 0 -- publish "$topic" --file bytes --execute; }
+check "a field that is wrong" events 3 "the data are not what $topic-value:1 says: total" -- publish "$topic" --partition 0 --schema "$topic-value" --data '{"id":"o-1","total":"x"}'
+check "one that is missing" events 3 "the data are not what order.avsc says: id" -- publish "$topic" --partition 0 --schema order.avsc --wire plain --data '{"total":"1.00"}'
+check "no JSON" events 3 "the data are not what" -- publish "$topic" --partition 0 --schema "$topic-value" --data '{'
+check "a schema that is none of Avro's" events 1 "odd-value:1 is of kind JSON, not one of Avro's" -- publish "$topic" --partition 0 --schema odd-value --data "$good"
+check "a file that is not registered" events 3 "other.avsc is not registered under $topic-value" -- publish "$topic" --partition 0 --schema ./other.avsc --data "$good"
+check "a wire that is none" events 3 "--wire takes confluent, single-object or plain" -- publish "$topic" --partition 0 --schema order.avsc --wire avro --data "$good"
+check "a wire without a schema" events 3 "--wire goes with --schema" -- publish "$topic" --partition 0 --wire plain --data "$good"
+check "a content type beside it" events 3 "either --content-type or --schema" -- publish "$topic" --partition 0 --schema order.avsc --content-type text/plain --data "$good"
+check "without a registry" env -u KURIER_REGISTRY "$kurier" events publish "$topic" --partition 0 --schema order.avsc --wire single-object --data "$good"
+check "none is asked for an id" bash -c '! env -u KURIER_REGISTRY "$1" events publish "$2" --partition 0 --schema order.avsc --data "$3" 2>said && grep -q "which schema registry" said' - "$kurier" "$topic" "$good"
+check "a dry run" events 0 "would be sent" -- publish "$topic" --partition 0 --schema "$topic-value" --data "$good"
+check "by a subject, 0" events 0 "$topic/0/0" -- publish "$topic" --partition 0 --type shop.order.v1 --schema "$topic-value" --data "$good" --execute
+check "a file that is registered, without an envelope, 1" events 0 "$topic/0/1" -- publish "$topic" --partition 0 --schema order.avsc --data "$good" --execute
+check "a single object, 2" events 0 -- publish "$topic" --partition 0 --type shop.order.v1 --schema order.avsc --wire single-object --data "$good" --execute
+check "plain, 3" events 0 -- publish "$topic" --partition 0 --type shop.order.v1 --schema order.avsc --wire plain --data "$good" --execute
+check "JSON, 4" events 0 -- publish "$topic" --partition 0 --type shop.order.v1 --data '{"id":"o-5"}' --execute
+bytes() { printf "$1" >bytes && events 0 -- publish "$topic" --partition 0 --file bytes --execute; }
 check "an id that is not there, 5" bytes '\0\0\0\0\010abc'
 check "what is cut, 6" bytes '\0\0\0\0\007\006o-'
-check "the same with an envelope, 7" events 0 -- publish "$topic" --type shop.order.v1 --content-type application/avro --file bytes --execute
+check "the same with an envelope, 7" events 0 -- publish "$topic" --partition 0 --type shop.order.v1 --content-type application/avro --file bytes --execute
 printf '\0\0\0\0\012{"id":"o-8"}' >bytes
-check "a schema that is none of Avro's, 8" events 0 -- publish "$topic" --file bytes --execute
-check "text, 9" events 0 -- publish "$topic" --data "only text" --execute
-check "a tombstone, 10" events 0 -- publish "$topic" --key k --tombstone --execute
+check "a schema that is none of Avro's, 8" events 0 -- publish "$topic" --partition 0 --file bytes --execute
+check "text, 9" events 0 -- publish "$topic" --partition 0 --data "only text" --execute
+check "a tombstone, 10" events 0 -- publish "$topic" --partition 0 --key k --tombstone --execute
 
 # ---- tail, show ----
 
@@ -77,7 +77,7 @@ check "show" events 0 "schema        schema id 7" '"total":"19.90"' -- show "$to
 check "show of what cannot be decoded" events 0 "undecodable   schema id 8: " -- show "$topic/0/5"
 check "without a registry" bash -c 'env -u KURIER_REGISTRY "$1" events tail "$2" --from start --stop >out; grep -qF "{\"id\":\"o-5\"}" out && grep -E "/0/0 .*undecodable: schema id 7: --registry, or --schema, says where to look" out' - "$kurier" "$topic"
 
-check "a dead letter" events 0 -- publish "$topic.g.dlq" --type shop.order.v1 --schema "$topic-value" --data "$good" --execute
+check "a dead letter" events 0 -- publish "$topic.g.dlq" --partition 0 --type shop.order.v1 --schema "$topic-value" --data "$good" --execute
 check "is shown so, too" kurier 0 "schema        schema id 7" '"total":"19.90"' -- dlq show "$topic.g.dlq/0/0"
 check "and for programs" kurier 0 -- dlq show "$topic.g.dlq/0/0" -o jsonl
 check "with its schema" holds 'json.loads(it[0]["value"])["id"] == "o-1" and it[0]["schema"] == "schema id 7" and it[0]["undecodable"] is None'
@@ -85,9 +85,9 @@ check "with its schema" holds 'json.loads(it[0]["value"])["id"] == "o-1" and it[
 # ---- A registry that is away ----
 
 printf '\0\0\0\0\013abc' >bytes
-check "of a schema that the registry is silent about, 11" events 0 -- publish "$topic" --file bytes --execute
-check "another, 12" events 0 -- publish "$topic" --file bytes --execute
-check "one that is known, 13" events 0 -- publish "$topic" --schema "$topic-value" --data "$good" --execute
+check "of a schema that the registry is silent about, 11" events 0 -- publish "$topic" --partition 0 --file bytes --execute
+check "another, 12" events 0 -- publish "$topic" --partition 0 --file bytes --execute
+check "one that is known, 13" events 0 -- publish "$topic" --partition 0 --schema "$topic-value" --data "$good" --execute
 check "tail goes on" events 0 "/0/13 " -- tail "$topic" --from start --stop --timeout 2
 check "with the reason" bash -c '[ "$(grep -cE "/0/1[12] .*undecodable: schema id 11: " out)" = 2 ] && grep -qE "/0/13 .*19.90" out'
 check "it has waited once" test "$(asked "GET /schemas/ids/11")" = 1
