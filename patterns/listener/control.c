@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "listener/crash.h"
-#include "listener/shell.h"
+#include "listener/topics.h"
 
 enum {
     OVERHEAD_BYTES = 200, /* of a record, about */

@@ -78,6 +78,36 @@ struct kur__tiers {
     _Atomic int64_t next_tell_us;
 };
 
+/* ---- What the listener asks and tells them: topics.c, topics_start.c ---- */
+
+/* The names of its own topics, when it has such; on failure what was made is kur__tiers_free's. */
+kur_status kur__tiers_new(kur_listener *listener, const kur_listener_options *options, bool is_by_topic,
+                          bool keeps_order, kur_error *error);
+void kur__tiers_free(kur_listener *listener);
+/*
+ * The name of a topic's tier; of dead letters of a cause (or NULL) by its route. NULL: the topic is not one that is
+ * listened to, or there is no such topic. Valid as long as the listener; the control thread.
+ */
+const char *kur__topics_name(const kur_listener *listener, const char *main_topic, kur_tier tier, const char *cause);
+/* What is known of that topic; NULL until it has been seen. Before, it must not be written to: a broker may make a
+ * topic of its own kind of it. Likewise. */
+struct kur__there *kur__topics_there(const kur_listener *listener, const char *main_topic, kur_tier tier,
+                                     const char *cause);
+/* The topic and tier that a topic belongs to, the topic itself to KUR_TIER_MAIN; false: none. Likewise. */
+bool kur__topics_of(const kur_listener *listener, const char *topic, const char **main_topic, kur_tier *tier);
+/* Makes or checks its own topics, and what is missing is waited for; stop waits for the thread. */
+kur_status kur__tiers_start(kur_listener *listener, kur_error *error);
+void kur__tiers_stop(kur_listener *listener);
+/* The consumer's kur_companions_callback. */
+kur_status kur__companions(kur_consumer *consumer, const char *topic, const char *const **companions, void *user,
+                           kur_error *error);
+/* Reads retry topics that have been found; the control thread. */
+void kur__topics_serve(kur_listener *listener);
+/* Forwards what waited for topics that are there now; likewise. */
+void kur__topics_hear(kur_listener *listener, int64_t now_us);
+
+/* ---- topics.c ---- */
+
 /* The topic's family; NULL: it is not listened to. The control thread. */
 const struct kur__family *kur__tiers_find(struct kur__tiers *tiers, const char *topic);
 /* A topic that is listened to from now on, with the names of what is its own. */
