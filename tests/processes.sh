@@ -48,3 +48,9 @@ not() { ! "$@"; }
 has() { grep -qE -- "$2" "$work/$1"; } # log, pattern
 # On the broker that KURIER_BOOTSTRAP names a topic appears when it is first asked for, and has a leader a little later.
 has_leader() { kcat -L -b "$KURIER_BOOTSTRAP" -t "$1" | grep -q 'partition 0, leader [0-9]'; } # topic
+# On the broker that KURIER_BOOTSTRAP names all find the same orders: two inventories, each of a group of its own, would
+# answer each of them twice. Waits until the other test that has one is over.
+sole_inventory() {
+    exec 8<"$BUILD/examples/shop/shop-inventory"
+    flock 8
+}

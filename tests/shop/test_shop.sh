@@ -63,6 +63,7 @@ check "each service is shorter than 150 lines" short
 
 if [ -n "${KURIER_BOOTSTRAP:-}" ]; then
     bootstrap=$KURIER_BOOTSTRAP
+    sole_inventory
     : >"$work/properties"
     for topic in orders inventory; do
         check "Kafka makes the topic $topic" await 60 has_leader $topic

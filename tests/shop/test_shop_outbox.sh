@@ -16,7 +16,7 @@ postgres)
 esac
 unset KURIER_SQLITE SMTP_URL
 guarantee=at-least-once
-if is_real; then guarantee=exactly-once; fi
+if is_real; then guarantee=exactly-once && sole_inventory; fi
 real_or_embedded orders:6 inventory:6
 { is_real || echo "fetch.wait.max.ms = 10"; echo "session.timeout.ms = 6000"; } >"$work/properties"
 
