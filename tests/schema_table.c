@@ -15,6 +15,14 @@ kur_uuid schema_table_guid(uint32_t id)
     return guid;
 }
 
+static void hold(schema_table *table, int id)
+{
+    atomic_fetch_add(&table->held, 1);
+    while (id == atomic_load(&table->held_id))
+        usleep(1000);
+    atomic_fetch_sub(&table->held, 1);
+}
+
 static kur_status ask(schema_table *table, uint32_t id, int timeout_ms, kur_error *error)
 {
     int away = atomic_load(&table->away), asked = atomic_load(&table->asked);
@@ -22,6 +30,8 @@ static kur_status ask(schema_table *table, uint32_t id, int timeout_ms, kur_erro
         atomic_store(&table->asked_at_us[asked], kur_clock_monotonic_us());
     atomic_fetch_add(&table->asked, 1);
     atomic_store(&table->waited_ms, timeout_ms);
+    if (id != 0 && (int)id == atomic_load(&table->held_id))
+        hold(table, (int)id);
     if (away != KUR_OK)
         usleep((useconds_t)atomic_load(&table->silent_ms) * 1000);
     if (away == KUR_OK && id != 0 && (int)id == atomic_load(&table->away_id))

@@ -31,6 +31,8 @@ typedef struct schema_table {
     atomic_int placed;                               /* of those, for places */
     atomic_int away;                                 /* a kur_status that all return; KUR_OK: it is there */
     atomic_int away_id;                              /* likewise KUR_ERROR_UNREACHABLE for this id alone; 0: none */
+    atomic_int held_id;                              /* who asks for this one is kept until it is another; 0: none */
+    atomic_int held;                                 /* how many are kept now */
     atomic_int waited_ms;                            /* what the last one was given */
     atomic_bool has_no_names;                        /* places have neither id nor GUID */
 } schema_table;

@@ -213,7 +213,9 @@ static const struct hostile {
 };
 
 enum {
-    HOSTILE = COUNT_OF(hostile)
+    HOSTILE = COUNT_OF(hostile),
+    UNKNOWN = 99, /* the id of one of them, that nobody has registered */
+    MEANWHILE = 100
 };
 
 static void send_hostile(const char *topic, size_t which)
@@ -331,6 +333,49 @@ END_TEST
 START_TEST(test_schemas__in_batches_too)
 {
     hostile_to_dead_letters(true);
+}
+END_TEST
+
+static bool have_gone_by(const kur_listener_health *health, int64_t wanted)
+{
+    return health->finished - health->rejected >= wanted;
+}
+
+/* While one of those that are hostile is being refused, records of another partition are finished. */
+static void others_go_on(bool in_batches)
+{
+    begin(&KUR_CLIENT_OPTIONS());
+    for (size_t i = 0; i < COUNT_OF(schemas); i++)
+        schema_table_add_text(&table, 20 + (uint32_t)i, schemas[i]);
+    const char *topic = support_topic(2), *group = support_name("schemas");
+    atomic_store(&table.held_id, UNKNOWN);
+    for (size_t i = 0; i < HOSTILE; i++)
+        send_hostile(topic, i);
+    flush(client);
+    kur_listener *listener = start(topic, group, in_batches, 2);
+    ck_assert(support_wait(&table.held, 1));
+    for (int i = 0; i < MEANWHILE; i++)
+        send_sale(topic, 1, EIGHT, "b", i); /* which has not been asked for before */
+    flush(client);
+    bool have_gone_on = wait_for(listener, have_gone_by, MEANWHILE);
+    int held = atomic_load(&table.held);
+    kur_listener_health health = health_of(listener);
+    atomic_store(&table.held_id, 0);
+    ck_assert(have_gone_on);
+    ck_assert_int_eq(held, 1);
+    ck_assert_int_lt(health.rejected, HOSTILE);
+    expect_letters(topic, group);
+    ck_assert(wait_for(listener, has_finished, MEANWHILE + HOSTILE));
+    ck_assert_int_eq(atomic_load(&book.done), MEANWHILE);
+    ck_assert_int_eq(atomic_load(&book.disorder), 0);
+    kur_listener_free(listener);
+    end();
+}
+
+START_TEST(test_schemas__other_partitions_go_on_while_one_is_refused)
+{
+    others_go_on(false);
+    others_go_on(true);
 }
 END_TEST
 
@@ -571,6 +616,7 @@ int main(void)
     const TTest *const tests[] = {
         test_schemas__what_is_hostile_becomes_a_dead_letter,
         test_schemas__in_batches_too,
+        test_schemas__other_partitions_go_on_while_one_is_refused,
         test_schemas__records_wait_while_their_schema_cannot_be_had,
         test_schemas__batches_wait_too,
         test_schemas__one_that_cannot_be_had_costs_no_other,
