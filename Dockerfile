@@ -8,9 +8,16 @@ WORKDIR /kurier
 COPY script/bootstrap script/
 RUN script/bootstrap --no-kafka && rm -rf /var/lib/apt/lists/*
 
-# ---- For the test suite: a Java, and Kafka's own jars for brokers of its own; the checkout comes with docker-compose.yml ----
+# ---- A schema registry for the test suite, from Maven ----
+FROM tools AS registry
+RUN script/bootstrap --no-kafka --also openjdk-17-jre-headless --also maven && rm -rf /var/lib/apt/lists/*
+COPY script/registry script/
+RUN script/registry fetch
+
+# ---- For the test suite: a Java, Kafka's own jars for brokers of its own, and the registry; the checkout comes with docker-compose.yml ----
 FROM tools AS test
 RUN script/bootstrap --no-kafka --also openjdk-17-jre-headless --also openssl --also postgresql-15 --also pgbouncer && rm -rf /var/lib/apt/lists/*
+COPY --from=registry /root/.cache/kurier /root/.cache/kurier
 COPY --from=apache/kafka:4.3.1 /opt/kafka/libs /root/.cache/kurier/kafka-4.3.1/lib
 CMD ["script/test"]
 
