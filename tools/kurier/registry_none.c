@@ -8,7 +8,9 @@
 
 static kur_status none(kur_error *error)
 {
-    return kur_error_set(error, KUR_ERROR_UNSUPPORTED, "this kurier was built without the schema registry's client");
+    return kur_error_set(error, KUR_ERROR_UNSUPPORTED,
+                         "this kurier was built without the schema registry's client: build it where libcurl is, with "
+                         "-Dregistry=enabled; files of schemas are read without it");
 }
 
 kur_registry *kur_registry_new(const kur_registry_options *options, kur_error *error)
