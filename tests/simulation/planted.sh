@@ -34,7 +34,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/kurier-planted.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-flags=(-O1 -g -ffunction-sections -std=gnu11 -D_GNU_SOURCE "-I$root/include" "-I$root/src" "-I$here")
+flags=(-O1 -ffunction-sections -std=gnu11 -D_GNU_SOURCE "-I$root/include" "-I$root/src" "-I$here")
 
 # The decisions alone, without the listener around them. What no bug is planted in is compiled once. A bug may also corrupt memory, which has to be told at once.
 sanitize=(-fsanitize=address,undefined -fno-sanitize-recover=undefined)
