@@ -63,6 +63,11 @@ void failing_begin(long nth, bool only_this_thread)
     kur__allocator_set(&failing);
 }
 
+void failing_next(long nth)
+{
+    countdown = nth;
+}
+
 void failing_rest(void)
 {
     countdown = 0;

@@ -20,6 +20,10 @@
 /* From now on the nth allocation fails (0: none); counted are those of all threads, or of the calling one alone. */
 void failing_begin(long nth, bool only_this_thread);
 
+/* From here on the nth allocation fails (0: none), of those that failing_begin counts; where these are the calling
+ * one's. */
+void failing_next(long nth);
+
 /* Nothing fails any more until failing_end, which is to come after what was taken has been given back. */
 void failing_rest(void);
 

@@ -273,6 +273,7 @@ static void *destroy_consumer(void *user)
     kur__table_done(consumer);
     pthread_mutex_destroy(&consumer->lock);
     kur_client_unref(consumer->client);
+    kur_free(consumer->last_answer);
     kur_free(consumer->group);
     kur_free(consumer);
     return NULL;
@@ -332,7 +333,9 @@ kur_consumer *kur_consumer_new(kur_client *client, const kur_consumer_options *g
     consumer->companions_of = options.companions;
     consumer->user = options.user;
     consumer->group = kur_strdup(options.audience == KUR_BROADCAST ? "(broadcast)" : options.group);
-    kur_status status = consumer->group != NULL ? open_handle(consumer, &options, error) : kur__error_no_memory(error);
+    consumer->last_answer = kur__answer_new();
+    bool has_memory = consumer->group != NULL && consumer->last_answer != NULL;
+    kur_status status = has_memory ? open_handle(consumer, &options, error) : kur__error_no_memory(error);
     if (status == KUR_OK)
         return consumer;
     release(consumer, 1);

@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "kafka/connection.h"
 
+typedef struct kur__answer kur__answer;
 typedef struct kur__asker kur__asker;
 typedef struct kur__ask kur__ask;
 typedef struct kur__commit kur__commit;
@@ -150,8 +151,9 @@ struct kur_consumer {
     bool has_told_all;    /* KUR_ALL_ASSIGNED */
     bool is_telling_lost; /* commits are refused */
     atomic_bool closed;
-    bool is_given_up;        /* the broker did not answer in time when it was closed */
-    kur_error waiting_error; /* told by the next poll */
+    bool is_given_up;         /* the broker did not answer in time when it was closed */
+    kur__answer *last_answer; /* room for it, so that a close takes no memory; NULL: it was lost */
+    kur_error waiting_error;  /* told by the next poll */
 
     kur__asker *asker; /* made when it is needed first */
     kur__pattern *pattern;
@@ -209,6 +211,8 @@ void kur__partition_begin(kur_consumer *consumer, kur__partition *partition, int
 
 /* Moves what the group has given into the table. */
 void kur__rebalance_take_incoming(kur_consumer *consumer);
+/* Room for the last answer to the group; given back by kur_free. NULL: no memory. */
+kur__answer *kur__answer_new(void);
 
 /* librdkafka's rebalance callback; its opaque is the consumer's connection. */
 void kur__consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,

@@ -14,6 +14,8 @@
  * asked to, and what its main thread finds in its queue at that end it throws away: who waits for the answer waits for
  * ever (rd_kafka_cgrp_terminated; seen with 2.0.2, and read so up to 2.15). So in a close nothing is asked but what the
  * group waits for: one answer, when nothing is left of what it gave, by a thread that is left behind when it is lost.
+ * Its memory is there from the beginning: without that answer the group is not left, and librdkafka's handle never
+ * ends.
  */
 #include <kurier/sys/memory.h>
 #include <poll.h>
@@ -104,14 +106,19 @@ static void acknowledge(kur_consumer *consumer)
 }
 
 /* The last answer, which its thread and who waits for it have in common: whoever is done with it second frees it. */
-struct answer {
+struct kur__answer {
     rd_kafka_t *rk;
     atomic_bool is_done_by_one;
 };
 
+kur__answer *kur__answer_new(void)
+{
+    return kur_calloc(1, sizeof(kur__answer));
+}
+
 static void *give_answer(void *user)
 {
-    struct answer *answer = user;
+    kur__answer *answer = user;
     rd_kafka_assign(answer->rk, NULL); /* in a close this gives back everything, whatever the protocol */
     if (atomic_exchange(&answer->is_done_by_one, true))
         kur_free(answer);
@@ -121,23 +128,22 @@ static void *give_answer(void *user)
 static void answer_last(kur_consumer *consumer)
 {
     pthread_t thread;
-    struct answer *answer = kur_calloc(1, sizeof *answer);
-    if (answer == NULL)
-        return; /* the close waits until its time is over */
-    answer->rk = consumer->rk;
-    if (kur_thread_start(&thread, give_answer, answer) != 0) {
-        kur_free(answer);
+    kur__answer *answer = consumer->last_answer;
+    if (answer == NULL) /* one was lost: the group's part has ended */
         return;
-    }
+    answer->rk = consumer->rk;
+    if (kur_thread_start(&thread, give_answer, answer) != 0)
+        return; /* the close waits until its time is over */
     /* Once the group's part has ended, an answer comes at once or not at all. */
     for (int waited_ms = 0; !atomic_load(&answer->is_done_by_one) && waited_ms < LAST_ANSWER_MS; poll(NULL, 0, 1))
         waited_ms += rd_kafka_consumer_closed(consumer->rk);
     if (!atomic_exchange(&answer->is_done_by_one, true)) {
+        consumer->last_answer = NULL;
         pthread_detach(thread);
         return;
     }
     pthread_join(thread, NULL);
-    kur_free(answer);
+    atomic_store(&answer->is_done_by_one, false);
 }
 
 static bool has_any(const kur_consumer *consumer)

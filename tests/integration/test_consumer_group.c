@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../consuming.h"
+#include "../failing.h"
 
 struct told {
     int assigned, revoked, lost;
@@ -80,6 +81,34 @@ static void on_rebalance(kur_consumer *consumer, kur_rebalance what, const kur_p
             }                                                                                                          \
         }                                                                                                              \
     } while (0)
+
+/* The group is left whatever memory is missing: what is not told of that cannot be closed, or freed, at all. */
+START_TEST(test_consumer_group__a_close_needs_no_memory)
+{
+    const char *topic = support_topic(1);
+    const char *topics[] = {topic, NULL};
+    bool fails = true;
+    for (long nth = 1; fails; nth++) {
+        kur_error error = {0};
+        struct told told = {0};
+        failing_begin(0, true);
+        kur_client *client = support_client();
+        kur_consumer *consumer =
+            kur_consumer_new(client, WATCHED(support_name("g"), &told, .session_timeout_ms = 6000), &error);
+        ck_assert_msg(consumer != NULL, "%s", error.message);
+        ck_ok(kur_consumer_subscribe(consumer, topics, &error), error);
+        poll_until(consumer, count_of(&told) == 1);
+        failing_next(nth);
+        ck_ok(kur_consumer_close(consumer, &error), error);
+        fails = failing_has_failed();
+        failing_rest();
+        ck_assert_int_eq(told.revoked, 1);
+        kur_consumer_free(consumer);
+        kur_client_unref(client);
+        failing_end();
+    }
+}
+END_TEST
 
 START_TEST(test_consumer_group__a_seek_in_the_callback_is_the_start)
 {
@@ -552,7 +581,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_consumer_group__a_seek_in_the_callback_is_the_start,
+    const TTest *const tests[] = {test_consumer_group__a_close_needs_no_memory, /* first: no other client runs */
+                                  test_consumer_group__a_seek_in_the_callback_is_the_start,
                                   test_consumer_group__the_end_is_committed_where_it_was_the_start,
                                   test_consumer_group__a_start_that_is_held_back,
                                   test_consumer_group__what_is_lost_is_not_committed,
