@@ -3,14 +3,16 @@
 
 #include <check.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
 
-static long countdown; /* the allocation that fails; 0: none */
-static bool has_failed;
-static long live;
+/* Threads of the library count beside each other. */
+static atomic_long countdown; /* the allocation that fails; 0: none */
+static atomic_bool has_failed;
+static atomic_long live;
 static bool only_owner;
 static pthread_t owner;
 
@@ -21,7 +23,7 @@ static bool counts(void)
 
 static bool fails(void)
 {
-    if (!counts() || countdown == 0 || --countdown != 0)
+    if (!counts() || atomic_load(&countdown) <= 0 || atomic_fetch_sub(&countdown, 1) != 1)
         return false;
     has_failed = true;
     return true;
@@ -91,7 +93,7 @@ long failing_live(void)
 
 bool failing_again(const char *name, long *points, kur_status status, const kur_error *error)
 {
-    ck_assert_msg(live == 0, "%s: %ld allocations are left when the %ldth fails", name, live, *points + 1);
+    ck_assert_msg(live == 0, "%s: %ld allocations are left when the %ldth fails", name, failing_live(), *points + 1);
     if (has_failed) {
         ck_assert_msg(status == KUR_ERROR_NO_MEMORY, "%s: %s (%s) when allocation %ld fails", name,
                       kur_status_name(status), error->message, *points + 1);

@@ -8,7 +8,9 @@
 #include <jansson.h>
 #include <kurier/avro.h>
 #include <kurier/kurier.h>
+#include <kurier/sys/memory.h>
 #include <kurier/sys/record.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -490,9 +492,36 @@ START_TEST(test_allocation__avro_takes_none)
 }
 END_TEST
 
+static void *take_and_give_back(void *failed)
+{
+    for (int i = 0; i < 200000; i++) {
+        void *memory = kur_malloc(1);
+        *(int *)failed += memory == NULL;
+        kur_free(memory);
+    }
+    return NULL;
+}
+
+/* What the tests count by is right when threads take memory beside each other. */
+START_TEST(test_allocation__threads_are_counted)
+{
+    pthread_t threads[4];
+    int failed[4] = {0};
+    failing_begin(1000, false);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, take_and_give_back, &failed[i]), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    failing_end();
+    ck_assert_int_eq(failing_live(), 0);
+    ck_assert_int_eq(failed[0] + failed[1] + failed[2] + failed[3], 1);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {test_allocation__json,
+    const TTest *const tests[] = {test_allocation__threads_are_counted,
+                                  test_allocation__json,
                                   test_allocation__map_of_many,
                                   test_allocation__avro,
                                   test_allocation__avro_takes_none,
