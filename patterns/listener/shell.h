@@ -166,9 +166,10 @@ struct kur_listener {
     struct kur__handler handlers[KUR__HANDLERS];
     int handler_count;
     struct kur__record_handler on_record, on_tombstone;
-    bool is_batched, keeper_has_ended; /* what is handed over are batches; it is asked for nothing any more */
-    const struct kur__keeper *keeper;  /* NULL: nobody keeps anything */
-    kur_error registration;            /* the first that failed */
+    bool is_batched;                  /* what is handed over are batches */
+    const struct kur__keeper *keeper; /* NULL: nobody keeps anything */
+    bool keeper_has_ended;            /* it is asked for nothing any more */
+    kur_error registration;           /* the first that failed */
 
     /* Of the control thread alone. */
     kur_consumer *consumer;
