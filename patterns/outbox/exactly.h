@@ -29,10 +29,11 @@ enum kur__place_stage {
 
 struct kur__place {
     enum kur__place_stage stage;
-    int64_t offset;   /* of the control record that counts, as the group has it; -1: the last one that there is */
-    int64_t end;      /* then: behind which nothing is waited for; -1: not known yet */
-    kur_record *last; /* the last one that has come, a copy */
-    int64_t since_us; /* it has this stage since then; monotonic */
+    int64_t offset;     /* of the control record that counts, as the group has it; -1: the last one that there is */
+    int64_t end;        /* then: behind which nothing is waited for; -1: not known yet */
+    kur_record *last;   /* the last one that has come, a copy */
+    int64_t since_us;   /* it has this stage since then; monotonic */
+    bool is_looked_for; /* by the reader */
 
     /* Of the transaction at hand. */
     kur__control control;
@@ -71,6 +72,7 @@ struct kur__exact {
     kur_arena *arena;
     kur_admin *admin;
     kur_consumer *consumer;             /* NULL until the topic has been found right */
+    kur_consumer *reader;               /* of records that something open holds up; NULL: of none */
     kur_group_metadata *group;          /* as it was when the shards were given; NULL: to be taken */
     struct kur__exact_line line, other; /* `line` has the transaction at hand, or the next one */
     int32_t shards;

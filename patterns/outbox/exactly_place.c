@@ -9,8 +9,10 @@
  *
  * The partition starts at the group's offset, which is stable: the consumer waits while a transaction that has sent one
  * is open. It is the place of the control record itself, which may be readable a little later: it is waited for.
- * Nothing committed: then the last record that there is counts; that is so at the very first start, and after Kafka has
- * forgotten the group (a week without members).
+ * Another transaction that is open before it can hold it up, for ever even, if a broker has lost count of it. But a
+ * stable offset is committed, and so is the record at its place, for both are of one transaction: after a while it is
+ * read by a consumer of its own that does not ask what is open. Nothing committed: then the last record that there is
+ * counts; that is so at the very first start, and after Kafka has forgotten the group (a week without members).
  *
  * A record that is missing or cannot be read ends the relay: to take it for "nothing was sent" would send twice.
  *
@@ -31,6 +33,7 @@ enum {
     RECORDS = 64,
     FETCH_KBYTES = 4096,
     QUESTION_MS = 1000,
+    HELD_UP_MS = 2000,
     WARN_AFTER_MS = 30000,
     WARN_EVERY_MS = 30000
 };
@@ -47,6 +50,7 @@ static void set_stage(struct kur__place *place, enum kur__place_stage stage)
         place->last = NULL;
     }
     place->stage = stage;
+    place->is_looked_for = false;
     place->since_us = kur_clock_monotonic_us();
 }
 
@@ -143,7 +147,8 @@ void kur__exact_leave(struct kur__exact *exact)
         kur_consumer_close_within(exact->consumer, (int)(ms < 200 ? 200 : ms > 10000 ? 10000 : ms), NULL);
     }
     kur_consumer_free(exact->consumer);
-    exact->consumer = NULL;
+    kur_consumer_free(exact->reader);
+    exact->consumer = exact->reader = NULL;
     kur_group_metadata_free(exact->group);
     exact->group = NULL;
 }
@@ -174,15 +179,15 @@ static kur_status take_record(struct kur__exact *exact, const kur_record *record
     return KUR_OK;
 }
 
-static kur_status poll_all(struct kur__exact *exact, kur_error *error)
+static kur_status poll_all(struct kur__exact *exact, kur_consumer *consumer, kur_error *error)
 {
     kur_record *records[RECORDS];
     size_t count = 0;
     do {
-        kur_status status = kur_consumer_poll_batch(exact->consumer, 0, records, RECORDS, &count, error);
+        kur_status status = kur_consumer_poll_batch(consumer, 0, records, RECORDS, &count, error);
         for (size_t i = 0; i < count && status == KUR_OK; i++)
             status = take_record(exact, records[i], error);
-        kur_consumer_free_records(exact->consumer, records, count);
+        kur_consumer_free_records(consumer, records, count);
         if (status != KUR_OK)
             return status;
     } while (count == RECORDS);
@@ -229,6 +234,46 @@ static bool has_read_all(const struct kur__exact *exact, int32_t shard)
     return place->offset < 0 && place->end >= 0 &&
            kur_consumer_position(exact->consumer, topic_of(exact), shard, &position, NULL) == KUR_OK &&
            position >= place->end;
+}
+
+/* Records whose place is committed and that have not come; returns how many. */
+static size_t find_held_up(struct kur__exact *exact, kur_position *positions, bool *is_new)
+{
+    size_t count = 0;
+    int64_t before_us = kur_clock_monotonic_us() - HELD_UP_MS * INT64_C(1000);
+    for (int32_t i = 0; i < exact->shards; i++) {
+        const struct kur__place *place = &exact->places[i];
+        if (place->stage != KUR__PLACE_READING || place->offset < 0 || place->since_us > before_us)
+            continue;
+        positions[count++] = KUR_POSITION(.topic = topic_of(exact), .partition = i, .offset = place->offset);
+        *is_new |= !place->is_looked_for;
+    }
+    return count;
+}
+
+/* Reads them past whatever is open. */
+static kur_status look_past(struct kur__exact *exact, kur_error *error)
+{
+    kur_position positions[KUR_OUTBOX_SHARDS_MAX];
+    bool is_new = false;
+    size_t count = find_held_up(exact, positions, &is_new);
+    if (count == 0) {
+        kur_consumer_free(exact->reader);
+        exact->reader = NULL;
+        return KUR_OK;
+    }
+    if (exact->reader == NULL)
+        exact->reader = kur_consumer_new(exact->relay->outbox->client,
+                                         &KUR_CONSUMER_OPTIONS(.group = topic_of(exact), .on_gap = on_gap,
+                                                               .user = exact, .isolation = KUR_READ_UNCOMMITTED,
+                                                               .fetch_ahead_kbytes = FETCH_KBYTES),
+                                         error);
+    if (exact->reader == NULL)
+        return error->code;
+    kur_status status = is_new ? kur_consumer_assign(exact->reader, positions, count, error) : KUR_OK;
+    for (size_t i = 0; i < count && status == KUR_OK; i++)
+        exact->places[positions[i].partition].is_looked_for = true;
+    return status == KUR_OK ? poll_all(exact, exact->reader, error) : status;
 }
 
 /* Where the group stands, after a transaction of which it is not known whether it was committed. */
@@ -302,9 +347,11 @@ static kur_status bring_on(struct kur__exact *exact, int32_t shard, kur_error *e
 
 kur_status kur__exact_follow(struct kur__exact *exact, kur_error *error)
 {
-    kur_status status = poll_all(exact, error);
+    kur_status status = poll_all(exact, exact->consumer, error);
     if (status == KUR_OK)
         status = look_for_ends(exact, error);
+    if (status == KUR_OK)
+        status = look_past(exact, error);
     for (int32_t i = 0; i < exact->shards && status == KUR_OK && exact->end.code == KUR_OK; i++)
         status = bring_on(exact, i, error);
     if (status == KUR_OK && exact->group == NULL && exact->end.code == KUR_OK) {

@@ -665,24 +665,38 @@ static void ck_all_go_on(struct world *worlds, int count)
     }
 }
 
-static void do_to_broker(const char *what)
+static void do_to_broker(int number, const char *what)
 {
     char command[512];
-    snprintf(command, sizeof command, "%s/script/kafka node 1 %s", getenv("SOURCE") != NULL ? getenv("SOURCE") : ".",
-             what);
+    snprintf(command, sizeof command, "%s/script/kafka node %d %s", getenv("SOURCE") != NULL ? getenv("SOURCE") : ".",
+             number, what);
     ck_assert_int_eq(system(command), 0);
 }
 
+static int count_brokers(void)
+{
+    int count = 1;
+    for (const char *at = support_bootstrap(); (at = strchr(at, ',')) != NULL; at++)
+        count++;
+    return count;
+}
+
+/*
+ * One of several. A broker that comes back to partitions without a leader takes them for deleted, and commits a
+ * transaction without ending it there (docs/guide/troubleshooting.md): then its events are never seen by who reads
+ * committed, and the relay is not to blame.
+ */
 static void kill_broker(struct world *worlds, int count, struct fell *fell)
 {
+    int number = 1 + rand() % count_brokers();
     for (int i = 0; i < count; i++) {
         start_missing(&worlds[i], SERVICE);
         start_missing(&worlds[i], ONE);
     }
     ck_all_go_on(worlds, count);
     nap(rand() % 500); /* at random */
-    do_to_broker("kill");
-    do_to_broker("start");
+    do_to_broker(number, "kill");
+    do_to_broker(number, "start");
     ck_all_go_on(worlds, count);
     fell->kills[THE_BROKER]++;
     for (int i = 0; i < count; i++) {

@@ -256,13 +256,10 @@ static void forget_group(void)
     rd_kafka_destroy(rk);
 }
 
-/* Leaves rows behind that were sent and not deleted. */
-static void leave_rows(int count)
+/* Ends a relay; its last rows stay behind, which it has sent and cannot delete. */
+static void leave_behind(kur_relay *relay, int count)
 {
     kur_error error = {0};
-    kur_relay *relay = start_relay("one", KUR_RELAY_OPTIONS(0));
-    add(10);
-    ck_assert(memory_wait(bench.database, 0, 0));
     memory_fail(
         bench.database,
         &(struct memory_fault){
@@ -275,6 +272,14 @@ static void leave_rows(int count)
     memory_fail(bench.database, NULL);
 }
 
+static void leave_rows(int count)
+{
+    kur_relay *relay = start_relay("one", KUR_RELAY_OPTIONS(0));
+    add(10);
+    ck_assert(memory_wait(bench.database, 0, 0));
+    leave_behind(relay, count);
+}
+
 START_TEST(test_outbox_exactly__without_the_groups_offsets_the_last_record_counts)
 {
     skip_unless(support_is_real(), NO_TRANSACTIONS);
@@ -285,6 +290,42 @@ START_TEST(test_outbox_exactly__without_the_groups_offsets_the_last_record_count
     add(100);
     ck_assert(memory_wait(bench.database, 0, 0));
     stop_relay(relay);
+    tear_down();
+}
+END_TEST
+
+/* Whose, is all the same: what reads committed gets nothing of these partitions as long as it is open. */
+static kur_producer *open_transaction(void)
+{
+    kur_error error = {0};
+    kur_producer *producer = transactional(bench.client, support_name("foreign"));
+    ck_ok(kur_transaction_begin(producer, &error), error);
+    for (int shard = 0; shard < SHARDS; shard++)
+        ck_ok(kur_producer_send(producer,
+                                &KUR_MESSAGE(.topic = bench.control, .partition = KUR_PARTITION(shard),
+                                             .key = kur_bytes_text("foreign"), .value = kur_bytes_text("foreign")),
+                                &error),
+              error);
+    ck_ok(kur_producer_flush(producer, PATIENCE_MS, &error), error);
+    return producer;
+}
+
+START_TEST(test_outbox_exactly__a_transaction_that_never_ends_holds_nobody_up)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    kur_error error = {0};
+    set_up();
+    kur_relay *relay = start_relay("one", KUR_RELAY_OPTIONS(0));
+    add(10);
+    ck_assert(memory_wait(bench.database, 0, 0));
+    kur_producer *foreign = open_transaction();
+    leave_behind(relay, 300);
+    relay = start_relay("two", KUR_RELAY_OPTIONS(0));
+    add(100);
+    ck_assert(memory_wait(bench.database, 0, 0));
+    stop_relay(relay);
+    ck_ok(kur_transaction_abort(foreign, PATIENCE_MS, &error), error);
+    kur_producer_free(foreign);
     tear_down();
 }
 END_TEST
@@ -554,6 +595,7 @@ int main(void)
                                   test_outbox_exactly__each_event_is_seen_once,
                                   test_outbox_exactly__two_relays_share_and_take_over,
                                   test_outbox_exactly__without_the_groups_offsets_the_last_record_counts,
+                                  test_outbox_exactly__a_transaction_that_never_ends_holds_nobody_up,
                                   test_outbox_exactly__what_cannot_be_read_sends_nothing,
                                   test_outbox_exactly__a_control_topic_of_another_database,
                                   test_outbox_exactly__rows_that_are_too_large,
