@@ -281,7 +281,8 @@ typedef struct kur_driver {
     /**
      * In a transaction: keeps in mind that a record comes again from elsewhere (a retry topic, the dead letters), so
      * that its offset being passed does not say that it is done. Makes its row, open, when it is not done and has
-     * none; waits as inbox_enter, and reads in the same order.
+     * none; waits as inbox_enter, and reads in the same order. The transaction has other records in it, and is
+     * committed unless one is KUR_INBOX_LOST: of what is done no row may be left open in it.
      */
     kur_status (*inbox_leave_open)(void *transaction, const kur_inbox_place *place, kur_inbox_turn *turn,
                                    kur_error *error);

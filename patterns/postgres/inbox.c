@@ -252,6 +252,8 @@ kur_status kur__pg_leave_open(void *transaction, const kur_inbox_place *place, k
     kur_status status = make_entry(transaction, "leaving a record open", leave_open_sql, place, &entry, error);
     if (status == KUR_OK && entry.is_in_force)
         status = read_standing(transaction, entry.position, place->offset, &standing, error);
+    if (status == KUR_OK && entry.is_added && standing.is_passed) /* another one has done it: it must not be open */
+        status = remove_row(transaction, entry.position, place->offset, error);
     if (status != KUR_OK)
         return status;
     bool is_open = entry.is_added ? !standing.is_passed : standing.has_row && standing.is_open;

@@ -966,7 +966,7 @@ static kur_inbox_turn leave_open(int64_t offset)
     kur_inbox_turn turn = 0;
     ck_ok(of->begin(line, &error), error);
     ck_ok(of->inbox_leave_open(line, &place, &turn, &error), error);
-    if (turn == KUR_INBOX_HANDLE)
+    if (turn != KUR_INBOX_LOST) /* there may be others in the transaction */
         ck_ok(of->commit(line, &error), error);
     else
         of->rollback(line);
@@ -1064,6 +1064,7 @@ START_TEST(test_driver__open_records_come_again)
     ck_assert_int_eq(handle(3), KUR_INBOX_DONE);
     ck_assert_int_eq(leave_open(3), KUR_INBOX_DONE);
     ck_assert_int_eq(leave_open(5), KUR_INBOX_DONE); /* passed without a row */
+    ck_assert_int_eq(handle(5), KUR_INBOX_DONE);
     ck_assert_int_eq(handle(4), KUR_INBOX_DONE);
     /* Open, ahead of the position, and done before it comes by. */
     ck_assert_int_eq(leave_open(15), KUR_INBOX_HANDLE);
