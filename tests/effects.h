@@ -18,7 +18,9 @@ const char *effects_missing(void);
 /* A new place with the library's tables and an empty one of effects; to be given to the others, in any process. */
 void effects_make(char place[64]);
 void effects_remove(const char *place);
-/* The database there. Never NULL. */
+/* The database there; NULL: why. */
+kur_database *effects_try(const char *place, kur_error *error);
+/* Likewise, never NULL. */
 kur_database *effects_open(const char *place);
 
 /* Nobody can use it until it comes back, and who does is cut off; by turns. */

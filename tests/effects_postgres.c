@@ -22,12 +22,17 @@ static void conninfo_of(const char *place, char conninfo[600])
     snprintf(conninfo, 600, "%s%s%s", given, place[0] != '\0' ? " dbname=" : "", place);
 }
 
-kur_database *effects_open(const char *place)
+kur_database *effects_try(const char *place, kur_error *error)
 {
     char conninfo[600];
-    kur_error error = {0};
     conninfo_of(place, conninfo);
-    kur_database *database = kur_postgres_new(&KUR_POSTGRES_OPTIONS(.conninfo = conninfo), &error);
+    return kur_postgres_new(&KUR_POSTGRES_OPTIONS(.conninfo = conninfo), error);
+}
+
+kur_database *effects_open(const char *place)
+{
+    kur_error error = {0};
+    kur_database *database = effects_try(place, &error);
     if (database != NULL) /* not by check: it may be a process of its own */
         return database;
     fprintf(stderr, "%s\n", error.message);

@@ -20,12 +20,17 @@ static void path_of(const char *place, char path[80])
     snprintf(path, 80, "%s/service.db", place);
 }
 
-kur_database *effects_open(const char *place)
+kur_database *effects_try(const char *place, kur_error *error)
 {
     char path[80];
-    kur_error error = {0};
     path_of(place, path);
-    kur_database *database = kur_sqlite_new(&KUR_SQLITE_OPTIONS(.path = path, .busy_timeout_ms = 2000), &error);
+    return kur_sqlite_new(&KUR_SQLITE_OPTIONS(.path = path, .busy_timeout_ms = 2000), error);
+}
+
+kur_database *effects_open(const char *place)
+{
+    kur_error error = {0};
+    kur_database *database = effects_try(place, &error);
     if (database != NULL) /* not by check: it may be a process of its own */
         return database;
     fprintf(stderr, "%s\n", error.message);
