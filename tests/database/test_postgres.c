@@ -476,7 +476,14 @@ END_TEST
 
 #define STEP(call) status = status == KUR_OK ? (call) : status
 
-/* What a relay does, from one connection; each step is one that may be repeated. */
+/* It was done, and only the answer was lost. */
+static kur_status unless_stale(kur_status status)
+{
+    return status == KUR_ERROR_STALE ? KUR_OK : status;
+}
+
+/* What a relay does, and who puts back and drops what it has parked, from one connection; each step is one that may be
+ * repeated. */
 static kur_status relay_all(void *connection)
 {
     int32_t shards[KUR_OUTBOX_SHARDS_MAX];
@@ -487,8 +494,10 @@ static kur_status relay_all(void *connection)
         .row = {.size = sizeof parked.row, .id = 1, .mark = 7}, .error = "x", .attempts = 1};
     kur_status status = of->outbox_claim(connection, &claim, shards, &count, &error);
     STEP(of->outbox_park(connection, &parked, 1, true, &error));
-    kur_status unparked = status == KUR_OK ? of->outbox_unpark(connection, 1, &error) : KUR_OK;
-    STEP(unparked == KUR_ERROR_STALE ? KUR_OK : unparked); /* it was put back, and only the answer was lost */
+    STEP(unless_stale(of->outbox_unpark(connection, 1, &error)));
+    parked.row.id = 2;
+    STEP(of->outbox_park(connection, &parked, 1, true, &error));
+    STEP(unless_stale(of->outbox_drop(connection, 2, &error)));
     STEP(of->outbox_figures(connection, &figures, &error));
     values[0] = '\0';
     id_count = 0;
@@ -507,6 +516,8 @@ static kur_status handle_all(void *connection)
     bool was_there;
     int32_t forgotten;
     kur_status status = of->inbox_join(connection, &place, &log, NULL, &place.epoch, &error);
+    STEP(of->inbox_reset(connection, &place, &log, &error));
+    STEP(of->inbox_join(connection, &place, &log, NULL, &place.epoch, &error));
     STEP(of->begin(connection, &error));
     STEP(of->inbox_enter(connection, &place, &turn, &error));
     STEP(of->inbox_note(connection, "c", "1", &was_there, &error));
@@ -520,10 +531,50 @@ static kur_status handle_all(void *connection)
     return status;
 }
 
+static kur_status pass_shard(const kur_outbox_shard *shard, void *user, kur_error *failed)
+{
+    (void)shard, (void)user, (void)failed;
+    return KUR_OK;
+}
+
+static kur_status pass_relay(const kur_outbox_relay *relay, void *user, kur_error *failed)
+{
+    (void)relay, (void)user, (void)failed;
+    return KUR_OK;
+}
+
+static kur_status pass_parked(const kur_outbox_parked_row *row, void *user, kur_error *failed)
+{
+    (void)row, (void)user, (void)failed;
+    return KUR_OK;
+}
+
+static kur_status pass_position(const kur_inbox_position *position, void *user, kur_error *failed)
+{
+    (void)position, (void)user, (void)failed;
+    return KUR_OK;
+}
+
+/* And an operator. */
+static kur_status look_at_all(void *connection)
+{
+    int32_t schema, shards, count;
+    kur_uuid id;
+    kur_status status = of->schema_read(connection, &schema, &shards, &id, &error);
+    STEP(of->migrate(connection, SHARDS, &error));
+    STEP(of->outbox_shards(connection, pass_shard, NULL, &error));
+    STEP(of->outbox_relays(connection, pass_relay, NULL, &error));
+    STEP(of->outbox_parked(connection, NULL, 10, pass_parked, NULL, &error));
+    STEP(of->inbox_positions(connection, "c", pass_position, NULL, &error));
+    STEP(of->inbox_remove(connection, "another", NULL, -1, &count, &error));
+    return status;
+}
+
 static kur_status do_all(void *connection)
 {
     kur_status status = relay_all(connection);
     STEP(handle_all(connection));
+    STEP(look_at_all(connection));
     return status;
 }
 

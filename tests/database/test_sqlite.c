@@ -1101,6 +1101,87 @@ static kur_status a_turn(void)
     return status;
 }
 
+#define STEP(call) status = status == KUR_OK ? (call) : status
+
+/* All that an inbox does. */
+static kur_status an_inbox(void)
+{
+    kur_inbox_place place = {sizeof place, "c", "t", 0, 3, 0};
+    kur_uuid log = {{1}};
+    kur_inbox_turn turn;
+    bool was_there;
+    int32_t forgotten;
+    void *connection = NULL;
+    kur_status status = driver->connect(state, &connection, &error);
+    STEP(driver->inbox_join(connection, &place, &log, NULL, &place.epoch, &error));
+    STEP(driver->begin(connection, &error));
+    STEP(driver->inbox_enter(connection, &place, &turn, &error));
+    STEP(driver->inbox_note(connection, "c", "1", &was_there, &error));
+    STEP(driver->commit(connection, &error));
+    place.offset = 4;
+    STEP(driver->begin(connection, &error));
+    STEP(driver->inbox_leave_open(connection, &place, &turn, &error));
+    STEP(driver->commit(connection, &error));
+    STEP(driver->inbox_move(connection, &place, &log, &error));
+    STEP(driver->inbox_reset(connection, &place, &log, &error));
+    STEP(driver->inbox_forget(connection, "c", INT64_MAX, 10, &forgotten, &error));
+    if (connection != NULL)
+        driver->disconnect(connection);
+    return status;
+}
+
+static kur_status pass_shard(const kur_outbox_shard *shard, void *user, kur_error *why)
+{
+    (void)shard, (void)user, (void)why;
+    return KUR_OK;
+}
+
+static kur_status pass_relay(const kur_outbox_relay *relay, void *user, kur_error *why)
+{
+    (void)relay, (void)user, (void)why;
+    return KUR_OK;
+}
+
+static kur_status pass_parked(const kur_outbox_parked_row *row, void *user, kur_error *why)
+{
+    (void)row, (void)user, (void)why;
+    return KUR_OK;
+}
+
+static kur_status pass_position(const kur_inbox_position *position, void *user, kur_error *why)
+{
+    (void)position, (void)user, (void)why;
+    return KUR_OK;
+}
+
+/* All that an operator does, who drops a row that is parked, and forgets the inbox. */
+static kur_status an_operator(void)
+{
+    static const int32_t shards[] = {0, 1, 2, 3};
+    void *connection = NULL;
+    int32_t schema, count;
+    kur_uuid id;
+    kur_outbox_parked_row parked = {.row = row_of(0, "a", "1"), .error = "too large", .attempts = 1};
+    kur_status status = driver->connect(state, &connection, &error);
+    STEP(driver->schema_read(connection, &schema, &count, &id, &error));
+    STEP(driver->migrate(connection, 4, &error));
+    STEP(driver->outbox_shards(connection, pass_shard, NULL, &error));
+    STEP(driver->outbox_relays(connection, pass_relay, NULL, &error));
+    rows.count = 0;
+    rows.values[0] = '\0';
+    STEP(driver->outbox_read(connection, shards, 4, 100, 1 << 20, take, NULL, &error));
+    if (rows.count > 0)
+        parked.row.id = rows.ids[0].id;
+    STEP(driver->outbox_park(connection, &parked, 1, true, &error));
+    STEP(driver->outbox_parked(connection, NULL, 10, pass_parked, NULL, &error));
+    STEP(driver->outbox_drop(connection, parked.row.id, &error));
+    STEP(driver->inbox_positions(connection, "c", pass_position, NULL, &error));
+    STEP(driver->inbox_remove(connection, "c", NULL, -1, &count, &error));
+    if (connection != NULL)
+        driver->disconnect(connection);
+    return status;
+}
+
 static kur_status an_event(void)
 {
     sqlite3 *db = NULL;
@@ -1116,12 +1197,12 @@ static kur_status an_event(void)
 
 START_TEST(test_sqlite__sqlite_without_memory)
 {
-    kur_status (*const each[])(void) = {an_event, a_turn};
+    kur_status (*const each[])(void) = {an_event, a_turn, an_inbox, an_operator};
     setup();
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
         long nth = 0;
         do {
-            if (i == 1) { /* in place of what the last try has left */
+            if (i != 0) { /* in place of what the last try has left */
                 sqlite3 *db = open_file_at(path);
                 run(db, "DELETE FROM kurier_outbox_parked; DELETE FROM kurier_outbox_blocked; DELETE FROM "
                         "kurier_outbox");
@@ -1139,8 +1220,11 @@ START_TEST(test_sqlite__sqlite_without_memory)
             ck_assert(memory_has_failed || status == KUR_OK);
         } while (memory_has_failed);
         ck_assert_int_gt(nth, 20);
+        ck_assert_int_eq(count("kurier_inbox_position"), i == 2);
     }
     ck_assert_int_eq(count("kurier_outbox"), 0);
+    ck_assert_int_eq(count("kurier_outbox_parked"), 0);
+    ck_assert_int_eq(count("kurier_inbox_message"), 0);
     teardown();
 }
 END_TEST

@@ -777,7 +777,8 @@ START_TEST(test_inbox__each_call_of_the_driver_fails)
                                                          .nth = 1 + (int)j % 3,
                                                          .times = 2,
                                                          .status = fault_statuses[j / 2],
-                                                         .retriable = j % 2 == 0});
+                                                         .retriable = j % 2 == 0,
+                                                         .happens = j == 1}); /* unreachable, and done all the same */
             send_more(20);
             wait_for_fault(calls[i]);
             check_once();
@@ -805,6 +806,121 @@ START_TEST(test_inbox__the_first_calls_of_the_driver_fail)
         stop(&member);
         end();
     }
+}
+END_TEST
+
+/* What is kept is of another log, so that the partition begins anew, or all would be passed over. */
+START_TEST(test_inbox__beginning_anew_fails)
+{
+    for (size_t i = 0; i < sizeof fault_statuses / sizeof *fault_statuses; i++) {
+        kur_error error = {0};
+        begin(1);
+        const kur_driver *driver = kur_database_driver(database);
+        kur_inbox_place place = {sizeof place, "c", topic, 0, 500, 0};
+        kur_uuid log = {{0xff, 1, 2, 3}};
+        void *connection = NULL;
+        ck_ok(driver->connect(kur_database_state(database), &connection, &error), error);
+        ck_ok(driver->inbox_join(connection, &place, &log, NULL, &place.epoch, &error), error);
+        driver->disconnect(connection);
+        memory_fail(database,
+                    &(struct memory_fault){.call = "inbox_reset", .nth = 1, .times = 2, .status = fault_statuses[i]});
+        for (; sent < 10; sent++)
+            send_text(client, topic, 0, NULL, (char[]){'r', (char)('0' + sent), '\0'});
+        flush(client);
+        struct member member = start_as(group, &KUR_LISTENER_OPTIONS(.concurrency = 2, .retry = &in_place));
+        check_once();
+        wait_for_rows(0, 0);
+        ck_assert(memory_has_failed(database));
+        for (int j = 0; j < sent; j++)
+            ck_assert_int_eq(plans[j].attempt, 1);
+        stop(&member);
+        end();
+    }
+}
+END_TEST
+
+static atomic_int note_refused; /* by what */
+
+static kur_outcome note_or_retry(kur_delivery *delivery, void *transaction, void *user)
+{
+    kur_error error = {0};
+    bool was_there = true;
+    (void)user;
+    kur_status status = kur_inbox_note(noting, delivery, transaction, &was_there, &error);
+    if (status != KUR_OK) {
+        note_refused = (int)status;
+        return kur_retry(delivery, "test.note", "%s", error.message);
+    }
+    memory_add(transaction, was_there ? "again" : "first", 1);
+    return KUR_DONE;
+}
+
+START_TEST(test_inbox__notes_fail)
+{
+    kur_error error = {0};
+    begin(1);
+    struct member member = join_as(group, KUR_LISTENER_OPTIONS(.retry = &in_place), "c");
+    noting = member.inbox;
+    ck_ok(kur_inbox_on_record(member.inbox, note_or_retry, NULL), error);
+    ck_ok(kur_listener_start(member.listener, &error), error);
+    for (int i = 0; i < 4; i++) {
+        kur_status status = i < 3 ? fault_statuses[i] : KUR_ERROR_UNREACHABLE;
+        note_refused = KUR_OK;
+        memory_fail(database,
+                    &(struct memory_fault){.call = "inbox_note", .nth = 1, .status = status, .happens = i == 3});
+        ck_ok(kur_producer_publish_raw(kur_client_producer(client, &error), "t.v1", kur_bytes_text("{}"),
+                                       &KUR_PUBLISH_OPTIONS(.topic = topic), &error),
+              error);
+        flush(client);
+        ck_assert(wait_for(member.listener, has_finished, i + 1));
+        ck_assert_int_eq(note_refused, status);
+        ck_assert_int_eq(memory_sum(database, "first"), i + 1);
+    }
+    ck_assert_int_eq(memory_sum(database, "again"), 0);
+    stop(&member);
+    end();
+}
+END_TEST
+
+static kur_status make_another(kur_error *error)
+{
+    const char *topics[] = {topic, NULL};
+    kur_listener *listener = kur_listener_new(client, &KUR_LISTENER_OPTIONS(.group = group, .topics = topics), error);
+    ck_assert_ptr_nonnull(listener);
+    kur_inbox *inbox = kur_inbox_new(listener, database, &KUR_INBOX_OPTIONS(.consumer = "c"), error);
+    kur_listener_free(listener);
+    kur_inbox_free(inbox);
+    return inbox != NULL ? KUR_OK : error->code;
+}
+
+static kur_status reset_another(kur_error *error)
+{
+    return kur_inbox_reset(database, "another", topic, 0, 10, error);
+}
+
+/* Whoever asks is told of it, and can ask again. */
+START_TEST(test_inbox__each_call_on_behalf_of_a_caller_fails)
+{
+    static const struct {
+        kur_status (*step)(kur_error *error);
+        const char *call;
+        int nth;
+    } calls[] = {{make_another, "connect", 1},     {make_another, "schema_read", 1},  {reset_another, "connect", 1},
+                 {reset_another, "connect", 2},    {reset_another, "schema_read", 1}, {reset_another, "inbox_join", 1},
+                 {reset_another, "inbox_reset", 1}};
+    begin(1);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        for (size_t j = 0; j < sizeof fault_statuses / sizeof *fault_statuses; j++) {
+            kur_error error = {0};
+            memory_fail(database, &(struct memory_fault){
+                                      .call = calls[i].call, .nth = calls[i].nth, .status = fault_statuses[j]});
+            ck_status(calls[i].step(&error), fault_statuses[j], error);
+            ck_assert_int_eq(error.code, fault_statuses[j]);
+            ck_says(error, "was made to fail");
+            ck_assert_uint_eq(memory_count(database).connections, 0);
+            ck_ok(calls[i].step(&error), error);
+        }
+    end();
 }
 END_TEST
 
@@ -1027,6 +1143,9 @@ int main(void)
                                   test_inbox__the_database_goes_away_and_comes_back,
                                   test_inbox__each_call_of_the_driver_fails,
                                   test_inbox__the_first_calls_of_the_driver_fail,
+                                  test_inbox__beginning_anew_fails,
+                                  test_inbox__notes_fail,
+                                  test_inbox__each_call_on_behalf_of_a_caller_fails,
                                   test_inbox__commits_whose_answer_is_lost,
                                   test_inbox__a_commit_that_is_refused_for_good_is_an_attempt,
                                   test_inbox__members_come_and_go,
