@@ -14,7 +14,9 @@
  *   3. Once no transaction below X is open, all ids up to M are those of rows that are seen, or of none: the floor goes
  *      to M, or below the first row that is there.
  * Step 3 counts only when the note is still the one that was read: who puts a row back below M takes the note away.
- * A note of another life (X is to come yet: what was restored came from a database with higher numbers) is made anew.
+ * A note of another life (X is to come yet: what was restored came from a database with higher numbers) is made anew,
+ * and a floor above M of another one (the sequence begins anew: it was reset, or a copy was made without it) is taken
+ * back: rows below it would be neither sent nor counted.
  */
 #include "postgres/postgres.h"
 
@@ -189,9 +191,17 @@ static kur_status read_highest(PGconn *connection, int64_t *highest, kur_error *
     return status;
 }
 
-static kur_status note_floors(PGconn *connection, struct kur__pg_values *shards, int64_t highest, kur_error *error)
+/* One that another owner has raised meanwhile may go back, too: it is a hint. */
+static kur_status lower_floors(PGconn *connection, const struct kur__pg_values *shards, kur_error *error)
 {
-    kur__pg_add_int8(shards, highest);
+    return kur__pg_run(connection, "lowering floors",
+                       "UPDATE @.outbox_shard SET floor = 0, next_m = NULL, next_x = NULL"
+                       " WHERE shard = ANY ($1) AND greatest(floor, next_m) > $2",
+                       shards, NULL, error);
+}
+
+static kur_status note_floors(PGconn *connection, const struct kur__pg_values *shards, kur_error *error)
+{
     return kur__pg_run(connection, "noting floors",
                        "UPDATE @.outbox_shard SET next_m = $2, next_x = pg_current_xact_id(),"
                        " noted = clock_timestamp() WHERE shard = ANY ($1) AND floor < $2"
@@ -214,8 +224,11 @@ kur_status kur__pg_raise(void *connection, const int32_t *shards, size_t count, 
     status = move_floors(connection, &values, error);
     if (status == KUR_OK)
         status = read_highest(connection, &highest, error); /* before the number is taken */
+    kur__pg_add_int8(&values, highest);
     if (status == KUR_OK)
-        status = note_floors(connection, &values, highest, error);
+        status = lower_floors(connection, &values, error);
+    if (status == KUR_OK)
+        status = note_floors(connection, &values, error);
     kur_buffer_done(&array);
     return status;
 }

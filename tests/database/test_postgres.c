@@ -380,6 +380,42 @@ START_TEST(test_postgres__floors_give_way_to_what_is_put_back)
 }
 END_TEST
 
+static void add_alone(PGconn *connection, const char *value)
+{
+    sql(connection, "BEGIN");
+    add(connection, value);
+    sql(connection, "COMMIT");
+}
+
+/* A sequence that begins anew (it was reset; a copy was made without it) gives out ids that a floor has passed by. */
+START_TEST(test_postgres__floors_give_way_to_ids_that_begin_anew)
+{
+    skip_unless(opening_missing() == NULL, opening_missing());
+    set_up();
+    PGconn *eye = open_postgres();
+    for (int i = 0; i < 5; i++)
+        add_alone(eye, "old");
+    raise_floors();
+    relayed();
+    ck_ok(of->outbox_delete(line, ids, id_count, NULL, &error), error);
+    raise_floors();
+    ck_assert_int_eq(floor_of(eye), 5);
+    sql(eye, "ALTER SEQUENCE @.outbox_id RESTART");
+    add_alone(eye, "a");
+    ck_assert_str_eq(relayed(), "");
+    raise_floors();
+    ck_assert_str_eq(relayed(), "a");
+    /* A note counts as little. */
+    ck_ok(of->outbox_delete(line, ids, id_count, NULL, &error), error);
+    sql(eye, "UPDATE @.outbox_shard SET next_m = 9, next_x = '9'");
+    add_alone(eye, "b");
+    raise_floors();
+    ck_assert_str_eq(relayed(), "b");
+    PQfinish(eye);
+    tear_down();
+}
+END_TEST
+
 /* ---- The cost of a poll ---- */
 
 static int compare(const void *a, const void *b)
@@ -1114,6 +1150,7 @@ int main(void)
                                   test_postgres__floors_know_the_newest_writer,
                                   test_postgres__floors_need_the_number_before_the_id,
                                   test_postgres__floors_give_way_to_what_is_put_back,
+                                  test_postgres__floors_give_way_to_ids_that_begin_anew,
                                   test_postgres__polls_pass_by_dead_rows,
                                   test_postgres__a_commit_whose_answer_is_lost,
                                   test_postgres__each_statement_fails_once,
