@@ -131,7 +131,7 @@ check "shown" outbox 0 "topic         $topic" "attempts      1" "kind = test" '"
 check "nothing moves a cursor or tells a secret" not grep -qE "hunter2|s3cret|"$'\a' "$work/both"
 check "as it is" outbox 0 -- show "$row" --unmask -o json
 check "for programs" holds 'json.loads(it[0]["value"], strict=False)["password"] == "hunter2" and it[0]["headers"][1] == ["api-key", "s3cret"]'
-check "what is behind does not go first" outbox 3 "was not refused itself" -- unpark "$behind" --execute
+check "what is behind does not go first" outbox 3 "was not refused itself: it waits behind row $row of its key" -- unpark "$behind" --execute
 check "it stays" figure 'it[0]["parked"] == 1 and it[0]["behind"] == 2'
 check "a dry run" outbox 0 "row $row, to $topic" "would be sent again" "--execute does that" -- unpark --all
 check "does nothing" figure 'it[0]["waiting"] == 0 and it[0]["parked"] == 1'

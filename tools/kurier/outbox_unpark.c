@@ -63,6 +63,37 @@ static kur_status drop(struct outbox *outbox, const struct place *place, int64_t
     return kur_outbox_drop(place->outbox, id, outbox->reason, error);
 }
 
+/* The row that another one waits behind. */
+struct front {
+    const kur_parked_view *behind;
+    int64_t id; /* 0: there is none any more */
+};
+
+static int take_front(const kur_parked_view *row, void *user)
+{
+    struct front *front = user;
+    if (row->is_behind || row->shard != front->behind->shard || !kur_bytes_equal(row->key, front->behind->key))
+        return EXIT_DONE;
+    front->id = row->id;
+    return EXIT_PARTIAL;
+}
+
+/* What waits behind a row is not to go before it; the error names that one. */
+static kur_status check_front(struct outbox *outbox, const struct place *place, const kur_parked_view *row,
+                              kur_error *error)
+{
+    struct front front = {.behind = row};
+    if (!row->is_behind)
+        return KUR_OK;
+    outbox_each_parked(outbox, place, take_front, &front);
+    if (front.id == 0) /* the database judges */
+        return KUR_OK;
+    return kur_error_set(error, KUR_ERROR_INVALID_STATE,
+                         "row %" PRId64 " was not refused itself: it waits behind row %" PRId64
+                         " of its key; unpark or drop that one",
+                         row->id, front.id);
+}
+
 /* Looks a row up, and does what is to be done to it. */
 static kur_status do_one(struct outbox *outbox, const struct place *place, const struct deed *deed, int64_t id,
                          kur_arena *arena, kur_error *error)
@@ -72,11 +103,10 @@ static kur_status do_one(struct outbox *outbox, const struct place *place, const
     kur_buffer line = {0}, topic = {0};
     kur_arena_reset(arena);
     kur_status status = kur_outbox_find_parked(place->outbox, id, arena, &row, error);
+    if (status == KUR_OK)
+        status = check_front(outbox, place, row, error);
     if (status != KUR_OK)
         return status;
-    if (row->is_behind)
-        return kur_error_set(error, KUR_ERROR_INVALID_STATE,
-                             "row %" PRId64 " was not refused itself: it waits behind a row of its key", id);
     text_safe(&topic, kur_bytes_text(row->topic), false);
     text_need(kur_buffer_print(&line, "row %" PRId64 ", to %s, of ", id, topic.data != NULL ? topic.data : ""));
     text_time(&line, row->created_us);
