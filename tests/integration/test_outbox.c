@@ -141,6 +141,98 @@ START_TEST(test_outbox__a_backlog_in_order)
 }
 END_TEST
 
+/* ---- What a record is made of ---- */
+
+static kur_record *next_record(kur_consumer *consumer)
+{
+    kur_error error = {0};
+    kur_record *record = NULL;
+    int64_t deadline = kur_clock_monotonic_us() + PATIENCE_US;
+    while (record == NULL) {
+        ck_assert_int_lt(kur_clock_monotonic_us(), deadline);
+        ck_ok(kur_consumer_poll(consumer, 500, &record, &error), error);
+    }
+    return record;
+}
+
+static void ck_header(const kur_record *record, const char *name, const char *expected)
+{
+    kur_bytes value = {0};
+    ck_assert_msg(kur_record_header_last(record, name, &value), "there is no %s", name);
+    ck_assert_msg(kur_bytes_equal(value, kur_bytes_text(expected)), "%s: %.*s", name, (int)value.size,
+                  (const char *)value.data);
+}
+
+/* Of one key, so that they come in their order. */
+static void add_kinds(struct relaying *bed, const char *topic, kur_bytes key)
+{
+    static const char trace[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    static const kur_header plain[] = {{"b", {"2", 1}}, {"a", {NULL, 0}}, {"b", {"\0", 1}}};
+    kur_error error = {0};
+    void *connection = relaying_connect(bed);
+    relaying_begin(bed, connection);
+    ck_ok(kur_outbox_publish_raw(bed->outbox, connection, "shop.order.created.v1", kur_bytes_text("{}"),
+                                 &KUR_PUBLISH_OPTIONS(.topic = topic, .key = key, .id = "e-1", .due_us = 5000000,
+                                                      .traceparent = trace, .tracestate = "v=1"),
+                                 &error),
+          error);
+    ck_ok(kur_outbox_add(bed->outbox, connection,
+                         &KUR_MESSAGE(.topic = topic, .key = key, .value = kur_bytes_of("", 0), .headers = plain,
+                                      .header_count = 3),
+                         &error),
+          error);
+    ck_ok(kur_outbox_add(bed->outbox, connection, &KUR_MESSAGE(.topic = topic, .key = key, .tombstone = true), &error),
+          error);
+    relaying_commit(bed, connection);
+    relaying_disconnect(bed, connection);
+}
+
+START_TEST(test_outbox__records_are_what_was_added)
+{
+    NEEDS_DATABASE();
+    struct relaying bed;
+    kur_error error = {0};
+    kur_header header;
+    const char *topic = support_topic(1);
+    const kur_bytes key = kur_bytes_of("k\0\xff", 3);
+    open_bed(&bed);
+    add_kinds(&bed, topic, key);
+    kur_relay *relay = relaying_start(&bed, NULL);
+    kur_consumer *consumer =
+        consumer_of(NULL, &KUR_CONSUMER_OPTIONS(.group = support_name("reader"), .start = KUR_START_EARLIEST));
+    kur_position position = KUR_POSITION(.topic = topic, .partition = 0, .offset = KUR_OFFSET_BEGINNING);
+    ck_ok(kur_consumer_assign(consumer, &position, 1, &error), error);
+
+    kur_record *record = next_record(consumer);
+    ck_assert(kur_bytes_equal(kur_record_key(record), key));
+    ck_header(record, "ce_id", "e-1");
+    ck_header(record, "ce_type", "shop.order.created.v1");
+    ck_header(record, "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    ck_header(record, "tracestate", "v=1");
+    ck_header(record, KUR_DUE_HEADER, "1970-01-01T00:00:05Z");
+    drop(consumer, record);
+
+    record = next_record(consumer);
+    ck_assert(kur_bytes_equal(kur_record_key(record), key));
+    ck_assert(kur_record_value(record).data != NULL && kur_record_value(record).size == 0);
+    ck_assert_uint_eq(kur_record_header_count(record), 3);
+    ck_assert(kur_record_header(record, 1, &header) && strcmp(header.name, "a") == 0 && header.value.data == NULL);
+    ck_assert(kur_record_header(record, 2, &header) && kur_bytes_equal(header.value, kur_bytes_of("\0", 1)));
+    drop(consumer, record);
+
+    record = next_record(consumer);
+    ck_assert(kur_bytes_equal(kur_record_key(record), key));
+    ck_assert_ptr_null(kur_record_value(record).data);
+    ck_assert_uint_eq(kur_record_header_count(record), 0);
+    drop(consumer, record);
+    kur_consumer_free(consumer);
+    relaying_end(relay);
+    close_bed(&bed);
+}
+END_TEST
+
+/* ---- Several relays ---- */
+
 START_TEST(test_outbox__relays_take_over)
 {
     NEEDS_DATABASE();
@@ -458,6 +550,7 @@ int main(void)
 {
     const TTest *const tests[] = {test_outbox__writers_beside_a_relay,
                                   test_outbox__a_backlog_in_order,
+                                  test_outbox__records_are_what_was_added,
                                   test_outbox__relays_take_over,
                                   test_outbox__an_unknown_topic,
                                   test_outbox__a_topic_that_the_broker_makes,
