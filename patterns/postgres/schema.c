@@ -106,13 +106,17 @@ kur_status kur__pg_schema_text(void *database, int32_t from, int32_t shards, kur
     return write_text(database, from, shards, buffer, error);
 }
 
-/* What is there, in a transaction or outside of one: looks for the table first, for an error would end a transaction.
+/*
+ * What is there, in a transaction or outside of one: looks for the table first, for an error would end a transaction.
+ * to_regclass by itself goes by what the session remembers, that there was no such table too; a statement that reads a
+ * table, whichever it is, hears first of what others have made.
  */
 static kur_status read_meta(PGconn *connection, int32_t *schema, int32_t *shards, kur_uuid *id, kur_error *error)
 {
     PGresult *result = NULL;
     kur_status status =
-        kur__pg_run(connection, "the schema", "SELECT to_regclass('@.meta') IS NOT NULL", NULL, &result, error);
+        kur__pg_run(connection, "the schema", "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('@.meta'))",
+                    NULL, &result, error);
     bool is_there = status == KUR_OK && kur__pg_bool(result, 0, 0);
     PQclear(result);
     result = NULL;

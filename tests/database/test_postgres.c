@@ -416,6 +416,47 @@ START_TEST(test_postgres__floors_give_way_to_ids_that_begin_anew)
 }
 END_TEST
 
+/* ---- Migrations at once ---- */
+
+static void *migrate_beside(void *user)
+{
+    kur_error own = {0};
+    kur_status status = of->migrate(user, SHARDS, &own);
+    ck_assert_msg(status == KUR_OK, "%s", own.message);
+    return NULL;
+}
+
+/* Who has looked before another one made the tables, and waited for it, must not go by what the server remembers. */
+START_TEST(test_postgres__who_waits_for_a_migration_sees_its_tables)
+{
+    int32_t schema, shards;
+    kur_uuid id;
+    kur_buffer text = {0};
+    pthread_t thread;
+    skip_unless(opening_missing() == NULL, opening_missing());
+    database = opening_new();
+    of = kur_database_driver(database);
+    state = kur_database_state(database);
+    error = (kur_error){0};
+    line = open_line();
+    PGconn *eye = open_postgres(), *first = open_postgres();
+    ck_ok(of->schema_read(line, &schema, &shards, &id, &error), error);
+    ck_assert_int_eq(schema, 0);
+    ck_ok(of->schema_text(state, 0, SHARDS, &text, &error), error);
+    sql(first, "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('kurier migrate @', 0))");
+    ck_assert_int_eq(pthread_create(&thread, NULL, migrate_beside, line), 0);
+    await_waiter(eye);
+    sql(first, text.data);
+    sql(first, "COMMIT");
+    pthread_join(thread, NULL);
+    read_id();
+    kur_buffer_done(&text);
+    PQfinish(first);
+    PQfinish(eye);
+    tear_down();
+}
+END_TEST
+
 /* ---- The cost of a poll ---- */
 
 static int compare(const void *a, const void *b)
@@ -1151,6 +1192,7 @@ int main(void)
                                   test_postgres__floors_need_the_number_before_the_id,
                                   test_postgres__floors_give_way_to_what_is_put_back,
                                   test_postgres__floors_give_way_to_ids_that_begin_anew,
+                                  test_postgres__who_waits_for_a_migration_sees_its_tables,
                                   test_postgres__polls_pass_by_dead_rows,
                                   test_postgres__a_commit_whose_answer_is_lost,
                                   test_postgres__each_statement_fails_once,
