@@ -88,9 +88,11 @@ struct kur__exact {
     struct kur__sent *sent; /* room for a batch; stays as long as the producer, whose answers come late */
     size_t sent_count;
     size_t chunk_count, chunk_size; /* rows, and their bytes, since all was acknowledged */
+    size_t chunk_rows;              /* no more of them than so many, for one was refused together with others */
     size_t small_size;              /* of those, bytes for topics that take less than a whole batch */
     bool has_refused;               /* a row was, for its own sake */
-    bool is_too_large;              /* rows together were */
+    bool has_suspects;              /* rows together were, for the sake of one of them */
+    bool is_too_large;              /* likewise for their size */
     bool is_control_too_large;      /* the control record of a shard was */
     bool is_control_at_fault;       /* `failure` is such a record's */
     kur_error failure;              /* the first answer that was not good */
@@ -143,8 +145,8 @@ bool kur__exact_is_refusal(const kur_error *error);
 void kur__exact_take_failure(struct kur__exact *exact, struct kur__batch_row *row, const kur_error *why, bool is_alone);
 /* What has no answer may be for topics that have gone: they are looked up again. */
 void kur__exact_doubt_topics(struct kur__exact *exact);
-/* Before a batch is sent: refuses rows that are certainly larger than their topic takes. */
-void kur__exact_screen_sizes(struct kur__exact *exact);
+/* Before a batch is sent: refuses rows that are certainly larger than their topic takes, or for the control topic. */
+void kur__exact_screen(struct kur__exact *exact);
 /* What a row takes in a batch of records, about, and rather more. */
 size_t kur__exact_size_of(const struct kur__batch_row *row);
 /* Whether its topic takes less than librdkafka would put together. */

@@ -62,7 +62,7 @@ static void tell(struct kur__exact *exact)
     for (int32_t i = 0; i < exact->shards; i++)
         if (exact->places[i].stage == KUR__PLACE_OURS)
             shards[count++] = i;
-    kur__relay_own(exact->relay, shards, count, false);
+    kur__relay_own(exact->relay, shards, count);
 }
 
 /* Something that no waiting cures; the next own says it. */

@@ -6,11 +6,12 @@
  *
  * - What is certainly larger than its topic takes is not tried, and what goes to topics that take little goes in small
  *   parts. What a topic takes cannot always be seen, and changes.
- * - "Too large" is said of all that went in one request. Less then goes together, until a row was alone in what was
- *   refused; or fewer rows, when it was a control record. More is tried again after some transactions.
+ * - What is wrong with one row is said of all that went in one request. They go in smaller parts then, until a row was
+ *   alone in what was refused. "Too large" may be said of them together: less goes together also from then on, or fewer
+ *   rows, when it was a control record; more is tried again after some transactions.
  * - Rights are refused to a transaction as a whole. Then each topic is tried by itself, in a transaction that is always
- *   aborted. One that is refused there is at fault, with all its rows; when none is, it is the control topic or the
- *   group, which ends the relay.
+ *   aborted. One that is refused there is at fault, with all its rows; when all are found innocent, it is the control
+ *   topic or the group, which ends the relay.
  * - What is not answered at all may be for a topic that has gone: all those are looked up again.
  */
 #include <stdio.h>
@@ -42,9 +43,12 @@ bool kur__exact_is_refusal(const kur_error *error)
 static void refuse(struct kur__exact *exact, struct kur__batch_row *row, const char *why)
 {
     kur_error error = {0};
-    if (kur__batch_refuse(exact->batch, row, why, &error) == KUR_OK)
+    if (kur__batch_refuse(exact->batch, row, why, &error) == KUR_OK) {
         exact->has_refused = true;
-    else if (exact->failure.code == KUR_OK)
+        return;
+    }
+    kur__batch_hold(row);
+    if (exact->failure.code == KUR_OK)
         exact->failure = error;
 }
 
@@ -58,6 +62,9 @@ void kur__exact_take_failure(struct kur__exact *exact, struct kur__batch_row *ro
         return;
     if (status_of(why) == KUR_ERROR_TOO_LARGE && !is_alone) {
         exact->is_too_large = true;
+    } else if (kur__target_is_of_row(why) && !is_alone) {
+        row->together = (uint32_t)(exact->chunk_count > SHRINK ? exact->chunk_count / SHRINK : 1);
+        exact->has_suspects = true;
     } else if (why->kafka_code == 0) {
         refuse(exact, row, why->message); /* it could not even be handed over */
     } else {
@@ -76,7 +83,7 @@ void kur__exact_doubt_topics(struct kur__exact *exact)
             kur__target_failed(exact->batch, exact->sent[i].row, &why, false, &ignored);
 }
 
-/* ---- Sizes ---- */
+/* ---- Before it is sent ---- */
 
 size_t kur__exact_size_of(const struct kur__batch_row *row)
 {
@@ -90,22 +97,36 @@ bool kur__exact_is_small(const struct kur__batch_row *row)
     return limit > 0 && limit < BATCH_BYTES;
 }
 
-void kur__exact_screen_sizes(struct kur__exact *exact)
+/* Of a size that its topic certainly refuses; what is known of that may be old, and then it is looked up first. */
+static void screen_size(struct kur__exact *exact, struct kur__batch_row *row)
+{
+    size_t size = row->row.key.size + row->row.value.size;
+    int64_t limit = kur__target_limit(row);
+    if (exact->compresses || limit == 0 || size <= (size_t)limit)
+        return;
+    if (!kur__target_limit_is_new(row)) {
+        kur__batch_hold(row);
+        return;
+    }
+    char why[400];
+    snprintf(why, sizeof why, "it has %zu bytes, and topic %s takes %lld (max.message.bytes)", size, row->row.topic,
+             (long long)limit);
+    refuse(exact, row, why);
+}
+
+void kur__exact_screen(struct kur__exact *exact)
 {
     exact->small_most = SIZE_MAX;
     for (size_t i = 0; i < exact->batch->count; i++) {
         struct kur__batch_row *row = &exact->batch->rows[i];
         if (row->state != KUR__ROW_WAITS || row->is_held)
             continue;
-        int64_t limit = kur__target_limit(row);
-        if (kur__exact_is_small(row) && (size_t)limit < exact->small_most)
-            exact->small_most = (size_t)limit;
-        if (exact->compresses || limit == 0 || row->row.key.size + row->row.value.size <= (size_t)limit)
-            continue;
-        char why[400];
-        snprintf(why, sizeof why, "it has %zu bytes, and topic %s takes %lld (max.message.bytes)",
-                 row->row.key.size + row->row.value.size, row->row.topic, (long long)limit);
-        refuse(exact, row, why);
+        if (kur__exact_is_small(row) && (size_t)kur__target_limit(row) < exact->small_most)
+            exact->small_most = (size_t)kur__target_limit(row);
+        if (strcmp(row->row.topic, exact->relay->options.control) == 0)
+            refuse(exact, row, "its topic is the relays' own: another record there would stop them");
+        else
+            screen_size(exact, row);
     }
 }
 
@@ -139,11 +160,12 @@ static void refuse_topic(struct kur__exact *exact, const char *topic, const char
 
 /* ---- Topics by themselves ---- */
 
-/* Sends one row to nobody. */
-static bool is_refused_alone(struct kur__exact *exact, struct kur__batch_row *row, kur_error *why)
+/* Sends one row to nobody; KUR_OK: it would be taken. `why` is what Kafka has to say against it. */
+static kur_status try_row(struct kur__exact *exact, struct kur__batch_row *row, kur_error *why)
 {
     kur_error error = {0};
     *why = (kur_error){0};
+    kur__exact_set_time(exact);
     kur_status status = kur__exact_begin(exact, &error);
     if (status == KUR_OK)
         status = kur__exact_produce(exact, row, &error);
@@ -157,23 +179,26 @@ static bool is_refused_alone(struct kur__exact *exact, struct kur__batch_row *ro
         *why = error;
     }
     kur__exact_abandon(exact);
-    return why->code != KUR_OK && kur__exact_is_refusal(why);
+    return why->code != KUR_OK ? why->code : status;
 }
 
-/* Whether a topic was at fault. */
-static bool try_topics(struct kur__exact *exact)
+/* Whether a topic was at fault, or a row by the way; `is_sure` that none was. */
+static bool try_topics(struct kur__exact *exact, bool *is_sure)
 {
     struct kur__batch_row *firsts[TOPICS_MAX];
     size_t count = list_topics(exact, firsts);
     bool is_found = false;
-    for (size_t i = 0; i < count && exact->end.code == KUR_OK && !kur__relay_is_out_of_time(exact->relay); i++) {
+    *is_sure = count < TOPICS_MAX;
+    for (size_t i = 0; i < count; i++) {
         kur_error why;
-        kur__exact_set_time(exact);
-        if (!is_refused_alone(exact, firsts[i], &why))
-            continue;
-        is_found = true;
-        if (status_of(&why) != KUR_ERROR_TOO_LARGE) /* which is the row's own */
+        if (exact->end.code != KUR_OK || kur__relay_is_out_of_time(exact->relay)) {
+            *is_sure = false;
+            break;
+        }
+        *is_sure &= try_row(exact, firsts[i], &why) == KUR_OK;
+        if (status_of(&why) == KUR_ERROR_AUTHORIZATION)
             refuse_topic(exact, firsts[i]->row.topic, why.message);
+        is_found |= firsts[i]->state != KUR__ROW_WAITS;
     }
     return is_found;
 }
@@ -218,8 +243,8 @@ static bool end_by(struct kur__exact *exact, const kur_error *error)
 
 bool kur__exact_judge(struct kur__exact *exact, kur_error *error)
 {
-    if (exact->has_refused)
-        return true; /* without them */
+    if (exact->has_refused || exact->has_suspects)
+        return true; /* without them, or in smaller parts */
     if (exact->is_too_large)
         return send_less_together(exact);
     if (exact->is_control_too_large)
@@ -233,5 +258,6 @@ bool kur__exact_judge(struct kur__exact *exact, kur_error *error)
         return end_by(exact, error);
     if (status_of(error) != KUR_ERROR_AUTHORIZATION)
         return false;
-    return try_topics(exact) || end_by(exact, error);
+    bool is_sure;
+    return try_topics(exact, &is_sure) || (is_sure && end_by(exact, error));
 }

@@ -131,6 +131,7 @@ kur_status kur__exact_await(struct kur__exact *exact, kur_error *error)
             return out_of_time(exact, error);
         }
     exact->chunk_count = 0;
+    exact->chunk_rows = SIZE_MAX;
     return KUR_OK;
 }
 
@@ -175,7 +176,8 @@ static kur_status send_message(struct kur__exact *exact, const kur_message *mess
 /* Whether a row goes with those that are on their way. */
 static bool fits(const struct kur__exact *exact, size_t size, size_t small_size)
 {
-    return size <= exact->chunk_most && exact->chunk_size <= exact->chunk_most - size &&
+    return exact->chunk_count < exact->chunk_rows && size <= exact->chunk_most &&
+           exact->chunk_size <= exact->chunk_most - size &&
            (exact->small_size == 0 || small_size == 0 ||
             exact->small_size + small_size + HEAD_BYTES <= exact->small_most);
 }
@@ -185,7 +187,8 @@ kur_status kur__exact_produce(struct kur__exact *exact, struct kur__batch_row *r
     kur_message message = KUR_MESSAGE(0);
     kur_status status = KUR_OK;
     size_t size = kur__exact_size_of(row), small_size = kur__exact_is_small(row) ? size : 0;
-    if (exact->chunk_count > 0 && !fits(exact, size, small_size))
+    size_t rows = row->together > 0 ? row->together : SIZE_MAX;
+    if (exact->chunk_count > 0 && (exact->chunk_count >= rows || !fits(exact, size, small_size)))
         status = kur__exact_await(exact, error);
     if (status != KUR_OK)
         return status;
@@ -202,6 +205,7 @@ kur_status kur__exact_produce(struct kur__exact *exact, struct kur__batch_row *r
         exact->sent_count++;
         exact->chunk_count++;
         exact->chunk_size += size;
+        exact->chunk_rows = rows < exact->chunk_rows ? rows : exact->chunk_rows;
         exact->small_size += small_size;
     } else if (status != KUR_ERROR_MUST_ABORT && kur__exact_is_refusal(error)) {
         kur__exact_take_failure(exact, row, error, true);
@@ -229,7 +233,9 @@ static void clear(struct kur__exact *exact)
         exact->places[i].written = -1;
     }
     exact->sent_count = exact->chunk_count = exact->chunk_size = exact->small_size = 0;
-    exact->has_refused = exact->is_too_large = exact->is_control_too_large = exact->is_control_at_fault = false;
+    exact->chunk_rows = SIZE_MAX;
+    exact->has_refused = exact->has_suspects = exact->is_too_large = false;
+    exact->is_control_too_large = exact->is_control_at_fault = false;
     exact->failure = (kur_error){0};
 }
 
@@ -460,7 +466,7 @@ kur_status kur__exact_send(kur_relay *relay, struct kur__batch *batch, kur_error
     kur_status screened = kur__targets_screen(relay, exact->line.producer, batch, error);
     if (screened != KUR_OK)
         return screened;
-    kur__exact_screen_sizes(exact);
+    kur__exact_screen(exact);
     for (bool goes_on = true; goes_on;) {
         int64_t begun_us = kur_clock_monotonic_us();
         *error = (kur_error){0};

@@ -26,10 +26,13 @@ enum kur__row_state {
 struct kur__batch_row {
     kur_outbox_row row; /* all it points to is in the batch's arena */
     enum kur__row_state state;
-    bool is_held;               /* waits for now, as do those of its key behind it: it is not to be sent */
-    uint32_t key_hash;          /* of its key; 0: it has none */
-    const char *refusal;        /* in the batch's arena */
-    struct kur__target *target; /* its topic, once it has been screened */
+    bool is_held;      /* waits for now, as do those of its key behind it: it is not to be sent */
+    bool goes_later;   /* it is not to be on its way together with the one of its key before it */
+    uint32_t key_hash; /* of its key; 0: it has none */
+    uint32_t together; /* with no more than so many, itself included, for it was among refused ones; 0: any */
+    struct kur__batch_row *behind; /* the next one of its key */
+    const char *refusal;           /* in the batch's arena */
+    struct kur__target *target;    /* its topic, once it has been screened */
     kur_relay *relay;
 };
 
@@ -41,8 +44,9 @@ struct kur__batch {
     bool is_whole;     /* those are all that the relay has, and none rests */
     int64_t ownership; /* relay->ownership when they were chosen */
     kur_arena *arena;
-    struct kur__batch_row *rows; /* each shard's by id, one shard after another */
-    kur_outbox_id *ids;          /* room for as many: what is to be deleted */
+    struct kur__batch_row *rows;    /* each shard's by id, one shard after another */
+    kur_outbox_id *ids;             /* room for as many: what is to be deleted */
+    struct kur__batch_row **firsts; /* room for twice as many: by keys, while they are linked */
     size_t count, capacity, bytes;
     bool is_full;      /* there was no room for more */
     bool is_unsettled; /* it was sent, and what became of it is not in the database yet */
@@ -62,9 +66,9 @@ struct kur__courier {
     /*
      * Brings relay->shards up to date by kur__relay_own; a shard that comes to it has been cleared of what an earlier
      * owner had sent. Called before each batch, and every half second when there is none; relay->connection is there.
-     * Waits for `timeout_ms` at most: 0, for the loop waits by itself.
+     * Waits for nothing: the loop does.
      */
-    kur_status (*own)(kur_relay *relay, int timeout_ms, kur_error *error);
+    kur_status (*own)(kur_relay *relay, kur_error *error);
     /*
      * Sends the batch, and says of each row what became of it. An error says that none of those that wait was sent.
      * Nothing that it began goes on after it has returned. Once kur__relay_is_out_of_time it returns soon.
@@ -138,11 +142,8 @@ bool kur__relay_pause(kur_relay *relay, int timeout_ms);
  */
 kur_status kur__relay_checked(kur_relay *relay, kur_status status, const kur_error *error);
 
-/*
- * These shards are its own now; those that it had keep their back-offs. `is_new`: all of them have come to it, also
- * those that it had before, for they went in between.
- */
-void kur__relay_own(kur_relay *relay, const int32_t *shards, size_t count, bool is_new);
+/* These shards are its own now; those that it had keep their back-offs. */
+void kur__relay_own(kur_relay *relay, const int32_t *shards, size_t count);
 
 /* ---- relay_hand.c: a second thread, which settles and reads one batch while another is sent ---- */
 
@@ -172,7 +173,7 @@ void kur__batch_done(struct kur__batch *batch);
  */
 kur_status kur__batch_refuse(struct kur__batch *batch, struct kur__batch_row *row, const char *why, kur_error *error);
 /* A row waits for a later round, and so do those of its key behind it. */
-void kur__batch_hold(struct kur__batch *batch, struct kur__batch_row *row);
+void kur__batch_hold(struct kur__batch_row *row);
 /* First: those whose key has a parked row are behind that. */
 void kur__batch_screen(struct kur__batch *batch);
 
@@ -185,14 +186,20 @@ void kur__batch_screen(struct kur__batch *batch);
 kur_status kur__targets_screen(kur_relay *relay, kur_producer *producer, struct kur__batch *batch, kur_error *error);
 /* The largest batch of records that its topic takes; 0: not known. */
 int64_t kur__target_limit(const struct kur__batch_row *row);
+/* Whether that was asked for as this batch was screened; if not, it will be for the next one. */
+bool kur__target_limit_is_new(struct kur__batch_row *row);
+/* Whether rows that went together have been acknowledged, since then, in the partition that this one is for. */
+bool kur__target_has_met(const struct kur__batch_row *row, int64_t since_us);
 /* Refuses a row when its topic has refused another while this batch was sent. KUR_ERROR_NO_MEMORY. */
 kur_status kur__target_refuse(struct kur__batch *batch, struct kur__batch_row *row, kur_error *error);
 /* Whether nothing else may be on its way with a row, at this moment. */
 bool kur__target_wants_alone(const struct kur__batch_row *row);
 /* What a producer's batches may have at most, by the topics that are known. */
 int kur__targets_batch_bytes(const kur_relay *relay);
-/* A row has been acknowledged. */
-void kur__target_accepted(const struct kur__batch_row *row, bool was_alone);
+/* Whether Kafka refuses a record for its own sake, and would again; it says so of all that are in a batch with it. */
+bool kur__target_is_of_row(const kur_error *why);
+/* A row has been acknowledged, in this partition. */
+void kur__target_accepted(const struct kur__batch_row *row, int32_t partition, bool was_alone);
 /* A row has failed: it is refused, if it went alone and the broker means it; else it waits. KUR_ERROR_NO_MEMORY. */
 kur_status kur__target_failed(struct kur__batch *batch, struct kur__batch_row *row, const kur_error *why,
                               bool was_alone, kur_error *error);

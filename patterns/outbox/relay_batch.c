@@ -44,7 +44,10 @@ static bool make_room(struct kur__batch *batch)
     kur_outbox_id *ids = kur_realloc(batch->ids, capacity * sizeof *ids);
     if (ids != NULL)
         batch->ids = ids;
-    if (rows == NULL || ids == NULL)
+    struct kur__batch_row **firsts = kur_realloc(batch->firsts, capacity * 2 * sizeof *firsts);
+    if (firsts != NULL)
+        batch->firsts = firsts;
+    if (rows == NULL || ids == NULL || firsts == NULL)
         return false;
     batch->capacity = capacity;
     return true;
@@ -134,6 +137,31 @@ static void adapt(kur_relay *relay, const struct kur__batch *batch, size_t shard
     relay->shard_rows = relay->shard_rows > 0 ? relay->shard_rows : 1;
 }
 
+static bool has_key_of(const struct kur__batch_row *row, const struct kur__batch_row *other)
+{
+    return row->key_hash == other->key_hash && row->row.shard == other->row.shard &&
+           kur_bytes_equal(row->row.key, other->row.key);
+}
+
+/* The rows of each key become a chain: from the last row to the first, and `firsts` is a table of those by their hash.
+ */
+static void link_keys(struct kur__batch *batch)
+{
+    size_t room = batch->count * 2;
+    if (batch->count > 0)
+        memset(batch->firsts, 0, room * sizeof *batch->firsts);
+    for (size_t i = batch->count; i-- > 0;) {
+        struct kur__batch_row *row = &batch->rows[i];
+        size_t at = row->key_hash % room;
+        if (row->key_hash == 0)
+            continue;
+        while (batch->firsts[at] != NULL && !has_key_of(batch->firsts[at], row))
+            at = (at + 1) % room;
+        row->behind = batch->firsts[at];
+        batch->firsts[at] = row;
+    }
+}
+
 kur_status kur__batch_read(kur_relay *relay, struct kur__batch *batch, kur_error *error)
 {
     kur__batch_reset(batch);
@@ -151,16 +179,11 @@ kur_status kur__batch_read(kur_relay *relay, struct kur__batch *batch, kur_error
         return kur__relay_checked(relay, status, error);
     }
     adapt(relay, batch, batch->shard_count);
+    link_keys(batch);
     return KUR_OK;
 }
 
 /* ---- What becomes of rows ---- */
-
-static bool has_key_of(const struct kur__batch_row *row, const struct kur__batch_row *other)
-{
-    return row->key_hash == other->key_hash && row->row.shard == other->row.shard &&
-           kur_bytes_equal(row->row.key, other->row.key);
-}
 
 kur_status kur__batch_refuse(struct kur__batch *batch, struct kur__batch_row *row, const char *why, kur_error *error)
 {
@@ -168,24 +191,18 @@ kur_status kur__batch_refuse(struct kur__batch *batch, struct kur__batch_row *ro
     if (row->refusal == NULL)
         return no_memory(error);
     row->state = KUR__ROW_REFUSED;
-    if (row->key_hash == 0 || row->relay->options.blocks_nothing)
+    if (row->relay->options.blocks_nothing)
         return KUR_OK;
-    const struct kur__batch_row *end = batch->rows + batch->count;
-    for (struct kur__batch_row *next = row + 1; next < end && next->row.shard == row->row.shard; next++)
-        if (next->state == KUR__ROW_WAITS && has_key_of(next, row))
+    for (struct kur__batch_row *next = row->behind; next != NULL; next = next->behind)
+        if (next->state == KUR__ROW_WAITS)
             next->state = KUR__ROW_BEHIND;
     return KUR_OK;
 }
 
-void kur__batch_hold(struct kur__batch *batch, struct kur__batch_row *row)
+void kur__batch_hold(struct kur__batch_row *row)
 {
-    row->is_held = true;
-    if (row->key_hash == 0)
-        return;
-    const struct kur__batch_row *end = batch->rows + batch->count;
-    for (struct kur__batch_row *next = row + 1; next < end && next->row.shard == row->row.shard; next++)
-        if (has_key_of(next, row))
-            next->is_held = true;
+    for (; row != NULL; row = row->behind)
+        row->is_held = true;
 }
 
 void kur__batch_screen(struct kur__batch *batch)
@@ -245,7 +262,8 @@ static kur_status park_refused(kur_relay *relay, struct kur__batch *batch, kur_e
     size_t count = 0, refused = 0;
     for (size_t i = 0; i < batch->count; i++)
         count += batch->rows[i].state == KUR__ROW_REFUSED || batch->rows[i].state == KUR__ROW_BEHIND;
-    if (count == 0)
+    /* Rows of shards that went meanwhile are for their next owner, who may have sent them, to judge. */
+    if (count == 0 || batch->ownership != relay->ownership)
         return KUR_OK;
     kur_outbox_parked_row *rows = kur_arena_alloc(batch->arena, count * sizeof *rows);
     if (rows == NULL)
@@ -311,5 +329,6 @@ void kur__batch_done(struct kur__batch *batch)
 {
     kur_free(batch->rows);
     kur_free(batch->ids);
+    kur_free(batch->firsts);
     kur_arena_free(batch->arena);
 }

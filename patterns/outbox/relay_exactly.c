@@ -166,10 +166,9 @@ static kur_status get_ready(struct kur__exact *exact, kur_error *error)
     return status;
 }
 
-static kur_status own(kur_relay *relay, int timeout_ms, kur_error *error)
+static kur_status own(kur_relay *relay, kur_error *error)
 {
     struct kur__exact *exact = relay->courier_state;
-    (void)timeout_ms;
     kur_status status = say_word(exact, false, error);
     if (status == KUR_OK)
         status = get_ready(exact, error);

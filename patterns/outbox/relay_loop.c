@@ -161,14 +161,14 @@ static const struct kur__shard *find(const struct kur__shard *shards, size_t cou
     return NULL;
 }
 
-void kur__relay_own(kur_relay *relay, const int32_t *shards, size_t count, bool is_new)
+void kur__relay_own(kur_relay *relay, const int32_t *shards, size_t count)
 {
     struct kur__shard made[KUR_OUTBOX_SHARDS_MAX];
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         const struct kur__shard *had = find(relay->shards, relay->shard_count, shards[i]);
-        made[i] = had != NULL && !is_new ? *had : (struct kur__shard){.number = shards[i]};
-        kept += had != NULL && !is_new;
+        made[i] = had != NULL ? *had : (struct kur__shard){.number = shards[i]};
+        kept += had != NULL;
     }
     bool is_same = kept == count && count == relay->shard_count;
     if (is_same)
@@ -264,7 +264,7 @@ static bool settle(kur_relay *relay, struct kur__batch *batch, bool *is_settled)
 static bool keep(kur_relay *relay)
 {
     kur_error error = {0};
-    if (relay->courier->own(relay, 0, &error) != KUR_OK)
+    if (relay->courier->own(relay, &error) != KUR_OK)
         return go_on_after(relay, "shards could not be had", &error, true);
     if (relay->connection != NULL && look_after(relay, &error) != KUR_OK)
         return go_on_after(relay, "the outbox could not be looked after", &error, false);

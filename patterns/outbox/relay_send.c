@@ -12,10 +12,14 @@
  *
  * Two producers. Rows go together by one that is gapless: when the broker refuses what it should have taken (the
  * topic's limit or the rights were changed a moment ago) that one is at its end, and nothing behind the refused record
- * gets into its partition (but for what was on its way when that was the producer's first in the partition: a broker
- * then takes any sequence number); another is made, and what was not acknowledged is sent again, with all of its key
- * that got there before it. Rows that go alone, whose refusal is expected, go by the scout, and never while anything
- * else is on its way; so their order is kept between the two. Nothing is on its way from one batch to the next.
+ * gets into its partition; another is made, and what was not acknowledged is sent again, with all of its key that got
+ * there before it. Rows that go alone, whose refusal is expected, go by the scout, and never while anything else is on
+ * its way; so their order is kept between the two. Nothing is on its way from one batch to the next.
+ *
+ * Two rows of a key are on their way together only where that helps: to one partition, and when it has acknowledged
+ * this producer before (of one that it does not know a broker takes any sequence number first, and so what is behind a
+ * refused record: KAFKA-15591). Else the later one waits until all that was handed over has its answer, and goes in
+ * the batch's next wave. Waves are as many as keys change their places.
  */
 #include <kurier/sys/clock.h>
 #include <kurier/sys/memory.h>
@@ -29,7 +33,8 @@ enum {
     QUEUE_KBYTES = 128 * 1024, /* one record of RECORD_BYTES has room */
     FAILED_MS = 2000,          /* a producer that has failed is given that long for what it still holds */
     TELL_FIRST_MS = 3000,      /* nothing came: then it is told, */
-    TELL_MS = 10000            /* and again */
+    TELL_MS = 10000,           /* and again */
+    REMEMBERED_MS = 3600000    /* how long brokers know a producer that is silent, at least */
 };
 
 #define RECORD_BYTES 100000000
@@ -37,8 +42,11 @@ enum {
 struct sender {
     kur_producer *gapless, *scout; /* NULL: to be made */
     int batch_bytes;               /* of the first */
+    int64_t made_us;               /* when that was */
     kur_arena *arena;              /* for one message */
     int64_t next_claim_us, lease_end_us;
+    int64_t send_until_us;  /* the last third of a lease is for what is under way by then */
+    int64_t known_since_us; /* a partition that has acknowledged the gapless one since then knows it */
 
     /* While a batch is sent. */
     struct kur__batch *batch;
@@ -113,15 +121,14 @@ static void end(kur_relay *relay)
 
 /* ---- Owning ---- */
 
-static kur_status own(kur_relay *relay, int timeout_ms, kur_error *error)
+static kur_status own(kur_relay *relay, kur_error *error)
 {
     struct sender *sender = relay->courier_state;
     int64_t now_us = kur_clock_monotonic_us(), lease_us = relay->options.lease_ms * INT64_C(1000);
     int32_t shards[KUR_OUTBOX_SHARDS_MAX];
     size_t count = 0;
-    (void)timeout_ms;
     if (now_us >= sender->lease_end_us)
-        kur__relay_own(relay, NULL, 0, false);
+        kur__relay_own(relay, NULL, 0);
     if (now_us < sender->next_claim_us)
         return KUR_OK;
     kur_status status = claim(relay, false, shards, &count, error);
@@ -130,7 +137,8 @@ static kur_status own(kur_relay *relay, int timeout_ms, kur_error *error)
     KUR__CRASH_POINT("outbox-claimed");
     sender->next_claim_us = now_us + lease_us / 3;
     sender->lease_end_us = now_us + lease_us;
-    kur__relay_own(relay, shards, count, false);
+    sender->send_until_us = sender->lease_end_us - lease_us / 3;
+    kur__relay_own(relay, shards, count);
     return KUR_OK;
 }
 
@@ -158,7 +166,7 @@ static void on_result(const kur_result *result, void *user)
     if (result->status == KUR_DELIVERED) {
         if (!row->is_held) /* else one of its key before it is missing: it comes behind that once more */
             row->state = KUR__ROW_SENT;
-        kur__target_accepted(row, sender->is_alone);
+        kur__target_accepted(row, result->partition, sender->is_alone);
         return;
     }
     note_end(sender, &result->error);
@@ -168,7 +176,7 @@ static void on_result(const kur_result *result, void *user)
         return;
     fail(sender, &result->error);
     if (!row->is_held)
-        kur__batch_hold(sender->batch, row);
+        kur__batch_hold(row);
 }
 
 /* With a producer's own words for why nothing comes. */
@@ -265,22 +273,56 @@ static void send_alone(kur_relay *relay, struct kur__batch_row *row)
     sender->is_alone = false;
 }
 
-/* Whatever makes a row wait ends this: what comes behind it is read again with it. */
+/*
+ * Whether the next row of a key may be on its way together with this one. If this one were refused, that one must not
+ * get there: the gapless producer sees to it in one partition, where the broker knows it.
+ */
+static bool may_follow(const struct sender *sender, const struct kur__batch_row *row, const struct kur__batch_row *next)
+{
+    bool has_gone = row->state != KUR__ROW_WAITS;
+    return has_gone || (next->target == row->target && next->row.partition == row->row.partition &&
+                        kur__target_has_met(row, sender->known_since_us));
+}
+
+/* Whatever makes a row wait ends a batch: what comes behind it is read again with it. */
+static bool goes_on(kur_relay *relay)
+{
+    const struct sender *sender = relay->courier_state;
+    return !sender->has_failed && !kur__relay_is_out_of_time(relay) && kur_clock_monotonic_us() < sender->send_until_us;
+}
+
+/* Hands over what may be on its way together; whether something is left that had to wait for that. */
+static bool hand_over(kur_relay *relay, struct kur__batch *batch)
+{
+    struct sender *sender = relay->courier_state;
+    bool leaves_some = false;
+    for (size_t i = 0; i < batch->count && goes_on(relay); i++) {
+        struct kur__batch_row *row = &batch->rows[i], *next = row->behind;
+        bool is_left = row->goes_later;
+        if (row->state != KUR__ROW_WAITS || row->is_held)
+            continue;
+        row->goes_later = false;
+        leaves_some |= is_left;
+        if (!is_left && kur__target_wants_alone(row))
+            send_alone(relay, row);
+        else if (!is_left)
+            send_row(relay, sender->gapless, row);
+        if (next != NULL)
+            next->goes_later = is_left || !may_follow(sender, row, next);
+    }
+    return leaves_some;
+}
+
 static void send_rows(kur_relay *relay, struct kur__batch *batch)
 {
     struct sender *sender = relay->courier_state;
-    for (size_t i = 0; i < batch->count && !sender->has_failed && !kur__relay_is_out_of_time(relay); i++) {
-        struct kur__batch_row *row = &batch->rows[i];
-        if (row->state != KUR__ROW_WAITS || row->is_held)
-            continue;
-        if (kur__target_wants_alone(row))
-            send_alone(relay, row);
-        else
-            send_row(relay, sender->gapless, row);
-    }
-    KUR__CRASH_POINT("outbox-produced");
-    await(relay, &sender->gapless);
-    KUR__CRASH_POINT("outbox-acknowledged");
+    bool leaves_some;
+    do {
+        leaves_some = hand_over(relay, batch);
+        KUR__CRASH_POINT("outbox-produced");
+        await(relay, &sender->gapless);
+        KUR__CRASH_POINT("outbox-acknowledged");
+    } while (leaves_some && goes_on(relay));
 }
 
 /* The producers as they are needed: not spent, and with batches that all topics take. */
@@ -290,8 +332,12 @@ static kur_status get_ready(kur_relay *relay, kur_error *error)
     int batch_bytes = kur__targets_batch_bytes(relay);
     if (sender->is_spent || batch_bytes != sender->batch_bytes)
         free_producer(&sender->gapless);
+    if (sender->gapless == NULL)
+        sender->made_us = kur_clock_monotonic_us();
     sender->is_spent = false;
     sender->batch_bytes = batch_bytes;
+    int64_t remembered_us = kur_clock_monotonic_us() - REMEMBERED_MS * INT64_C(1000);
+    sender->known_since_us = sender->made_us > remembered_us ? sender->made_us : remembered_us;
     return make_producer(relay, &sender->gapless, batch_bytes, true, error);
 }
 

@@ -46,7 +46,9 @@ struct kur__target {
     int64_t largest; /* the largest record that it has acknowledged */
     int asks;        /* answers that it is missing */
     int64_t first_ask_us, next_ask_us;
+    int64_t looked_round;  /* in which it was looked up last */
     int64_t refused_round; /* in which its rows are refused without asking again */
+    int64_t *met_us; /* by partition: when rows that went together were acknowledged last; NULL: nothing is known */
     char refusal[256];
     char name[];
 };
@@ -71,6 +73,7 @@ static void clear(struct kur__targets *targets)
     for (int i = 0; i < CHAINS; i++)
         while (targets->chains[i] != NULL) {
             struct kur__target *next = targets->chains[i]->next;
+            kur_free(targets->chains[i]->met_us);
             kur_free(targets->chains[i]);
             targets->chains[i] = next;
         }
@@ -143,10 +146,21 @@ static void found_missing(const struct kur__targets *targets, struct kur__target
         refuse_for_now(targets, target, error->message);
 }
 
+/* Without memory none is known to have been met, which costs time and nothing else. */
+static void set_partitions(struct kur__target *target, int32_t partitions)
+{
+    if (partitions == target->partitions && target->met_us != NULL)
+        return;
+    kur_free(target->met_us);
+    target->met_us = kur_calloc((size_t)partitions, sizeof *target->met_us);
+    target->partitions = partitions;
+}
+
 /* What cannot be found out now is an error: brokers are away. */
 static kur_status look_up(kur_relay *relay, kur_producer *producer, struct kur__target *target, kur_error *error)
 {
-    kur_status status = kur_producer_look_up(producer, target->name, ASK_MS, &target->partitions, error);
+    int32_t partitions = 0;
+    kur_status status = kur_producer_look_up(producer, target->name, ASK_MS, &partitions, error);
     if (status == KUR_ERROR_UNKNOWN_TOPIC)
         found_missing(relay->targets, target, error);
     else if (status == KUR_ERROR_AUTHORIZATION)
@@ -158,8 +172,11 @@ static kur_status look_up(kur_relay *relay, kur_producer *producer, struct kur__
     if (status != KUR_OK)
         return KUR_OK;
     target->asks = 0;
+    set_partitions(target, partitions);
     status = read_limit(relay, target, error);
     target->is_known = status == KUR_OK;
+    if (target->is_known)
+        target->looked_round = relay->targets->round;
     return status;
 }
 
@@ -206,7 +223,7 @@ static kur_status screen_row(kur_relay *relay, kur_producer *producer, struct ku
     if (!*is_away && target->is_known && row->row.partition > target->partitions)
         return refuse_partition(batch, row, error);
     if (!target->is_known || *is_away)
-        kur__batch_hold(batch, row);
+        kur__batch_hold(row);
     return KUR_OK;
 }
 
@@ -263,6 +280,29 @@ int64_t kur__target_limit(const struct kur__batch_row *row)
     return row->target->limit;
 }
 
+bool kur__target_limit_is_new(struct kur__batch_row *row)
+{
+    bool is_new = row->target->looked_round == row->relay->targets->round;
+    row->target->is_known &= is_new;
+    return is_new;
+}
+
+/* As librdkafka chooses it: by the same hash as the shard; -1: any. */
+static int32_t partition_of(const struct kur__batch_row *row)
+{
+    if (row->row.partition > 0)
+        return row->row.partition - 1;
+    return row->row.key.size > 0 ? kur__outbox_shard(row->row.key, 0, row->target->partitions) : -1;
+}
+
+bool kur__target_has_met(const struct kur__batch_row *row, int64_t since_us)
+{
+    const struct kur__target *target = row->target;
+    int32_t partition = partition_of(row);
+    return target->met_us != NULL && partition >= 0 && partition < target->partitions &&
+           target->met_us[partition] > since_us;
+}
+
 bool kur__target_wants_alone(const struct kur__batch_row *row)
 {
     const struct kur__target *target = row->target;
@@ -314,19 +354,20 @@ static bool is_of_topic(int32_t kafka_code)
     return kafka_code == INVALID_TOPIC || kafka_code == TOPIC_AUTHORIZATION_FAILED;
 }
 
-/* What Kafka says of a record for its own sake, or for its topic's, and would say again. */
-static bool is_refusal(int32_t kafka_code)
+bool kur__target_is_of_row(const kur_error *why)
 {
-    return is_of_size(kafka_code) || is_of_topic(kafka_code) || kafka_code == INVALID_TIMESTAMP ||
-           kafka_code == UNSUPPORTED_FOR_MESSAGE_FORMAT || kafka_code == POLICY_VIOLATION ||
-           kafka_code == INVALID_RECORD;
+    int32_t code = why->kafka_code;
+    return is_of_size(code) || code == INVALID_TIMESTAMP || code == UNSUPPORTED_FOR_MESSAGE_FORMAT ||
+           code == POLICY_VIOLATION || code == INVALID_RECORD;
 }
 
-void kur__target_accepted(const struct kur__batch_row *row, bool was_alone)
+void kur__target_accepted(const struct kur__batch_row *row, int32_t partition, bool was_alone)
 {
     struct kur__target *target = row->target;
     int64_t bytes = most_bytes(row);
     target->is_proven = true;
+    if (!was_alone && target->met_us != NULL && partition < target->partitions)
+        target->met_us[partition] = kur_clock_monotonic_us();
     target->suspects -= was_alone && target->suspects > 0;
     target->largest = bytes > target->largest ? bytes : target->largest;
 }
@@ -335,7 +376,7 @@ kur_status kur__target_failed(struct kur__batch *batch, struct kur__batch_row *r
                               bool was_alone, kur_error *error)
 {
     struct kur__target *target = row->target;
-    bool is_refused = is_refusal(why->kafka_code);
+    bool is_refused = kur__target_is_of_row(why) || is_of_topic(why->kafka_code);
     if (is_refused && was_alone) {
         target->suspects -= target->suspects > 0;
         if (is_of_topic(why->kafka_code)) {

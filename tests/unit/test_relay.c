@@ -398,6 +398,70 @@ START_TEST(test_relay__two_share_and_take_over)
 }
 END_TEST
 
+/* A broker that is silent for longer than a lease: of what was not handed over nothing is, before there is another. */
+START_TEST(test_relay__begins_nothing_when_its_lease_ends)
+{
+    struct relaying bed;
+    struct relaying_seen seen;
+    skip_unless(!support_is_real(), "the embedded broker is made to refuse");
+    const char *topic = support_topic(1);
+    struct proxy *proxy = proxy_new(support_bootstrap());
+    relaying_open(&bed, memory_database(1));
+    relaying_send(&bed, topic, 1, 0);
+    kur_relay *relay = relaying_start(&bed, &KUR_RELAY_OPTIONS(.lease_ms = 1000));
+    relaying_await(relay, health.sent == 1);
+    support_refuse(PRODUCE, TOO_LARGE); /* from now on each row of the topic goes by itself */
+    relaying_send_many(&bed, topic, 20, 1, 20);
+    relaying_await(relay, health.sent == 21);
+    proxy_set(proxy, PROXY_HOLD);
+    int64_t batches = relaying_health(relay).batches;
+    int reads = memory_calls(bed.database, "outbox_read");
+    relaying_send_many(&bed, topic, 20, 21, 20);
+    relaying_await(relay, memory_calls(bed.database, "outbox_read") > reads);
+    poll(NULL, 0, 1100);
+    proxy_set(proxy, PROXY_PASS);
+    relaying_await(relay, health.sent == 41 && health.batches >= batches + 2);
+    relaying_read_all(topic, 41, &seen);
+    ck_assert_int_eq(relaying_health(relay).repeated, 0);
+    relaying_end(relay);
+    relaying_close(&bed);
+    proxy_free(proxy);
+}
+END_TEST
+
+static void fail_from_now_on(const char *call, void *user)
+{
+    static const struct memory_fault everything = {
+        .nth = 1, .times = 1000000, .status = KUR_ERROR_DATABASE, .retriable = true};
+    struct relaying *bed = user;
+    if (strcmp(call, "outbox_delete") != 0)
+        return;
+    memory_on_call(bed->database, NULL, NULL);
+    memory_fail(bed->database, &everything);
+}
+
+/* The database is away when a batch was sent, and then the shard is another's, who may have sent what was refused. */
+START_TEST(test_relay__parks_nothing_in_shards_of_others)
+{
+    struct relaying bed;
+    const char *topic = support_topic(2);
+    relaying_open(&bed, memory_database(1));
+    relaying_send(&bed, topic, 1, 0);
+    send_wrong(&bed, topic, 2, 1);
+    memory_on_call(bed.database, fail_from_now_on, &bed);
+    kur_relay *relay = relaying_start(&bed, &KUR_RELAY_OPTIONS(.lease_ms = 1000));
+    relaying_await(relay, memory_has_failed(bed.database) && health.shards == 0);
+    memory_seize(bed.database, 0, "another", INT64_C(3600000000));
+    memory_fail(bed.database, NULL);
+    ck_assert(memory_wait(bed.database, 1, 0));
+    int claims = memory_calls(bed.database, "outbox_claim");
+    relaying_await(relay, memory_calls(bed.database, "outbox_claim") > claims + 1);
+    ck_assert_uint_eq(memory_count(bed.database).parked, 0);
+    relaying_end(relay);
+    relaying_close(&bed);
+}
+END_TEST
+
 /* ---- Failures ---- */
 
 static void with_fault(const struct memory_fault *fault)
@@ -673,6 +737,8 @@ int main(void)
                                   test_relay__a_broker_refuses,
                                   test_relay__what_may_be_missing_comes_in_order,
                                   test_relay__two_share_and_take_over,
+                                  test_relay__begins_nothing_when_its_lease_ends,
+                                  test_relay__parks_nothing_in_shards_of_others,
                                   test_relay__every_call_of_the_driver_fails,
                                   test_relay__database_away_and_back,
                                   test_relay__ends_by_what_no_waiting_cures,
