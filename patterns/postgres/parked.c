@@ -78,21 +78,22 @@ static void add_array(struct kur__pg_values *values, Oid type, const kur_buffer 
 
 /*
  * One that is behind goes only where what blocks it is parked, now or by this statement: that was judged by a read
- * which may be older than an unpark.
+ * which may be older than an unpark, and older than what another relay has sent and deleted since.
  */
+#define DELETED                                                                                                        \
+    " RETURNING o.shard, o.id, o.mark, o.topic, o.partition, o.key, o.headers, o.value, o.created, g.is_behind,"       \
+    " $7 AND NOT g.is_behind AND o.key IS NOT NULL AS blocks, g.error, g.attempts"
+
 static const char park_sql[] =
     "WITH given AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6) AS g (shard, id, mark, is_behind, error, attempts)),"
-    " there AS (SELECT o.shard, o.id, o.key, g.is_behind, g.error, g.attempts FROM @.outbox o JOIN given g"
-    " ON o.shard = g.shard AND o.id = g.id AND o.mark = g.mark),"
-    " goes AS (SELECT t.* FROM there t WHERE NOT t.is_behind"
-    " OR EXISTS (SELECT FROM @.outbox_parked p WHERE p.blocks AND p.shard = t.shard AND p.key = t.key AND p.id < t.id)"
-    " OR EXISTS (SELECT FROM there f WHERE $7 AND NOT f.is_behind AND f.shard = t.shard AND f.key = t.key"
-    " AND f.id < t.id)),"
-    " gone AS (DELETE FROM @.outbox o USING goes g WHERE o.shard = g.shard AND o.id = g.id"
-    " RETURNING o.shard, o.id, o.mark, o.topic, o.partition, o.key, o.headers, o.value, o.created, g.is_behind,"
-    " $7 AND NOT g.is_behind AND o.key IS NOT NULL, g.error, g.attempts)"
+    " refused AS (DELETE FROM @.outbox o USING given g WHERE o.shard = g.shard AND o.id = g.id AND o.mark = g.mark"
+    " AND NOT g.is_behind" DELETED "),"
+    " behind AS (DELETE FROM @.outbox o USING given g WHERE o.shard = g.shard AND o.id = g.id AND o.mark = g.mark"
+    " AND g.is_behind AND (EXISTS (SELECT FROM refused f WHERE f.blocks AND f.shard = o.shard AND f.key = o.key"
+    " AND f.id < o.id) OR EXISTS (SELECT FROM @.outbox_parked p WHERE p.blocks AND p.shard = o.shard AND p.key = o.key"
+    " AND p.id < o.id))" DELETED ")"
     " INSERT INTO @.outbox_parked (shard, id, mark, topic, partition, key, headers, value, created, is_behind, blocks,"
-    " error, attempts) SELECT * FROM gone";
+    " error, attempts) SELECT * FROM refused UNION ALL SELECT * FROM behind";
 
 static kur_status park_rows(PGconn *connection, const struct arrays *arrays, bool blocks_keys, kur_error *error)
 {

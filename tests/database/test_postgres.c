@@ -457,6 +457,53 @@ START_TEST(test_postgres__who_waits_for_a_migration_sees_its_tables)
 }
 END_TEST
 
+/* ---- Parking beside another relay ---- */
+
+/* The first is refused, the others are behind it. */
+static void *park_all(void *user)
+{
+    kur_error failed = {0};
+    kur_outbox_parked_row parked[2];
+    for (size_t i = 0; i < 2; i++)
+        parked[i] = (kur_outbox_parked_row){
+            .row = {.size = sizeof parked[i].row, .id = ids[i].id, .shard = ids[i].shard, .mark = ids[i].mark},
+            .is_behind = i > 0,
+            .attempts = i == 0};
+    *(kur_status *)user = of->outbox_park(line, parked, 2, true, &failed);
+    return NULL;
+}
+
+/* Its lease is over, and the next one has sent what was refused to it: nothing is parked behind a row that goes. */
+START_TEST(test_postgres__nothing_is_parked_behind_what_another_deletes)
+{
+    skip_unless(opening_missing() == NULL, opening_missing());
+    set_up();
+    PGconn *eye = open_postgres(), *other = open_postgres();
+    pthread_t thread;
+    kur_status status = KUR_ERROR_FATAL;
+    sql(eye, "BEGIN");
+    add(eye, "a");
+    add(eye, "b");
+    sql(eye, "COMMIT");
+    ck_assert_str_eq(relayed(), "a b");
+    sql(other, "BEGIN; DELETE FROM @.outbox WHERE id = (SELECT min(id) FROM @.outbox)");
+    ck_assert_int_eq(kur_thread_start(&thread, park_all, &status), 0);
+    for (int64_t until_us = kur_clock_monotonic_us() + DEADLINE_MS * INT64_C(1000);; poll(NULL, 0, 5)) {
+        ck_assert_int_lt(kur_clock_monotonic_us(), until_us);
+        if (sql_number(eye, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'") > 0)
+            break;
+    }
+    sql(other, "COMMIT");
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(status, KUR_OK);
+    ck_assert_str_eq(relayed(), "b");
+    ck_assert_int_eq(sql_number(eye, "SELECT count(*) FROM @.outbox_parked"), 0);
+    PQfinish(other);
+    PQfinish(eye);
+    tear_down();
+}
+END_TEST
+
 /* ---- The cost of a poll ---- */
 
 static int compare(const void *a, const void *b)
@@ -1193,6 +1240,7 @@ int main(void)
                                   test_postgres__floors_give_way_to_what_is_put_back,
                                   test_postgres__floors_give_way_to_ids_that_begin_anew,
                                   test_postgres__who_waits_for_a_migration_sees_its_tables,
+                                  test_postgres__nothing_is_parked_behind_what_another_deletes,
                                   test_postgres__polls_pass_by_dead_rows,
                                   test_postgres__a_commit_whose_answer_is_lost,
                                   test_postgres__each_statement_fails_once,
