@@ -24,7 +24,9 @@
 
 enum {
     LINKS_MAX = 64,
-    PREFIX_SIZE = 6 /* of a frame: its size and its API key */
+    PREFIX_SIZE = 6,       /* of a frame: its size and its API key */
+    END_TXN_ERROR_AT = 12, /* in an answer of version 0 or 1, behind size, number and throttle time */
+    END_TXN_SIZE = 14
 };
 
 /* A client's connection and the proxy's own to the broker. */
@@ -33,7 +35,7 @@ struct link {
     unsigned char prefix[PREFIX_SIZE];
     size_t prefix_size; /* bytes of it that are there */
     size_t left;        /* bytes of the frame that are still to come */
-    bool ends_on_answer;
+    bool ends_on_answer, spoils_answer;
 };
 
 struct proxy {
@@ -146,9 +148,10 @@ static size_t follow(struct proxy *proxy, struct link *link, unsigned char *byte
             if ((p[4] << 8 | p[5]) == atomic_load(&proxy->lose_key)) {
                 atomic_store(&proxy->lose_key, -1);
                 int loss = atomic_load(&proxy->loss);
-                if (loss != PROXY_CUT_ANSWER)
-                    atomic_store(&proxy->mode, PROXY_HOLD);
                 link->ends_on_answer = loss == PROXY_CUT_ANSWER;
+                link->spoils_answer = loss == PROXY_SPOIL_ANSWER;
+                if (!link->ends_on_answer && !link->spoils_answer)
+                    atomic_store(&proxy->mode, PROXY_HOLD);
                 if (loss == PROXY_LOSE_REQUEST)
                     return at >= PREFIX_SIZE ? at - PREFIX_SIZE : 0;
             }
@@ -186,6 +189,11 @@ static bool pass(struct proxy *proxy, struct link *link, bool is_request)
     if (!is_request && link->ends_on_answer) {
         atomic_store(&proxy->lost, true);
         return false;
+    }
+    if (!is_request && link->spoils_answer && got >= END_TXN_SIZE) {
+        memset(bytes + END_TXN_ERROR_AT, 0xff, 2); /* UNKNOWN_SERVER_ERROR, -1 */
+        link->spoils_answer = false;
+        atomic_store(&proxy->lost, true);
     }
     if (is_request && is_cut(proxy, bytes, (size_t)got)) {
         link->ends_on_answer = true;

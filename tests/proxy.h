@@ -20,7 +20,8 @@ typedef enum proxy_loss {
     PROXY_LOSE_REQUEST = 1, /* it never reaches the broker, and from then on all is held */
     PROXY_LOSE_ANSWER,      /* it reaches the broker, and from then on all is held */
     PROXY_CUT_ANSWER,       /* it reaches the broker, which answers: then the connection is closed, others are not */
-    PROXY_CUT_REQUEST       /* it never reaches the broker: the connection is closed, others are not */
+    PROXY_CUT_REQUEST,      /* it never reaches the broker: the connection is closed, others are not */
+    PROXY_SPOIL_ANSWER      /* it reaches the broker; that of an EndTxn then says that something unknown went wrong */
 } proxy_loss;
 
 /* Between this process and `bootstrap` (host:port, an IPv4 one), from now on. */

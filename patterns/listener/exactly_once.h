@@ -43,6 +43,7 @@ struct kur__exactly {
     kur_consumer *reader;   /* asks what the group has; made when it is needed */
     kur_arena *arena;
     enum kur__exactly_need need;
+    bool is_unknown; /* an abort came too late for a commit, perhaps */
     int64_t begun_us;
 
     pthread_t thread;

@@ -176,6 +176,7 @@ kur_status kur__exactly_get_ready(struct kur__exactly *exactly, int timeout_ms, 
     case KUR__NEED_ABORT:
         status = kur_transaction_abort(exactly->producer, timeout_ms, error);
         if (status == KUR_ERROR_FATAL || status == KUR_ERROR_UNKNOWN_OUTCOME || status == KUR_ERROR_INVALID_STATE) {
+            exactly->is_unknown |= status == KUR_ERROR_UNKNOWN_OUTCOME;
             exactly->need = KUR__NEED_REPLACE;
             return KUR_OK;
         }
@@ -267,7 +268,20 @@ static void suspect_all(struct kur__exactly *exactly, const kur_error *error)
             }
 }
 
-static enum kur__exactly_outcome conclude(struct kur__exactly *exactly, kur_status status)
+/* The group tells, once nothing is open any more. */
+static enum kur__exactly_outcome find_out(struct kur__exactly *exactly)
+{
+    kur_error why;
+    if (!prepare(exactly, true, &why)) {
+        exactly->error = why;
+        return KUR__ABORTED;
+    }
+    look(exactly);
+    return KUR__LOOKED;
+}
+
+/* `is_sent`: the commit was, perhaps; then whether it was undone is waited for. */
+static enum kur__exactly_outcome conclude(struct kur__exactly *exactly, kur_status status, bool is_sent)
 {
     kur_error ignored;
     switch (status) {
@@ -279,12 +293,7 @@ static enum kur__exactly_outcome conclude(struct kur__exactly *exactly, kur_stat
     case KUR_ERROR_UNKNOWN_OUTCOME:
         exactly->error.fatal = false; /* the producer is of no more use, but we are */
         exactly->need = KUR__NEED_REPLACE;
-        if (!prepare(exactly, true, &ignored)) {
-            exactly->error = ignored;
-            return KUR__ABORTED;
-        }
-        look(exactly);
-        return KUR__LOOKED;
+        return find_out(exactly);
     case KUR_ERROR_FATAL:
         exactly->error.fatal = false;
         exactly->need = KUR__NEED_REPLACE;
@@ -296,9 +305,9 @@ static enum kur__exactly_outcome conclude(struct kur__exactly *exactly, kur_stat
             suspect_all(exactly, &exactly->error);
         break;
     }
-    if (!prepare(exactly, false, &ignored) && ignored.fatal)
+    if (!prepare(exactly, is_sent, &ignored) && ignored.fatal)
         exactly->error = ignored;
-    return KUR__ABORTED;
+    return exactly->is_unknown ? find_out(exactly) : KUR__ABORTED;
 }
 
 /* Whose emits may be freed from now on must not be told of them any more. */
@@ -317,6 +326,7 @@ static void transact(struct kur__exactly *exactly)
     kur_error *error = &exactly->error;
     exactly->begun_us = kur_clock_monotonic_us();
     exactly->outcome = KUR__ABORTED;
+    exactly->is_unknown = false;
     *error = exactly->refusal = (kur_error){0};
     if (!prepare(exactly, false, error))
         return;
@@ -330,13 +340,14 @@ static void transact(struct kur__exactly *exactly)
     status = publish(exactly, error);
     if (status == KUR_OK)
         status = insist(exactly, send_offsets, error);
-    if (status == KUR_OK) {
+    bool is_sent = status == KUR_OK;
+    if (is_sent) {
         KUR__CRASH_POINT("offsets-sent");
         status = insist(exactly, commit, error);
     }
     if (status == KUR_OK)
         KUR__CRASH_POINT("committed");
-    exactly->outcome = conclude(exactly, status);
+    exactly->outcome = conclude(exactly, status, is_sent);
     await_results(exactly);
 }
 

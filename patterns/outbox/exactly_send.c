@@ -10,8 +10,8 @@
  * Invariants:
  * 1. Offsets are sent when the control records are in the log, and with the metadata that the group had when the shards
  *    were told. So whoever gets a shard next waits for this transaction, or this transaction fails.
- * 2. Only a commit that says so makes rows sent. From a commit that says anything but "it must be aborted" the
- *    shards go out of sight, until the group has told whether it was committed.
+ * 2. Only a commit that says so makes rows sent. From a commit that says anything but "it must be aborted", and from
+ *    one that then cannot be, the shards go out of sight, until the group has told whether it was committed.
  * 3. When it fails before, nothing of it is seen: its rows wait as they did.
  */
 #include <kurier/sys/clock.h>
@@ -69,10 +69,12 @@ static void give_up_producer(struct kur__exact *exact, const kur_error *error)
         exact->end.code = KUR_ERROR_CONFIG; /* .transaction_ms is more than the broker allows, mostly */
 }
 
-/* An abort that leaves the producer of use; else it is to be replaced. */
+/* An abort that leaves the producer of use; else it is to be replaced. It may come too late for a commit. */
 static kur_status abort_open(struct kur__exact *exact, int timeout_ms, kur_error *error)
 {
     kur_status status = kur_transaction_abort(exact->line.producer, timeout_ms, error);
+    if (status == KUR_ERROR_UNKNOWN_OUTCOME)
+        kur__exact_lose_sight(exact);
     if (status == KUR_OK)
         exact->line.need = KUR__EXACT_READY;
     else if (status == KUR_ERROR_FENCED)
@@ -229,7 +231,7 @@ static kur_status make_room(struct kur__exact *exact, kur_error *error)
 static void clear(struct kur__exact *exact)
 {
     for (int32_t i = 0; i < exact->shards; i++) {
-        exact->places[i].is_touched = exact->places[i].is_full = false;
+        exact->places[i].is_full = false;
         exact->places[i].written = -1;
     }
     exact->sent_count = exact->chunk_count = exact->chunk_size = exact->small_size = 0;
@@ -248,10 +250,11 @@ kur_status kur__exact_begin(struct kur__exact *exact, kur_error *error)
         if (status == KUR_ERROR_TIMEOUT && !is_out_of_time(exact))
             status = KUR_OK;
     }
-    if (status == KUR_OK)
-        status = kur_transaction_begin(exact->line.producer, error);
-    else
+    if (status != KUR_OK)
         return status;
+    for (int32_t i = 0; i < exact->shards; i++) /* the one before is over for certain */
+        exact->places[i].is_touched = false;
+    status = kur_transaction_begin(exact->line.producer, error);
     if (status == KUR_ERROR_FENCED)
         give_up_producer(exact, error);
     else

@@ -88,16 +88,29 @@ static kur_status attempt(kur_producer *producer, kur_transaction_function *work
     return status;
 }
 
-/* Leaves nothing open behind, as far as time allows; the error stays that of the attempt. */
-static void clean_up(kur_producer **producer, const struct timespec *deadline)
+/*
+ * Leaves nothing open behind, as far as time allows. `error` stays that of the attempt, unless a commit had been sent
+ * and cannot be undone, or it is not known yet whether it can.
+ */
+static void clean_up(kur_producer **producer, const struct timespec *deadline, kur_error *error)
 {
     kur__transaction *transaction = (*producer)->transaction;
-    int left_ms = kur__deadline_left_ms(deadline);
+    kur_error why = {0};
+    if (transaction->was_unknown) {
+        kur_transaction_replace(producer, kur__deadline_left_ms(deadline), NULL);
+        return;
+    }
+    if (transaction->state != KUR__TRANSACTION_OPEN && transaction->state != KUR__TRANSACTION_FAILED &&
+        transaction->state != KUR__TRANSACTION_ABORTING)
+        return;
+    kur_status status = kur_transaction_abort(*producer, kur__deadline_left_ms(deadline), &why);
+    if (status == KUR_OK || !transaction->commit_sent)
+        return;
+    kur_error_set(error, KUR_ERROR_UNKNOWN_OUTCOME, "transaction %.60s: may or may not be committed: %s",
+                  transaction->id, why.message);
+    error->retriable = false;
     if (transaction->was_unknown)
-        kur_transaction_replace(producer, left_ms, NULL);
-    else if (transaction->state == KUR__TRANSACTION_OPEN || transaction->state == KUR__TRANSACTION_FAILED ||
-             transaction->state == KUR__TRANSACTION_ABORTING)
-        kur_transaction_abort(*producer, left_ms, NULL);
+        kur_transaction_replace(producer, kur__deadline_left_ms(deadline), NULL);
 }
 
 static bool is_to_be_repeated(const kur_error *error)
@@ -137,10 +150,10 @@ kur_status kur_transaction_run(kur_producer **producer, kur_transaction_function
             status = attempt(*producer, work, user, &deadline, &last);
             if (status == KUR_OK)
                 return KUR_OK;
-            clean_up(producer, &deadline);
+            clean_up(producer, &deadline, &last);
         }
     } while (is_to_be_repeated(&last) && wait_before_next(*producer, &pause_ms, &deadline));
     if (error != NULL)
         *error = last;
-    return status;
+    return last.code;
 }

@@ -171,6 +171,27 @@ START_TEST(test_listener_exactly_once__a_commit_whose_answer_is_lost_is_not_done
 }
 END_TEST
 
+/* It is to be aborted, and has been committed. */
+START_TEST(test_listener_exactly_once__a_commit_that_is_said_to_have_failed)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    set_up();
+    struct proxy *proxy = proxy_new(support_bootstrap());
+    kur_listener *listener = start_listener(&KUR_LISTENER_OPTIONS());
+    for (int i = 0; i < 3; i++) {
+        send_more(100);
+        ck_assert(wait_for(listener, has_finished, bench.sent));
+        proxy_lose(proxy, PROXY_API_END_TXN, PROXY_SPOIL_ANSWER);
+        send_more(10);
+        ck_assert(proxy_wait_lost(proxy));
+    }
+    ck_assert(wait_for(listener, has_finished, bench.sent));
+    ck_assert_int_eq(bench.handled, expected_attempts()); /* no handler runs again */
+    stop_and_check(listener);
+    proxy_free(proxy);
+}
+END_TEST
+
 START_TEST(test_listener_exactly_once__one_that_is_refused_does_not_hold_up_the_others)
 {
     skip_unless(support_is_real(), NO_TRANSACTIONS);
@@ -374,6 +395,7 @@ int main(int count, char **arguments)
         test_listener_exactly_once__a_rebalance_in_the_midst,
         test_listener_exactly_once__a_commit_that_is_lost_is_done_again,
         test_listener_exactly_once__a_commit_whose_answer_is_lost_is_not_done_again,
+        test_listener_exactly_once__a_commit_that_is_said_to_have_failed,
         test_listener_exactly_once__one_that_is_refused_does_not_hold_up_the_others,
         NULL,
     };

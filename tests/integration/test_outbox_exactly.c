@@ -497,15 +497,13 @@ START_TEST(test_outbox_exactly__a_commit_whose_answer_is_lost_is_not_done_again)
 }
 END_TEST
 
-/* The connection breaks, and the answer is had by another. */
-START_TEST(test_outbox_exactly__a_commit_whose_answer_is_cut_off)
+static void ck_each_commit_is_known(proxy_loss loss)
 {
-    skip_unless(support_is_real(), NO_TRANSACTIONS);
     set_up();
     struct proxy *proxy = proxy_new(support_bootstrap());
     kur_relay *relay = start_relay("one", KUR_RELAY_OPTIONS(0));
     for (int i = 0; i < 3; i++) {
-        proxy_lose(proxy, PROXY_API_END_TXN, PROXY_CUT_ANSWER);
+        proxy_lose(proxy, PROXY_API_END_TXN, loss);
         add(50);
         ck_assert(proxy_wait_lost(proxy));
         ck_assert(memory_wait(bench.database, 0, 0));
@@ -513,6 +511,21 @@ START_TEST(test_outbox_exactly__a_commit_whose_answer_is_cut_off)
     stop_relay(relay);
     tear_down();
     proxy_free(proxy);
+}
+
+/* The connection breaks, and the answer is had by another. */
+START_TEST(test_outbox_exactly__a_commit_whose_answer_is_cut_off)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    ck_each_commit_is_known(PROXY_CUT_ANSWER);
+}
+END_TEST
+
+/* It is to be aborted, and has been committed. */
+START_TEST(test_outbox_exactly__a_commit_that_is_said_to_have_failed)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    ck_each_commit_is_known(PROXY_SPOIL_ANSWER);
 }
 END_TEST
 
@@ -603,6 +616,7 @@ int main(void)
                                   test_outbox_exactly__a_commit_that_is_lost_is_done_again,
                                   test_outbox_exactly__a_commit_whose_answer_is_lost_is_not_done_again,
                                   test_outbox_exactly__a_commit_whose_answer_is_cut_off,
+                                  test_outbox_exactly__a_commit_that_is_said_to_have_failed,
                                   test_outbox_exactly__what_cannot_be_deleted_is_not_sent_again,
                                   test_outbox_exactly__who_comes_next_deletes_what_was_sent,
                                   test_outbox_exactly__ids_that_are_given_out_again_lose_nothing,

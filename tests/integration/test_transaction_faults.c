@@ -238,6 +238,30 @@ START_TEST(test_transaction_faults__run_tells_what_it_does_not_know)
 }
 END_TEST
 
+/* librdkafka takes an answer that it does not know for a no, and its own abort comes too late. */
+START_TEST(test_transaction_faults__a_commit_that_is_said_to_have_failed)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    kur_error error = {0};
+    struct table table = set_table(0);
+    open_transaction(&table);
+    proxy_lose(table.proxy, PROXY_API_END_TXN, PROXY_SPOIL_ANSWER);
+    ck_status(kur_transaction_commit(table.producer, WAIT_MS, &error), KUR_ERROR_MUST_ABORT, error);
+    ck_assert(proxy_wait_lost(table.proxy));
+    ck_status(kur_transaction_abort(table.producer, WAIT_MS, &error), KUR_ERROR_UNKNOWN_OUTCOME, error);
+    ck_ok(kur_transaction_replace(&table.producer, WAIT_MS, &error), error);
+    ck_assert_int_eq(committed(table.consumer, table.topic, NULL), 1);
+
+    proxy_lose(table.proxy, PROXY_API_END_TXN, PROXY_SPOIL_ANSWER);
+    ck_status(kur_transaction_run(&table.producer, do_work, &table, WAIT_MS, &error), KUR_ERROR_UNKNOWN_OUTCOME, error);
+    ck_assert(!error.retriable);
+    ck_assert(proxy_wait_lost(table.proxy));
+    ck_ok(kur_transaction_run(&table.producer, do_work, &table, WAIT_MS, &error), error);
+    ck_readers_see(table.client, table.out, "end end end");
+    clear_table(&table);
+}
+END_TEST
+
 /* ---- A record that only seems to be there ---- */
 
 static void count_unknown(const kur_result *result, void *user)
@@ -389,6 +413,7 @@ int main(int argc, char **argv)
                                   test_transaction_faults__a_connection_is_cut_before_the_answer,
                                   test_transaction_faults__an_unknown_commit_can_be_asked_for_again,
                                   test_transaction_faults__run_tells_what_it_does_not_know,
+                                  test_transaction_faults__a_commit_that_is_said_to_have_failed,
                                   test_transaction_faults__what_may_be_missing_is_not_committed,
                                   test_transaction_faults__records_are_held_up,
                                   test_transaction_faults__offsets_are_held_up,
