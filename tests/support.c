@@ -66,7 +66,7 @@ static void create_topic(const char *name, int partitions)
     kur_error error = {0};
     kur_client *client = support_client();
     kur_admin *admin = kur_admin_new(client, &error);
-    kur_topic_spec spec = KUR_TOPIC_SPEC(.name = name, .partitions = partitions, .replication = 1);
+    kur_topic_spec spec = KUR_TOPIC_SPEC(.name = name, .partitions = partitions);
     kur_status status;
     int64_t until_us = kur_clock_monotonic_us() + INT64_C(60) * 1000 * 1000;
     do {
