@@ -285,10 +285,12 @@ static void *write_row(void *user)
     return NULL;
 }
 
-static void await_waiter(PGconn *eye)
+static void await_waiter(PGconn *eye, const char *locktype)
 {
+    char text[120];
     int64_t deadline_us = kur_clock_monotonic_us() + DEADLINE_MS * INT64_C(1000);
-    while (sql_number(eye, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == 0) {
+    snprintf(text, sizeof text, "SELECT count(*) FROM pg_locks WHERE locktype = '%s' AND NOT granted", locktype);
+    while (sql_number(eye, text) == 0) {
         ck_assert_int_lt(kur_clock_monotonic_us(), deadline_us);
         poll(NULL, 0, 2);
     }
@@ -300,7 +302,7 @@ static const char *raise_within_insert(PGconn *eye)
     struct writing writing = {.connection = open_postgres()};
     sql(eye, "SELECT pg_advisory_lock(4711)");
     ck_assert_int_eq(pthread_create(&writing.thread, NULL, write_row, &writing), 0);
-    await_waiter(eye);
+    await_waiter(eye, "advisory");
     raise_floors();
     sql(eye, "SELECT pg_advisory_unlock(4711)");
     pthread_join(writing.thread, NULL);
@@ -445,7 +447,7 @@ START_TEST(test_postgres__who_waits_for_a_migration_sees_its_tables)
     ck_ok(of->schema_text(state, 0, SHARDS, &text, &error), error);
     sql(first, "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('kurier migrate @', 0))");
     ck_assert_int_eq(pthread_create(&thread, NULL, migrate_beside, line), 0);
-    await_waiter(eye);
+    await_waiter(eye, "advisory");
     sql(first, text.data);
     sql(first, "COMMIT");
     pthread_join(thread, NULL);
@@ -488,11 +490,7 @@ START_TEST(test_postgres__nothing_is_parked_behind_what_another_deletes)
     ck_assert_str_eq(relayed(), "a b");
     sql(other, "BEGIN; DELETE FROM @.outbox WHERE id = (SELECT min(id) FROM @.outbox)");
     ck_assert_int_eq(kur_thread_start(&thread, park_all, &status), 0);
-    for (int64_t until_us = kur_clock_monotonic_us() + DEADLINE_MS * INT64_C(1000);; poll(NULL, 0, 5)) {
-        ck_assert_int_lt(kur_clock_monotonic_us(), until_us);
-        if (sql_number(eye, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'") > 0)
-            break;
-    }
+    await_waiter(eye, "transactionid");
     sql(other, "COMMIT");
     pthread_join(thread, NULL);
     ck_assert_int_eq(status, KUR_OK);
