@@ -5,7 +5,9 @@
  * a transaction once, in its key's order, whatever happens to transactions, groups and the database.
  */
 #include <librdkafka/rdkafka.h>
+#include <unistd.h>
 
+#include "../failing.h"
 #include "../memory_driver.h"
 #include "../proxy.h"
 #include "../seeing.h"
@@ -13,7 +15,8 @@
 
 enum {
     SHARDS = 8,
-    LEASE_MS = 10000
+    LEASE_MS = 10000,
+    SWEEP_STEP = 20
 };
 
 static struct bench {
@@ -600,6 +603,49 @@ START_TEST(test_outbox_exactly__ids_that_are_given_out_again_lose_nothing)
 }
 END_TEST
 
+/* ---- Memory ---- */
+
+/* A relay's whole life, in which the nth allocation fails; whether there was one. */
+static bool relay_once(long nth)
+{
+    kur_error error = {0};
+    add(5);
+    failing_begin(nth, false);
+    kur_relay *relay = kur_relay_new(
+        bench.outbox, &KUR_RELAY_OPTIONS(.guarantee = KUR_EXACTLY_ONCE, .name = "one", .control = bench.control),
+        &error);
+    if (relay != NULL) {
+        ck_ok(kur_relay_start(relay, &error), error);
+        ck_assert_msg(memory_wait(bench.database, 0, 0), "rows are left when the %ldth fails", nth);
+    } else {
+        ck_status(error.code, KUR_ERROR_NO_MEMORY, error);
+    }
+    kur_relay_free(relay);
+    bool has_failed = failing_has_failed();
+    failing_end();
+    ck_assert_msg(failing_live() == 0, "%ld allocations are left when the %ldth fails", failing_live(), nth);
+    return has_failed;
+}
+
+/* All is sent once, or the relay was not made. A life takes a while: some are tried, others each time, or all with
+ * KURIER_SWEEP=1, every tenth with 10. */
+START_TEST(test_outbox_exactly__every_allocation_fails_once)
+{
+    skip_unless(support_is_real(), NO_TRANSACTIONS);
+    const char *asked = getenv("KURIER_SWEEP");
+    int step = asked != NULL ? atoi(asked) : SWEEP_STEP, lives = 0;
+    ck_assert_int_gt(step, 0);
+    srand((unsigned)getpid());
+    set_up();
+    long nth = 1 + rand() % step;
+    for (; relay_once(nth); nth += step)
+        lives++;
+    printf("# allocations that were made to fail: %d, of less than %ld\n", lives, nth);
+    ck_assert_int_gt(lives, 0);
+    tear_down();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_outbox_exactly__not_where_there_are_no_transactions,
@@ -620,6 +666,7 @@ int main(void)
                                   test_outbox_exactly__what_cannot_be_deleted_is_not_sent_again,
                                   test_outbox_exactly__who_comes_next_deletes_what_was_sent,
                                   test_outbox_exactly__ids_that_are_given_out_again_lose_nothing,
+                                  test_outbox_exactly__every_allocation_fails_once,
                                   NULL};
     int status = check_main("outbox_exactly", tests);
     support_stop();
