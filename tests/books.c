@@ -111,6 +111,23 @@ static void sqlite_remove(const char *place)
     }
 }
 
+static bool sqlite_back_up(const char *place, const char *path)
+{
+    char statement[2 * PLACE_MAX];
+    void *connection = sqlite_connect(place);
+    snprintf(statement, sizeof statement, "VACUUM INTO '%s'", path);
+    bool is_good = connection != NULL && sqlite_run(connection, statement, NULL, NULL);
+    if (connection != NULL)
+        sqlite_disconnect(connection);
+    return is_good;
+}
+
+static bool sqlite_restore(const char *place, const char *path)
+{
+    sqlite_remove(place);
+    return rename(path, place) == 0;
+}
+
 const struct books books_sqlite = {
     .name = "SQLite",
     .begin = "BEGIN IMMEDIATE",
@@ -121,6 +138,8 @@ const struct books books_sqlite = {
     .run = sqlite_run,
     .transaction = sqlite_transaction,
     .remove = sqlite_remove,
+    .back_up = sqlite_back_up,
+    .restore = sqlite_restore,
 };
 
 /* ---- PostgreSQL ---- */
@@ -191,6 +210,27 @@ static void postgres_remove(const char *place)
     postgres_disconnect(connection);
 }
 
+/* By the server's own tools. */
+static bool run_tool(const char *format, const char *first, const char *second)
+{
+    char command[512];
+    snprintf(command, sizeof command, format, first, second);
+    return system(command) == 0;
+}
+
+static bool postgres_back_up(const char *place, const char *path)
+{
+    return run_tool("pg_dump --dbname \"$KURIER_POSTGRES\" --schema %s --file %s", place, path);
+}
+
+static bool postgres_restore(const char *place, const char *path)
+{
+    postgres_remove(place);
+    return run_tool("psql --dbname \"$KURIER_POSTGRES\" --quiet --set ON_ERROR_STOP=1 --file %s >%s", path,
+                    "/dev/null") &&
+           unlink(path) == 0;
+}
+
 const struct books books_postgres = {
     .name = "PostgreSQL",
     .begin = "BEGIN",
@@ -201,4 +241,6 @@ const struct books books_postgres = {
     .run = postgres_run,
     .transaction = postgres_transaction,
     .remove = postgres_remove,
+    .back_up = postgres_back_up,
+    .restore = postgres_restore,
 };

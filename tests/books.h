@@ -27,6 +27,9 @@ struct books {
     /* What is given to kur_outbox_add. */
     void *(*transaction)(void *connection);
     void (*remove)(const char *place);
+    /* To a file, and from it in place of what is there, which nobody is connected to; whether it went well. */
+    bool (*back_up)(const char *place, const char *path);
+    bool (*restore)(const char *place, const char *path);
 };
 
 extern const struct books books_sqlite, books_postgres;
