@@ -8,8 +8,9 @@
  * Two who handle the same record meet at its row in inbox_done: the second one's INSERT waits for the first one's end.
  * Only then, by a statement of its own with a later snapshot, is the position read: a mover takes a row away in the
  * same transaction that moves the position over it, so that who finds no row because it has just gone finds the
- * position moved. A row that was made meanwhile may also be an open one, which the first statement has not seen: then
- * it runs once more.
+ * position moved. Who finds a row takes it if it is open; if it has gone meanwhile, and another has come that is open,
+ * all of it is tried once more. Entering is a function in the database (schema.c): one round trip, and plans that
+ * stay.
  */
 #include <stdlib.h>
 
@@ -139,6 +140,37 @@ kur_status kur__pg_reset(void *connection, const kur_inbox_place *place, const k
 
 /* ---- Records ---- */
 
+static kur_status check_transaction(const PGconn *connection, kur_error *error)
+{
+    if (PQstatus(connection) == CONNECTION_OK && PQtransactionStatus(connection) != PQTRANS_INTRANS)
+        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "postgres: no transaction is open, or it has failed");
+    return KUR_OK;
+}
+
+kur_status kur__pg_enter(void *transaction, const kur_inbox_place *place, kur_inbox_turn *turn, kur_error *error)
+{
+    struct kur__pg_values values = {0};
+    PGresult *result = NULL;
+    kur_status status = check_transaction(transaction, error);
+    if (status != KUR_OK)
+        return status;
+    add_place(&values, place, NULL);
+    status = kur__pg_run(transaction, "entering the inbox", "SELECT @.inbox_enter($1, $2, $3, $4, $5)", &values,
+                         &result, error);
+    int64_t said = status == KUR_OK ? kur__pg_int(result, 0, 0) : 0;
+    PQclear(result);
+    if (status != KUR_OK)
+        return status;
+    if (said >= KUR_INBOX_HANDLE && said <= KUR_INBOX_LOST) {
+        *turn = (kur_inbox_turn)said;
+        return KUR_OK;
+    }
+    kur_error_set(error, KUR_ERROR_DATABASE, "postgres: a record is left open again and again");
+    if (error != NULL)
+        error->retriable = true;
+    return KUR_ERROR_DATABASE;
+}
+
 /* What a later snapshot says of a record. */
 struct standing {
     bool is_passed; /* by the position */
@@ -169,40 +201,30 @@ static kur_status read_standing(PGconn *connection, int64_t position, int64_t of
 struct entry {
     bool is_in_force; /* the epoch */
     int64_t position;
-    bool is_opened; /* a row that was open is done now */
     bool is_added;
 };
 
-static kur_status make_entry(PGconn *connection, const char *what, const char *sql, const kur_inbox_place *place,
-                             struct entry *entry, kur_error *error)
+static kur_status make_entry(PGconn *connection, const kur_inbox_place *place, struct entry *entry, kur_error *error)
 {
     struct kur__pg_values values = {0};
     PGresult *result = NULL;
-    if (PQstatus(connection) == CONNECTION_OK && PQtransactionStatus(connection) != PQTRANS_INTRANS)
-        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "postgres: no transaction is open, or it has failed");
+    kur_status status = check_transaction(connection, error);
+    if (status != KUR_OK)
+        return status;
     add_place(&values, place, NULL);
-    kur_status status = kur__pg_run(connection, what, sql, &values, &result, error);
+    status = kur__pg_run(
+        connection, "leaving a record open",
+        "WITH place AS (SELECT id FROM @.inbox_position WHERE consumer = $1 AND topic = $2 AND partition = $3"
+        " AND epoch = $5 FOR KEY SHARE),"
+        " added AS (INSERT INTO @.inbox_done (position, \"offset\", is_open) SELECT id, $4, true FROM place"
+        " ON CONFLICT DO NOTHING RETURNING position)"
+        " SELECT (SELECT id FROM place), EXISTS (SELECT FROM added)",
+        &values, &result, error);
     if (status == KUR_OK)
-        *entry = (struct entry){!PQgetisnull(result, 0, 0), kur__pg_int(result, 0, 0), kur__pg_bool(result, 0, 1),
-                                kur__pg_bool(result, 0, 2)};
+        *entry = (struct entry){!PQgetisnull(result, 0, 0), kur__pg_int(result, 0, 0), kur__pg_bool(result, 0, 1)};
     PQclear(result);
     return status;
 }
-
-enum {
-    ENTRIES = 8 /* so often others may be faster */
-};
-
-#define HOLD_SQL                                                                                                       \
-    "WITH place AS (SELECT id FROM @.inbox_position WHERE consumer = $1 AND topic = $2 AND partition = $3"             \
-    " AND epoch = $5 FOR KEY SHARE),"
-
-static const char enter_sql[] = HOLD_SQL
-    " opened AS (UPDATE @.inbox_done d SET is_open = false FROM place p WHERE d.position = p.id AND d.\"offset\" = $4"
-    " AND d.is_open RETURNING d.position),"
-    " added AS (INSERT INTO @.inbox_done (position, \"offset\", is_open) SELECT id, $4, false FROM place"
-    " WHERE NOT EXISTS (SELECT FROM opened) ON CONFLICT DO NOTHING RETURNING position)"
-    " SELECT (SELECT id FROM place), EXISTS (SELECT FROM opened), EXISTS (SELECT FROM added)";
 
 static kur_status remove_row(PGconn *connection, int64_t position, int64_t offset, kur_error *error)
 {
@@ -213,43 +235,11 @@ static kur_status remove_row(PGconn *connection, int64_t position, int64_t offse
                        "DELETE FROM @.inbox_done WHERE position = $1 AND \"offset\" = $2", &values, NULL, error);
 }
 
-kur_status kur__pg_enter(void *transaction, const kur_inbox_place *place, kur_inbox_turn *turn, kur_error *error)
-{
-    struct entry entry = {0};
-    struct standing standing = {0};
-    kur_status status = KUR_OK;
-    for (int i = 0; i < ENTRIES && status == KUR_OK; i++) {
-        status = make_entry(transaction, "entering the inbox", enter_sql, place, &entry, error);
-        if (status == KUR_OK && entry.is_in_force)
-            status = read_standing(transaction, entry.position, place->offset, &standing, error);
-        if (!entry.is_in_force || entry.is_opened || entry.is_added || !standing.is_open)
-            break;
-    }
-    if (status == KUR_OK && entry.is_in_force && !entry.is_opened && !entry.is_added && standing.is_open) {
-        kur_error_set(error, KUR_ERROR_DATABASE, "postgres: a record is left open again and again");
-        if (error != NULL)
-            error->retriable = true;
-        return KUR_ERROR_DATABASE;
-    }
-    if (status == KUR_OK && entry.is_opened && standing.is_passed)
-        status = remove_row(transaction, entry.position, place->offset, error); /* no mover comes by any more */
-    if (status != KUR_OK)
-        return status;
-    bool is_to_do = entry.is_opened || (entry.is_added && !standing.is_passed);
-    *turn = !entry.is_in_force ? KUR_INBOX_LOST : is_to_do ? KUR_INBOX_HANDLE : KUR_INBOX_DONE;
-    return KUR_OK;
-}
-
-static const char leave_open_sql[] =
-    HOLD_SQL " added AS (INSERT INTO @.inbox_done (position, \"offset\", is_open) SELECT id, $4, true FROM place"
-             " ON CONFLICT DO NOTHING RETURNING position)"
-             " SELECT (SELECT id FROM place), false, EXISTS (SELECT FROM added)";
-
 kur_status kur__pg_leave_open(void *transaction, const kur_inbox_place *place, kur_inbox_turn *turn, kur_error *error)
 {
     struct entry entry = {0};
     struct standing standing = {0};
-    kur_status status = make_entry(transaction, "leaving a record open", leave_open_sql, place, &entry, error);
+    kur_status status = make_entry(transaction, place, &entry, error);
     if (status == KUR_OK && entry.is_in_force)
         status = read_standing(transaction, entry.position, place->offset, &standing, error);
     if (status == KUR_OK && entry.is_added && standing.is_passed) /* another one has done it: it must not be open */
@@ -269,11 +259,12 @@ kur_status kur__pg_note(void *transaction, const char *consumer, const char *eve
 {
     struct kur__pg_values values = {0};
     PGresult *result = NULL;
-    if (PQstatus(transaction) == CONNECTION_OK && PQtransactionStatus(transaction) != PQTRANS_INTRANS)
-        return kur_error_set(error, KUR_ERROR_INVALID_STATE, "postgres: no transaction is open, or it has failed");
+    kur_status status = check_transaction(transaction, error);
+    if (status != KUR_OK)
+        return status;
     kur__pg_add_text(&values, consumer);
     kur__pg_add_text(&values, event_id);
-    kur_status status =
+    status =
         kur__pg_run(transaction, "noting an event's id",
                     "INSERT INTO @.inbox_message (consumer, event_id) VALUES ($1, CASE WHEN octet_length($2) > 1000"
                     " THEN 'sha256:' || encode(sha256(convert_to($2, 'UTF8')), 'hex') ELSE $2 END)"

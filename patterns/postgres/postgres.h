@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 
 /* The schema that this driver knows. */
-#define KUR__POSTGRES_SCHEMA 1
+#define KUR__POSTGRES_SCHEMA 2
 
 /* What kur_database_state gives. */
 struct kur__postgres {

@@ -80,17 +80,76 @@ static const char schema_1[] =
 
 static const char shards_1[] = "INSERT INTO @.outbox_shard (shard) SELECT generate_series(0, %d);\n";
 
+/*
+ * Functions, since nothing can be prepared where a pooler gives another session each time: what a function does is
+ * planned once in each session of the server's, whoever is its client. They have the caller's rights, and name
+ * everything with its schema, so that whatever search_path is in force does not matter. May be run again.
+ *
+ * inbox_enter gives a kur_inbox_turn, or 0; inbox.c says why it goes in this order. Each of its statements has a
+ * snapshot of its own, as VOLATILE and READ COMMITTED have it. What is done about a row that is there is planned anew
+ * each time (EXECUTE): a plan made when inbox_done was all but empty would read all of it, however large it is now.
+ */
+static const char schema_2[] =
+    "\n"
+    "CREATE OR REPLACE FUNCTION @.outbox_add(\n"
+    "    a_shard smallint, a_mark integer, a_topic text, a_partition integer, a_key bytea, its_headers bytea,\n"
+    "    a_value bytea)\n"
+    "RETURNS void LANGUAGE plpgsql VOLATILE AS $$\n"
+    "BEGIN\n"
+    "    INSERT INTO @.outbox (shard, mark, topic, partition, key, headers, value)\n"
+    "    VALUES (a_shard, a_mark, a_topic, a_partition, a_key, its_headers, a_value);\n"
+    "END $$;\n"
+    "CREATE OR REPLACE FUNCTION @.inbox_enter(\n"
+    "    a_consumer text, a_topic text, a_partition integer, an_offset bigint, an_epoch bigint)\n"
+    "RETURNS integer LANGUAGE plpgsql VOLATILE AS $$\n"
+    "DECLARE\n"
+    "    place bigint;\n"
+    "    is_passed boolean;\n"
+    "    still_open boolean;\n"
+    "    changed bigint;\n"
+    "BEGIN\n"
+    "    SELECT id INTO place FROM @.inbox_position\n"
+    "    WHERE consumer = a_consumer AND topic = a_topic AND partition = a_partition AND epoch = an_epoch\n"
+    "    FOR KEY SHARE;\n"
+    "    IF NOT FOUND THEN\n"
+    "        RETURN 3;\n"
+    "    END IF;\n"
+    "    FOR attempt IN 1..8 LOOP\n"
+    "        INSERT INTO @.inbox_done (position, \"offset\", is_open) VALUES (place, an_offset, false)\n"
+    "        ON CONFLICT DO NOTHING;\n"
+    "        IF FOUND THEN\n"
+    "            SELECT first_offset <= an_offset AND an_offset < next_offset INTO is_passed\n"
+    "            FROM @.inbox_position WHERE id = place;\n"
+    "            RETURN CASE WHEN is_passed THEN 2 ELSE 1 END;\n"
+    "        END IF;\n"
+    "        EXECUTE 'UPDATE @.inbox_done SET is_open = false'\n"
+    "            ' WHERE position = $1 AND \"offset\" = $2 AND is_open' USING place, an_offset;\n"
+    "        GET DIAGNOSTICS changed = ROW_COUNT;\n"
+    "        IF changed > 0 THEN\n"
+    "            EXECUTE 'DELETE FROM @.inbox_done d USING @.inbox_position p'\n"
+    "                ' WHERE d.position = $1 AND d.\"offset\" = $2 AND p.id = $1'\n"
+    "                ' AND p.first_offset <= $2 AND $2 < p.next_offset' USING place, an_offset;\n"
+    "            RETURN 1;\n"
+    "        END IF;\n"
+    "        EXECUTE 'SELECT is_open FROM @.inbox_done WHERE position = $1 AND \"offset\" = $2'\n"
+    "            INTO still_open USING place, an_offset;\n"
+    "        IF still_open IS NOT TRUE THEN\n"
+    "            RETURN 2;\n"
+    "        END IF;\n"
+    "    END LOOP;\n"
+    "    RETURN 0;\n"
+    "END $$;\n"
+    "UPDATE @.meta SET schema = 2 WHERE schema = 1;\n";
+
 static kur_status no_memory(kur_error *error)
 {
     return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");
 }
 
-static kur_status write_text(const struct kur__postgres *postgres, int32_t from, int32_t shards, kur_buffer *buffer,
-                             kur_error *error)
+static kur_status write_first(const struct kur__postgres *postgres, int32_t shards, kur_buffer *buffer,
+                              kur_error *error)
 {
     char storage[128];
-    if (from >= KUR__POSTGRES_SCHEMA)
-        return KUR_OK;
     kur_buffer made = kur_buffer_over(storage, sizeof storage);
     kur_status status = kur__pg_expand(schema_1, postgres->schema, buffer, error);
     if (status == KUR_OK && kur_buffer_print(&made, shards_1, (int)shards - 1) != KUR_OK)
@@ -98,6 +157,17 @@ static kur_status write_text(const struct kur__postgres *postgres, int32_t from,
     if (status == KUR_OK)
         status = kur__pg_expand(made.data, postgres->schema, buffer, error);
     kur_buffer_done(&made);
+    return status;
+}
+
+static kur_status write_text(const struct kur__postgres *postgres, int32_t from, int32_t shards, kur_buffer *buffer,
+                             kur_error *error)
+{
+    kur_status status = KUR_OK;
+    if (from < 1)
+        status = write_first(postgres, shards, buffer, error);
+    if (status == KUR_OK && from < 2)
+        status = kur__pg_expand(schema_2, postgres->schema, buffer, error);
     return status;
 }
 

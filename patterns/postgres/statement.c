@@ -162,7 +162,7 @@ static bool is_one_of(const char *state, const char *const *prefixes)
 }
 
 /* Codes of https://www.postgresql.org/docs/current/errcodes-appendix.html, whole or as classes. */
-static const char *const missing[] = {"42P01", "42703", "3F000", NULL};
+static const char *const missing[] = {"42P01", "42703", "42883", "3F000", NULL};
 static const char *const passing[] = {"40",          /* a deadlock, a serialization that failed: rolled back */
                                       "55P03", "53", /* a full disk, no memory, too many connections */
                                       "57",          /* cancelled; the server is stopped or starts */
