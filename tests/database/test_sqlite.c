@@ -700,6 +700,33 @@ START_TEST(test_sqlite__a_lock_is_waited_for_and_not_for_ever)
 }
 END_TEST
 
+static int let_the_writer_end(void *connection, int count)
+{
+    ck_ok(driver->commit(connection, &error), error);
+    return count == 0;
+}
+
+/* One that neither reads nor writes before it adds: it reads what the writer has committed, and not what was before. */
+START_TEST(test_sqlite__a_plain_transaction_waits_before_it_reads)
+{
+    setup();
+    void *connection = connection_of_library();
+    sqlite3 *db = open_file_at(path);
+    ck_ok(driver->begin(connection, &error), error);
+    ck_ok(add(connection, "a", "1"), error);
+    sqlite3_busy_handler(db, let_the_writer_end, connection);
+    run(db, "BEGIN");
+    ck_ok(add(db, "a", "2"), error);
+    run(db, "COMMIT");
+    read_rows(connection, 10, 1 << 20);
+    ck_assert_str_eq(rows.values, "1 2 ");
+    ck_assert_int_eq(rows.ids[1].id, 512);
+    sqlite3_close(db);
+    driver->disconnect(connection);
+    teardown();
+}
+END_TEST
+
 enum {
     PROCESSES = 3,
     EACH = 120
@@ -1382,6 +1409,7 @@ int main(void)
         test_sqlite__knows_its_file_in_another_place,
         test_sqlite__a_relay_finds_out_that_its_file_was_replaced,
         test_sqlite__a_lock_is_waited_for_and_not_for_ever,
+        test_sqlite__a_plain_transaction_waits_before_it_reads,
         test_sqlite__processes_write_while_a_relay_reads,
         test_sqlite__data_version_tells_of_others,
         test_sqlite__ids_and_marks_tell_rows_apart,
