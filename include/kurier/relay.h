@@ -35,8 +35,9 @@ typedef struct kur_parked_view {
     int attempts;      /**< how often it was sent and refused */
     const char *error; /**< why, one line; NULL when it is behind another */
     const char *topic;
-    kur_bytes key;   /**< data NULL: none */
-    kur_bytes value; /**< data NULL: a tombstone */
+    int32_t partition; /**< KUR_PARTITION(n) when the service asked for one; 0: chosen by the key */
+    kur_bytes key;     /**< data NULL: none */
+    kur_bytes value;   /**< data NULL: a tombstone */
     const kur_header *headers;
     size_t header_count;
     int64_t created_us; /**< when it was added, by the database's clock, microseconds since 1970 */

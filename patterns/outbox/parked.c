@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "outbox/outbox.h"
+#include "outbox/relay.h"
 
 enum {
     REASON_MAX = 500
@@ -46,28 +46,47 @@ static bool keep_bytes(kur_bytes *bytes, kur_bytes from, kur_arena *arena)
     return bytes->data != NULL || from.data == NULL;
 }
 
+/* A row whose headers cannot be read may be parked for just that, and is shown without. */
+kur_status kur__parked_view(const kur_outbox_parked_row *row, kur_arena *arena, kur_parked_view *view, kur_error *error)
+{
+    const kur_header *headers = NULL;
+    size_t count = 0;
+    kur_error why = {0};
+    kur_status status = kur__headers_read(row->row.headers, arena, &headers, &count, &why);
+    if (status == KUR_ERROR_NO_MEMORY)
+        return kur_error_set(error, status, "%s", why.message);
+    *view = (kur_parked_view){.size = sizeof *view,
+                              .id = row->row.id,
+                              .shard = row->row.shard,
+                              .is_behind = row->is_behind,
+                              .attempts = row->attempts,
+                              .error = row->error,
+                              .topic = row->row.topic,
+                              .partition = row->row.partition,
+                              .key = row->row.key,
+                              .value = row->row.value,
+                              .headers = status == KUR_OK ? headers : NULL,
+                              .header_count = status == KUR_OK ? count : 0,
+                              .created_us = row->row.created_us,
+                              .parked_us = row->parked_us};
+    return KUR_OK;
+}
+
 static kur_status take(const kur_outbox_parked_row *parked, void *user, kur_error *error)
 {
     struct listing *listing = user;
     kur_arena *arena = listing->arena;
-    kur_bytes headers;
+    kur_outbox_parked_row kept = *parked;
     struct item *item = kur_arena_alloc(arena, sizeof *item);
-    kur_parked_view *view = item != NULL ? &item->view : NULL;
-    if (item == NULL || !keep_text(&view->error, parked->error, arena) ||
-        !keep_text(&view->topic, parked->row.topic, arena) || !keep_bytes(&view->key, parked->row.key, arena) ||
-        !keep_bytes(&view->value, parked->row.value, arena) || !keep_bytes(&headers, parked->row.headers, arena))
+    if (item == NULL || !keep_text(&kept.error, parked->error, arena) ||
+        !keep_text(&kept.row.topic, parked->row.topic, arena) || !keep_bytes(&kept.row.key, parked->row.key, arena) ||
+        !keep_bytes(&kept.row.value, parked->row.value, arena) ||
+        !keep_bytes(&kept.row.headers, parked->row.headers, arena))
         return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");
-    view->size = sizeof *view;
-    view->id = parked->row.id;
-    view->shard = parked->row.shard;
-    view->is_behind = parked->is_behind;
-    view->attempts = parked->attempts;
-    view->created_us = parked->row.created_us;
-    view->parked_us = parked->parked_us;
-    /* Headers that cannot be read may be why it was parked: then it has none. */
-    kur_error wrong = {0};
-    if (kur__headers_read(headers, arena, &view->headers, &view->header_count, &wrong) == KUR_ERROR_NO_MEMORY)
-        return kur_error_set(error, KUR_ERROR_NO_MEMORY, "out of memory");
+    kur_status status = kur__parked_view(&kept, arena, &item->view, error);
+    if (status != KUR_OK)
+        return status;
+    item->next = NULL;
     *listing->end = item;
     listing->end = &item->next;
     listing->count++;

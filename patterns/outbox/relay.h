@@ -205,7 +205,7 @@ kur_status kur__target_failed(struct kur__batch *batch, struct kur__batch_row *r
                               bool was_alone, kur_error *error);
 void kur__targets_free(kur_relay *relay);
 
-/* ---- relay_view.c ---- */
+/* ---- parked.c ---- */
 
 /* A parked row as it is shown: what it points to is in `arena`, or the row's. Headers that cannot be read are none. */
 kur_status kur__parked_view(const kur_outbox_parked_row *row, kur_arena *arena, kur_parked_view *view,

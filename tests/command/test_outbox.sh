@@ -122,7 +122,7 @@ check "what was sent" numbers '{"ann": [1, 2, 3]}'
 
 # ---- What is parked ----
 
-check "listed" outbox 0 "$topic" bob "behind a row of its key" -- list
+check "listed" outbox 0 "$topic/$partitions" bob "behind a row of its key" -- list
 check "for programs" outbox 0 -- list -o json
 check "with all of it" holds '[(r["behind"], r["attempts"]) for r in it] == [(False, 1), (True, 0), (True, 0)] and it[0]["key"] == "bob"'
 check "in the order of their ids" holds 'it[0]["id"] < it[1]["id"] < it[2]["id"]'
@@ -130,7 +130,7 @@ read -r row behind _ < <(python3 -c 'import json, sys; print(*[r["id"] for r in 
 check "so many" outbox 0 "there are more" -- list --limit 2
 check "of a topic" outbox 0 "nothing is parked that goes there" -- list --topic other
 check "of those that begin so" outbox 0 bob -- list --topic "$unique*"
-check "shown" outbox 0 "topic         $topic" "attempts      1" "kind = test" '"n":10' 'api-key = ***' -- show "$row"
+check "shown" outbox 0 "topic         $topic" "partition     $partitions" "attempts      1" "kind = test" '"n":10' 'api-key = ***' -- show "$row"
 check "nothing moves a cursor or tells a secret" not grep -qE "hunter2|s3cret|"$'\a' "$work/both"
 check "as it is" outbox 0 -- show "$row" --unmask -o json
 check "for programs" holds 'json.loads(it[0]["value"], strict=False)["password"] == "hunter2" and it[0]["headers"][1] == ["api-key", "s3cret"]'

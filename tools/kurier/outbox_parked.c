@@ -26,6 +26,10 @@ static void put_json(const struct invocation *call, kur_buffer *json, const kur_
     json_number(json, "id", row->id);
     json_number(json, "shard", row->shard);
     json_text(json, "topic", row->topic);
+    if (row->partition > 0)
+        json_number(json, "partition", row->partition - 1);
+    else
+        json_null(json, "partition");
     payload_json(call, json, "key", row->key);
     json_bool(json, "behind", row->is_behind);
     json_number(json, "attempts", row->attempts);
@@ -76,7 +80,10 @@ static void put_row(struct listing *listing, const kur_parked_view *row)
                                                     : "-"),
                 ERROR_MAX);
     table_cell(table, "%" PRId64, row->id);
-    table_text(table, row->topic);
+    if (row->partition > 0)
+        table_cell(table, "%s/%" PRId32, row->topic, row->partition - 1);
+    else
+        table_text(table, row->topic);
     table_text(table, key.data);
     put_duration(table, listing->now_us - row->created_us);
     put_duration(table, listing->now_us - row->parked_us);
@@ -154,6 +161,8 @@ static void print(const struct invocation *call, const kur_parked_view *row)
     bool is_coloured = table_has_colours();
     printf("%s%" PRId64 "%s\n", is_coloured ? "\x1b[1m" : "", row->id, is_coloured ? "\x1b[0m" : "");
     payload_print("topic", row->topic);
+    if (row->partition > 0)
+        printf("  %-13s %" PRId32 "\n", "partition", row->partition - 1);
     printf("  %-13s %d\n", "shard", row->shard);
     payload_print("error", row->is_behind ? "none: it waits behind a row of its key" : row->error);
     printf("  %-13s %d\n", "attempts", row->attempts);
