@@ -141,7 +141,9 @@ kur_status kur__pg_add(void *database, void *transaction, const kur_outbox_row *
     kur__pg_add_bytes(&values, KUR__PG_BYTEA, row->headers);
     kur__pg_add_bytes(&values, KUR__PG_BYTEA, row->value);
     status = run_there(connection, "adding to the outbox", postgres->schema,
-                       "SELECT @.outbox_add($1, $2, $3, $4, $5, $6, $7)", &values, &result, error);
+                       "INSERT INTO @.outbox (shard, mark, topic, partition, key, headers, value)"
+                       " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                       &values, &result, error);
     PQclear(result);
     return status;
 }

@@ -81,24 +81,16 @@ static const char schema_1[] =
 static const char shards_1[] = "INSERT INTO @.outbox_shard (shard) SELECT generate_series(0, %d);\n";
 
 /*
- * Functions, since nothing can be prepared where a pooler gives another session each time: what a function does is
- * planned once in each session of the server's, whoever is its client. They have the caller's rights, and name
+ * A function, since nothing can be prepared where a pooler gives another session each time: what a function does is
+ * planned once in each session of the server's, whoever is its client. It has the caller's rights, and names
  * everything with its schema, so that whatever search_path is in force does not matter. May be run again.
  *
- * inbox_enter gives a kur_inbox_turn, or 0; inbox.c says why it goes in this order. Each of its statements has a
+ * It gives a kur_inbox_turn, or 0; inbox.c says why it goes in this order. Each of its statements has a
  * snapshot of its own, as VOLATILE and READ COMMITTED have it. What is done about a row that is there is planned anew
  * each time (EXECUTE): a plan made when inbox_done was all but empty would read all of it, however large it is now.
  */
 static const char schema_2[] =
     "\n"
-    "CREATE OR REPLACE FUNCTION @.outbox_add(\n"
-    "    a_shard smallint, a_mark integer, a_topic text, a_partition integer, a_key bytea, its_headers bytea,\n"
-    "    a_value bytea)\n"
-    "RETURNS void LANGUAGE plpgsql VOLATILE AS $$\n"
-    "BEGIN\n"
-    "    INSERT INTO @.outbox (shard, mark, topic, partition, key, headers, value)\n"
-    "    VALUES (a_shard, a_mark, a_topic, a_partition, a_key, its_headers, a_value);\n"
-    "END $$;\n"
     "CREATE OR REPLACE FUNCTION @.inbox_enter(\n"
     "    a_consumer text, a_topic text, a_partition integer, an_offset bigint, an_epoch bigint)\n"
     "RETURNS integer LANGUAGE plpgsql VOLATILE AS $$\n"
