@@ -66,6 +66,19 @@ void relaying_commit(struct relaying *bed, void *connection)
     ck_ok(kur_database_driver(bed->database)->commit(connection, &error), error);
 }
 
+void *relaying_write(struct relaying *bed)
+{
+    void *connection = relaying_connect(bed);
+    relaying_begin(bed, connection);
+    return connection;
+}
+
+void relaying_written(struct relaying *bed, void *connection)
+{
+    relaying_commit(bed, connection);
+    relaying_disconnect(bed, connection);
+}
+
 void relaying_add(struct relaying *bed, void *connection, const char *topic, int key, int number)
 {
     kur_error error = {0};
@@ -80,21 +93,17 @@ void relaying_add(struct relaying *bed, void *connection, const char *topic, int
 
 void relaying_send(struct relaying *bed, const char *topic, int key, int number)
 {
-    void *connection = relaying_connect(bed);
-    relaying_begin(bed, connection);
+    void *connection = relaying_write(bed);
     relaying_add(bed, connection, topic, key, number);
-    relaying_commit(bed, connection);
-    relaying_disconnect(bed, connection);
+    relaying_written(bed, connection);
 }
 
 void relaying_send_many(struct relaying *bed, const char *topic, int keys, int first, int count)
 {
-    void *connection = relaying_connect(bed);
-    relaying_begin(bed, connection);
+    void *connection = relaying_write(bed);
     for (int i = first; i < first + count; i++)
         relaying_add(bed, connection, topic, i % keys, i);
-    relaying_commit(bed, connection);
-    relaying_disconnect(bed, connection);
+    relaying_written(bed, connection);
 }
 
 /* ---- Seeing ---- */

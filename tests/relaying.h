@@ -45,6 +45,9 @@ void *relaying_connect(struct relaying *bed);
 void relaying_disconnect(struct relaying *bed, void *connection);
 void relaying_begin(struct relaying *bed, void *connection);
 void relaying_commit(struct relaying *bed, void *connection);
+/* Both at once: a connection in a transaction, which is then committed, and closed. */
+void *relaying_write(struct relaying *bed);
+void relaying_written(struct relaying *bed, void *connection);
 /* Adds a row to the transaction; key < 0: none. */
 void relaying_add(struct relaying *bed, void *connection, const char *topic, int key, int number);
 /* A transaction with one row, on a connection of its own. */

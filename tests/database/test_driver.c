@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "../check_main.h"
+#include "driving.h"
 #include "opening.h"
 
 enum {
@@ -32,13 +33,6 @@ static void *state;
 static void *line; /* a connection */
 static kur_error error;
 
-static void *open_line(void)
-{
-    void *connection = NULL;
-    ck_ok(of->connect(state, &connection, &error), error);
-    return connection;
-}
-
 /* Another that looks on: where one transaction writes at a time it is the same. */
 static void use(kur_database *opened)
 {
@@ -46,7 +40,7 @@ static void use(kur_database *opened)
     of = kur_database_driver(database);
     state = kur_database_state(database);
     error = (kur_error){0};
-    line = open_line();
+    line = connect_line(database);
 }
 
 static void set_up(int shards)
@@ -289,7 +283,7 @@ START_TEST(test_driver__makes_its_tables_once)
     pthread_t threads[3];
     void *lines[3];
     for (int i = 0; i < 3; i++) {
-        lines[i] = open_line();
+        lines[i] = connect_line(database);
         ck_assert_int_eq(pthread_create(&threads[i], NULL, migrate_too, lines[i]), 0);
     }
     for (int i = 0; i < 3; i++) {
@@ -379,7 +373,7 @@ START_TEST(test_driver__rows_are_their_transactions)
 {
     skip_unless(opening_missing() == NULL, opening_missing());
     set_up(SHARDS);
-    void *writer = open_line();
+    void *writer = connect_line(database);
     ck_ok(of->begin(writer, &error), error);
     add_on(writer, 0, "k", "a");
     ck_assert_int_eq(read_all(), 0);
@@ -541,7 +535,7 @@ START_TEST(test_driver__floors_wait_for_open_transactions)
     skip_unless(opening_missing() == NULL, opening_missing());
     set_up(SHARDS);
     if (!of->one_relay) { /* otherwise nobody else can write meanwhile */
-        void *writer = open_line();
+        void *writer = connect_line(database);
         ck_ok(of->begin(writer, &error), error);
         add_on(writer, 0, "k", "late");
         for (int i = 0; i < 5; i++) {
@@ -1161,7 +1155,7 @@ static void *move_there(void *user)
 
 static void start(struct other *other, void *(*what)(void *), int64_t offset)
 {
-    *other = (struct other){.connection = open_line(), .offset = offset};
+    *other = (struct other){.connection = connect_line(database), .offset = offset};
     ck_assert_int_eq(pthread_create(&other->thread, NULL, what, other), 0);
     while (!of->one_relay && !atomic_load(&other->has_begun))
         poll(NULL, 0, 1);

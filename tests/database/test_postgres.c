@@ -17,6 +17,7 @@
 #include "../check_main.h"
 #include "../failing.h"
 #include "../proxy.h"
+#include "driving.h"
 #include "open_postgres.h"
 
 enum {
@@ -29,13 +30,6 @@ static const kur_driver *of;
 static void *state, *line;
 static kur_error error;
 static const int32_t all[] = {0, 1};
-
-static void *open_line(void)
-{
-    void *connection = NULL;
-    ck_ok(of->connect(state, &connection, &error), error);
-    return connection;
-}
 
 static void read_id(void)
 {
@@ -50,7 +44,7 @@ static void set_up(void)
     of = kur_database_driver(database);
     state = kur_database_state(database);
     error = (kur_error){0};
-    line = open_line();
+    line = connect_line(database);
     ck_ok(of->migrate(line, SHARDS, &error), error);
     read_id();
 }
@@ -440,7 +434,7 @@ START_TEST(test_postgres__who_waits_for_a_migration_sees_its_tables)
     of = kur_database_driver(database);
     state = kur_database_state(database);
     error = (kur_error){0};
-    line = open_line();
+    line = connect_line(database);
     PGconn *eye = open_postgres(), *first = open_postgres();
     ck_ok(of->schema_read(line, &schema, &shards, &id, &error), error);
     ck_assert_int_eq(schema, 0);
@@ -563,20 +557,13 @@ static kur_database *open_proxied(void)
     return opened;
 }
 
-static void *connect_to(kur_database *to)
-{
-    void *connection = NULL;
-    ck_ok(of->connect(kur_database_state(to), &connection, &error), error);
-    return connection;
-}
-
 START_TEST(test_postgres__a_commit_whose_answer_is_lost)
 {
     skip_unless(opening_missing() == NULL, opening_missing());
     set_up();
     kur_database *proxied = open_proxied();
     for (int is_done = 0; is_done < 2; is_done++) {
-        void *connection = connect_to(proxied);
+        void *connection = connect_line(proxied);
         ck_ok(of->begin(connection, &error), error);
         add(connection, is_done ? "done" : "lost");
         proxy_cut_text(proxy, "COMMIT", 0, is_done ? PROXY_CUT_ANSWER : PROXY_CUT_REQUEST);
@@ -595,8 +582,6 @@ START_TEST(test_postgres__a_commit_whose_answer_is_lost)
     tear_down();
 }
 END_TEST
-
-#define STEP(call) status = status == KUR_OK ? (call) : status
 
 /* It was done, and only the answer was lost. */
 static kur_status unless_stale(kur_status status)
@@ -653,30 +638,6 @@ static kur_status handle_all(void *connection)
     return status;
 }
 
-static kur_status pass_shard(const kur_outbox_shard *shard, void *user, kur_error *failed)
-{
-    (void)shard, (void)user, (void)failed;
-    return KUR_OK;
-}
-
-static kur_status pass_relay(const kur_outbox_relay *relay, void *user, kur_error *failed)
-{
-    (void)relay, (void)user, (void)failed;
-    return KUR_OK;
-}
-
-static kur_status pass_parked(const kur_outbox_parked_row *row, void *user, kur_error *failed)
-{
-    (void)row, (void)user, (void)failed;
-    return KUR_OK;
-}
-
-static kur_status pass_position(const kur_inbox_position *position, void *user, kur_error *failed)
-{
-    (void)position, (void)user, (void)failed;
-    return KUR_OK;
-}
-
 /* And an operator. */
 static kur_status look_at_all(void *connection)
 {
@@ -714,7 +675,7 @@ START_TEST(test_postgres__each_statement_fails_once)
             add(eye, "a");
             add(eye, "b");
             sql(eye, "COMMIT");
-            void *connection = connect_to(proxied);
+            void *connection = connect_line(proxied);
             proxy_cut_text(proxy, "", nth, cut == 0 ? PROXY_CUT_REQUEST : PROXY_CUT_ANSWER);
             kur_status status = do_all(connection);
             of->disconnect(connection);
@@ -747,7 +708,7 @@ START_TEST(test_postgres__a_server_that_ends_a_connection)
     skip_unless(opening_missing() == NULL, opening_missing());
     set_up();
     PGconn *eye = open_postgres();
-    void *connection = open_line();
+    void *connection = connect_line(database);
     ck_ok(of->begin(connection, &error), error);
     add(connection, "a");
     snprintf(text, sizeof text, "SELECT pg_terminate_backend(%d)::int", PQbackendPID(connection));
@@ -758,7 +719,7 @@ START_TEST(test_postgres__a_server_that_ends_a_connection)
     of->disconnect(connection);
     ck_assert_str_eq(relayed(), "");
     /* A statement that is cancelled may be tried again. */
-    connection = open_line();
+    connection = connect_line(database);
     ck_ok(of->begin(connection, &error), error);
     PQclear(PQexec(connection, "SET LOCAL statement_timeout = 1"));
     PGresult *result = PQexec(connection, "SELECT pg_sleep(10)");
@@ -790,7 +751,7 @@ START_TEST(test_postgres__a_server_that_is_restarted)
     skip_unless(opening_missing() == NULL, opening_missing());
     skip_unless(getenv("KURIER_POSTGRES_DIRECTORY") != NULL, "the server is not this test's own to restart");
     set_up();
-    void *writer = open_line(), *open = open_line();
+    void *writer = connect_line(database), *open = connect_line(database);
     ck_ok(of->begin(writer, &error), error);
     add(writer, "a");
     ck_ok(of->commit(writer, &error), error);
@@ -803,14 +764,14 @@ START_TEST(test_postgres__a_server_that_is_restarted)
     node("start");
     of->disconnect(open);
     of->disconnect(line);
-    line = open_line();
+    line = connect_line(database);
     ck_assert_str_eq(relayed(), "a");
     node("restart");
     ck_status(of->outbox_raise(line, all, SHARDS, &error), KUR_ERROR_UNREACHABLE, error);
     ck_status(of->begin(writer, &error), KUR_ERROR_UNREACHABLE, error);
     of->disconnect(writer);
     of->disconnect(line);
-    line = open_line();
+    line = connect_line(database);
     ck_assert_str_eq(relayed(), "a");
     tear_down();
 }
@@ -870,7 +831,7 @@ START_TEST(test_postgres__a_connection_that_is_left_busy)
     skip_unless(opening_missing() == NULL, opening_missing());
     set_up();
     for (int how = 0; how < 3; how++) {
-        PGconn *connection = open_line();
+        PGconn *connection = connect_line(database);
         ck_ok(of->begin(connection, &error), error);
         add(connection, "v");
 #ifdef LIBPQ_HAS_PIPELINING
@@ -901,7 +862,7 @@ START_TEST(test_postgres__another_database)
     snprintf(text, sizeof text, "%s dbname=%s_other", getenv("KURIER_POSTGRES"), open_schema());
     kur_database *other = kur_postgres_new(&KUR_POSTGRES_OPTIONS(.conninfo = text, .schema = open_schema()), &error);
     ck_assert_ptr_nonnull(other);
-    PGconn *service = connect_to(other);
+    PGconn *service = connect_line(other);
     sql(service, "BEGIN");
     ck_status(try_add(service, "v"), KUR_ERROR_SCHEMA, error);
     ck_says(error, "kurier outbox migrate");
@@ -988,7 +949,7 @@ START_TEST(test_postgres__errors_are_told_apart)
     snprintf(conninfo, sizeof conninfo, "%s user=%s_role password=p", getenv("KURIER_POSTGRES"), open_schema());
     kur_database *other =
         kur_postgres_new(&KUR_POSTGRES_OPTIONS(.conninfo = conninfo, .schema = open_schema()), &error);
-    void *connection = connect_to(other);
+    void *connection = connect_line(other);
     ck_status(of->outbox_read(connection, all, SHARDS, 1, 1, take, NULL, &error), KUR_ERROR_DATABASE, error);
     ck_assert(!error.retriable);
     ck_says(error, "42501");
@@ -1038,7 +999,7 @@ static PGconn *connect_as(const char *role, kur_database **as)
     snprintf(conninfo, sizeof conninfo, "%s user=%s_%s password=p", getenv("KURIER_POSTGRES"), open_schema(), role);
     *as = kur_postgres_new(&KUR_POSTGRES_OPTIONS(.conninfo = conninfo, .schema = open_schema()), &error);
     ck_assert_ptr_nonnull(*as);
-    PGconn *connection = connect_to(*as);
+    PGconn *connection = connect_line(*as);
     ck_ok(kur_database_check(*as, &error), error);
     return connection;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../check_main.h"
+#include "driving.h"
 #include "open_postgres.h"
 
 enum {
@@ -26,20 +27,13 @@ static PGconn *line; /* of the driver's */
 static PGconn *eye;  /* of a service's own */
 static kur_error error;
 
-static void *open_line(void)
-{
-    void *connection = NULL;
-    ck_ok(of->connect(state, &connection, &error), error);
-    return connection;
-}
-
 static void set_up(void)
 {
     database = opening_new();
     of = kur_database_driver(database);
     state = kur_database_state(database);
     error = (kur_error){0};
-    line = open_line();
+    line = connect_line(database);
     eye = open_postgres();
 }
 
@@ -103,7 +97,7 @@ static void migrate_at_once(void)
     pthread_t threads[AT_ONCE];
     void *lines[AT_ONCE];
     for (int i = 0; i < AT_ONCE; i++) {
-        lines[i] = open_line();
+        lines[i] = connect_line(database);
         ck_assert_int_eq(pthread_create(&threads[i], NULL, migrate_too, lines[i]), 0);
     }
     for (int i = 0; i < AT_ONCE; i++) {
@@ -214,9 +208,7 @@ static PGconn *connect_as_role(kur_database **as)
     snprintf(conninfo, sizeof conninfo, "%s user=%s_role password=p", getenv("KURIER_POSTGRES"), open_schema());
     *as = kur_postgres_new(&KUR_POSTGRES_OPTIONS(.conninfo = conninfo, .schema = open_schema()), &error);
     ck_assert_ptr_nonnull(*as);
-    void *connection = NULL;
-    ck_ok(of->connect(kur_database_state(*as), &connection, &error), error);
-    return connection;
+    return connect_line(*as);
 }
 
 /* To be allowed a function is not to be allowed what it does, and the other way round. */

@@ -19,6 +19,7 @@
 
 #include "../check_main.h"
 #include "../failing.h"
+#include "driving.h"
 
 /* ---- SQLite's memory, of which the nth allocation fails ---- */
 
@@ -1128,8 +1129,6 @@ static kur_status a_turn(void)
     return status;
 }
 
-#define STEP(call) status = status == KUR_OK ? (call) : status
-
 /* All that an inbox does. */
 static kur_status an_inbox(void)
 {
@@ -1155,30 +1154,6 @@ static kur_status an_inbox(void)
     if (connection != NULL)
         driver->disconnect(connection);
     return status;
-}
-
-static kur_status pass_shard(const kur_outbox_shard *shard, void *user, kur_error *why)
-{
-    (void)shard, (void)user, (void)why;
-    return KUR_OK;
-}
-
-static kur_status pass_relay(const kur_outbox_relay *relay, void *user, kur_error *why)
-{
-    (void)relay, (void)user, (void)why;
-    return KUR_OK;
-}
-
-static kur_status pass_parked(const kur_outbox_parked_row *row, void *user, kur_error *why)
-{
-    (void)row, (void)user, (void)why;
-    return KUR_OK;
-}
-
-static kur_status pass_position(const kur_inbox_position *position, void *user, kur_error *why)
-{
-    (void)position, (void)user, (void)why;
-    return KUR_OK;
 }
 
 /* All that an operator does, who drops a row that is parked, and forgets the inbox. */

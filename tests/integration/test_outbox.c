@@ -169,8 +169,7 @@ static void add_kinds(struct relaying *bed, const char *topic, kur_bytes key)
     static const char trace[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     static const kur_header plain[] = {{"b", {"2", 1}}, {"a", {NULL, 0}}, {"b", {"\0", 1}}};
     kur_error error = {0};
-    void *connection = relaying_connect(bed);
-    relaying_begin(bed, connection);
+    void *connection = relaying_write(bed);
     ck_ok(kur_outbox_publish_raw(bed->outbox, connection, "shop.order.created.v1", kur_bytes_text("{}"),
                                  &KUR_PUBLISH_OPTIONS(.topic = topic, .key = key, .id = "e-1", .due_us = 5000000,
                                                       .traceparent = trace, .tracestate = "v=1"),
@@ -183,8 +182,7 @@ static void add_kinds(struct relaying *bed, const char *topic, kur_bytes key)
           error);
     ck_ok(kur_outbox_add(bed->outbox, connection, &KUR_MESSAGE(.topic = topic, .key = key, .tombstone = true), &error),
           error);
-    relaying_commit(bed, connection);
-    relaying_disconnect(bed, connection);
+    relaying_written(bed, connection);
 }
 
 START_TEST(test_outbox__records_are_what_was_added)
@@ -348,12 +346,10 @@ static void add_large(struct relaying *bed, void *connection, const char *topic,
 
 static void send_large(struct relaying *bed, const char *topic, int keys, int first, int count, size_t size)
 {
-    void *connection = relaying_connect(bed);
-    relaying_begin(bed, connection);
+    void *connection = relaying_write(bed);
     for (int i = first; i < first + count; i++)
         add_large(bed, connection, topic, 1 + i % keys, i, size);
-    relaying_commit(bed, connection);
-    relaying_disconnect(bed, connection);
+    relaying_written(bed, connection);
 }
 
 /* By topics of which the one takes less than is sent together, the other much less. */
@@ -373,12 +369,10 @@ START_TEST(test_outbox__too_large_for_the_topic)
         relaying_send(&bed, topic, 1, 0);
         send_large(&bed, topic, 1, 1, 1, (size_t)limits[i] + 10);
         relaying_send(&bed, topic, 1, 2);
-        void *connection = relaying_connect(&bed);
-        relaying_begin(&bed, connection);
+        void *connection = relaying_write(&bed);
         for (int k = 3; k < 100; k++)
             add_large(&bed, connection, topic, 2 + k % 5, k, (size_t)limits[i] / 3);
-        relaying_commit(&bed, connection);
-        relaying_disconnect(&bed, connection);
+        relaying_written(&bed, connection);
         kur_relay *relay = relaying_start(&bed, NULL);
         await_counts(&bed, 0, 2);
         relaying_read_all(topic, 98, &seen);
@@ -495,13 +489,11 @@ START_TEST(test_outbox__the_database_is_locked)
     open_bed(&bed);
     kur_relay *relay = relaying_start(&bed, NULL);
     relaying_send(&bed, topic, 1, 0);
-    void *connection = relaying_connect(&bed);
-    relaying_begin(&bed, connection);
+    void *connection = relaying_write(&bed);
     relaying_add(&bed, connection, topic, 1, 1);
     if (!is_postgres())
         relaying_await(relay, health.failures > 0);
-    relaying_commit(&bed, connection);
-    relaying_disconnect(&bed, connection);
+    relaying_written(&bed, connection);
     await_counts(&bed, 0, 0);
     relaying_read_all(topic, 2, &seen);
     ck_assert_int_eq(seen.disorder, 0);

@@ -46,7 +46,7 @@ static const char *apply(struct relaying *bed, const char *name, int partitions,
     return name;
 }
 
-/* A row of `size` bytes and a bit. */
+/* A row of `size` bytes and a bit: its value, which is what is compared with a topic's limit. */
 static void add_large(struct relaying *bed, void *connection, const char *topic, int key, int number, size_t size)
 {
     static char value[200000];
@@ -64,11 +64,9 @@ static void add_large(struct relaying *bed, void *connection, const char *topic,
 
 static void send_large(struct relaying *bed, const char *topic, int key, int number, size_t size)
 {
-    void *connection = relaying_connect(bed);
-    relaying_begin(bed, connection);
+    void *connection = relaying_write(bed);
     add_large(bed, connection, topic, key, number, size);
-    relaying_commit(bed, connection);
-    relaying_disconnect(bed, connection);
+    relaying_written(bed, connection);
 }
 
 static void add_to(struct relaying *bed, void *connection, const char *topic, int partition, int key, int number)
@@ -86,11 +84,9 @@ static void add_to(struct relaying *bed, void *connection, const char *topic, in
 
 static void send_to(struct relaying *bed, const char *topic, int partition, int key, int number)
 {
-    void *connection = relaying_connect(bed);
-    relaying_begin(bed, connection);
+    void *connection = relaying_write(bed);
     add_to(bed, connection, topic, partition, key, number);
-    relaying_commit(bed, connection);
-    relaying_disconnect(bed, connection);
+    relaying_written(bed, connection);
 }
 
 /*
@@ -110,12 +106,10 @@ static void ck_one_of_many(kur_guarantee guarantee)
     relaying_await(relay, health.sent == 2);
     proxy_set(proxy, PROXY_HOLD);
     int reads = memory_calls(bed.database, "outbox_read");
-    void *connection = relaying_connect(&bed);
-    relaying_begin(&bed, connection);
+    void *connection = relaying_write(&bed);
     for (int k = 2; k < 100; k++)
         add_to(&bed, connection, topic, 0, k == 3 ? -1 : 1 + k % 5, k);
-    relaying_commit(&bed, connection);
-    relaying_disconnect(&bed, connection);
+    relaying_written(&bed, connection);
     relaying_await(relay, memory_calls(bed.database, "outbox_read") > reads);
     poll(NULL, 0, 300); /* so that all are on their way; were they not, less would be tried */
     proxy_set(proxy, PROXY_PASS);
@@ -165,13 +159,11 @@ START_TEST(test_outbox_refused__what_goes_elsewhere_is_behind_it)
         relaying_send_many(&bed, other, 1, 10, 10);
         ck_assert(memory_wait(bed.database, 0, 0));
         apply(&bed, changed, 1, KUR_CLEANUP_DEFAULT, 20000);
-        void *connection = relaying_connect(&bed);
-        relaying_begin(&bed, connection);
+        void *connection = relaying_write(&bed);
         add_large(&bed, connection, changed, 1, 20, 50000);
         relaying_add(&bed, connection, other, 1, 20);
         relaying_add(&bed, connection, other, 2, 21);
-        relaying_commit(&bed, connection);
-        relaying_disconnect(&bed, connection);
+        relaying_written(&bed, connection);
         ck_assert(memory_wait(bed.database, 0, 2));
         relaying_read_all(other, 21, &seen);
         ck_assert_int_eq(seen.times[20], 0);

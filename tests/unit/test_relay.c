@@ -126,15 +126,13 @@ static void send_wrong(struct relaying *bed, const char *topic, int key, int num
     char key_text[16], text[16];
     snprintf(key_text, sizeof key_text, "k%d", key);
     snprintf(text, sizeof text, "%d", number);
-    void *connection = relaying_connect(bed);
-    relaying_begin(bed, connection);
+    void *connection = relaying_write(bed);
     ck_ok(kur_outbox_add(bed->outbox, connection,
                          &KUR_MESSAGE(.topic = topic, .partition = KUR_PARTITION(99), .key = kur_bytes_text(key_text),
                                       .value = kur_bytes_text(text)),
                          &error),
           error);
-    relaying_commit(bed, connection);
-    relaying_disconnect(bed, connection);
+    relaying_written(bed, connection);
 }
 
 struct told {
@@ -239,16 +237,14 @@ START_TEST(test_relay__hostile_rows)
         {.topic = topic, .headers = kur_bytes_of("\1\xff\xff\xff\xff\x7f", 6), .value = kur_bytes_text("1")},
         {.topic = topic, .partition = -7, .headers = kur_bytes_of("\1\0", 2), .value = kur_bytes_text("1")},
         {.topic = topic, .partition = INT32_MAX, .headers = kur_bytes_of("\1\0", 2), .value = kur_bytes_text("1")}};
-    void *connection = relaying_connect(&bed);
-    relaying_begin(&bed, connection);
+    void *connection = relaying_write(&bed);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         kur_outbox_row row = rows[i];
         row.size = sizeof row;
         row.mark = (uint32_t)i;
         ck_ok(driver->outbox_add(kur_database_state(bed.database), connection, &row, &error), error);
     }
-    relaying_commit(&bed, connection);
-    relaying_disconnect(&bed, connection);
+    relaying_written(&bed, connection);
     relaying_send(&bed, topic, 1, 7);
     kur_relay *relay = relaying_start(&bed, NULL);
     ck_assert(memory_wait(bed.database, 0, 5));
@@ -347,12 +343,10 @@ START_TEST(test_relay__what_may_be_missing_comes_in_order)
     relaying_send(&bed, topic, 1, 0); /* alone, as the first of a topic */
     relaying_await(relay, health.sent == 1);
     proxy_misdirect(proxy, topic);
-    void *connection = relaying_connect(&bed);
-    relaying_begin(&bed, connection);
+    void *connection = relaying_write(&bed);
     for (int i = 1; i < 20; i++)
         relaying_add(&bed, connection, topic, 1, i);
-    relaying_commit(&bed, connection);
-    relaying_disconnect(&bed, connection);
+    relaying_written(&bed, connection);
     ck_assert(memory_wait(bed.database, 0, 0));
     ck_assert(proxy_has_lost(proxy));
     ck_assert_int_eq(read_last_disorder(topic, 19), 0);
