@@ -4,11 +4,15 @@
 
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1
 pids=()
+# Whether a process of this test's still runs: on a busy machine a pid is another's minutes after its process has ended.
+lives() { grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$1/status"; } # pid
 # What is started ends with the test, before the closing line of lib.sh.
 eval "closing=($(trap -p EXIT))"
 end() {
-    [ ${#pids[@]} -eq 0 ] || kill -CONT "${pids[@]}" 2>/dev/null
-    [ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null
+    local pid
+    for pid in "${pids[@]}"; do
+        ! lives "$pid" || kill -9 "$pid"
+    done
     wait
 }
 trap 'before=$?; set +e; end 2>/dev/null; (exit $before); '"${closing[2]}" EXIT
@@ -26,7 +30,7 @@ await() { # seconds, command…
     shift
     until "$@" >/dev/null 2>&1; do
         [ $SECONDS -lt $until ] || return 1
-        sleep 0.05
+        sleep 0.1
     done
 }
 
@@ -39,7 +43,7 @@ freeze() { # pid
 # Whether a process ends with 0 after SIGTERM.
 ends() { # pid
     kill -TERM "$1"
-    await 60 not kill -0 "$1" || { echo "still there" && return 1; }
+    await 60 not lives "$1" || { echo "still there" && return 1; }
     wait "$1" || { echo "exit status $?" && findings && return 1; }
 }
 # What sanitizers have written into the logs.

@@ -110,7 +110,7 @@ if is_real; then
     check "each partition" holds 'len(it[0]["members"][0]["partitions"]) == 8 and it[0]["offsets"][0]["metadata"].startswith("kur1:")'
     check "a group with members cannot be moved" kurier 3 "has members" -- offsets plan "$group" --to start
     exec 9>&-
-    check "it goes" await 60 not kill -0 "$last"
+    check "it goes" await 60 not lives "$last"
     check "a group that is not there" kurier 1 'no group "'"$unique-none"'"' -- groups show "$unique-none"
     check "one of two" kurier 2 "$unique-none" "$group: empty" -- groups show "$group" "$unique-none"
 else
@@ -182,7 +182,7 @@ tail_follows() {
     local tail=$last
     await 60 bash -c '"$1" events publish "$2" --data now --partition 0 --execute >/dev/null; grep -q now "$3"' - "$kurier" "$events" "$work/tail" || return 1
     kill -TERM $tail # a background job ignores Ctrl-C
-    await 60 not kill -0 $tail || { echo "it goes on after SIGTERM" && return 1; }
+    await 60 not lives $tail || { echo "it goes on after SIGTERM" && return 1; }
     wait $tail || { echo "exit status $?" && cat "$work/tail" && return 1; }
     python3 -c 'import json, sys; assert all(r["value"] == "now" for r in json.load(open(sys.argv[1])))' "$work/tail"
 }

@@ -22,7 +22,7 @@ said() { await 60 grep -qF -- "$2" "$work/$1" || { echo "\"$2\" is never said by
 # Whether a process of this shell ends with the status, in a minute.
 gone() { # pid, status
     local status=0
-    await 60 not kill -0 "$1" || { echo "still there" && return 1; }
+    await 60 not lives "$1" || { echo "still there" && return 1; }
     wait "$1" || status=$?
     [ $status = "$2" ] || { echo "exit status $status, expected $2" && return 1; }
 }

@@ -43,7 +43,7 @@ inventory() { # log
 }
 kill_now() { # pid: as a power failure would
     kill -KILL "$1" && disown "$1" 2>/dev/null || true
-    await 60 not kill -0 "$1"
+    await 60 not lives "$1"
 }
 : >"$work/taken"
 post() { # one order: its id into $work/taken when the answer is 202
