@@ -15,7 +15,7 @@
 #include "support.h"
 
 enum {
-    WAIT_MS = 60000
+    WAIT_MS = 120000
 };
 
 KUR__UNUSED static int64_t now_ms(void)

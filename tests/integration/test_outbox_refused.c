@@ -46,6 +46,26 @@ static const char *apply(struct relaying *bed, const char *name, int partitions,
     return name;
 }
 
+static bool takes(const char *topic, int64_t size)
+{
+    static char value[200000];
+    kur_error error = {0};
+    kur_producer *producer = kur_client_producer(consuming_client(), &error);
+    kur_message message = KUR_MESSAGE(.topic = topic, .value = kur_bytes_of(value, (size_t)size));
+    return kur_producer_send_wait(producer, &message, 30000, NULL, &error) == KUR_OK;
+}
+
+/* Changes how much a topic takes. Its broker answers that it will be so before it goes by it. */
+static void change_limit(struct relaying *bed, const char *topic, int64_t limit)
+{
+    apply(bed, topic, 1, KUR_CLEANUP_DEFAULT, limit);
+    int64_t until_us = kur_clock_monotonic_us() + PATIENCE_US;
+    while (!takes(topic, limit - 5000) || takes(topic, limit + 5000)) {
+        ck_assert_msg(kur_clock_monotonic_us() < until_us, "%s does not go by its new limit", topic);
+        poll(NULL, 0, 5);
+    }
+}
+
 /* A row of `size` bytes and a bit: its value, which is what is compared with a topic's limit. */
 static void add_large(struct relaying *bed, void *connection, const char *topic, int key, int number, size_t size)
 {
@@ -158,7 +178,7 @@ START_TEST(test_outbox_refused__what_goes_elsewhere_is_behind_it)
         relaying_send_many(&bed, changed, 1, 10, 10);
         relaying_send_many(&bed, other, 1, 10, 10);
         ck_assert(memory_wait(bed.database, 0, 0));
-        apply(&bed, changed, 1, KUR_CLEANUP_DEFAULT, 20000);
+        change_limit(&bed, changed, 20000);
         void *connection = relaying_write(&bed);
         add_large(&bed, connection, changed, 1, 20, 50000);
         relaying_add(&bed, connection, other, 1, 20);
@@ -170,7 +190,7 @@ START_TEST(test_outbox_refused__what_goes_elsewhere_is_behind_it)
         ck_assert_int_eq(seen.records, 21);
         kur_parked_list parked = relaying_parked(&bed, arena);
         ck_assert_str_eq(parked.items[0]->topic, changed);
-        apply(&bed, changed, 1, KUR_CLEANUP_DEFAULT, 100000);
+        change_limit(&bed, changed, 100000);
         ck_ok(kur_outbox_unpark(bed.outbox, parked.items[0]->id, &error), error);
         ck_assert(memory_wait(bed.database, 0, 0));
         relaying_read_all(other, 22, &seen);
@@ -198,10 +218,10 @@ START_TEST(test_outbox_refused__a_limit_that_is_raised)
         send_large(&bed, topic, 1, 1, 20000);
         relaying_send(&bed, topic, 1, 2);
         ck_assert(memory_wait(bed.database, 0, 2));
-        apply(&bed, topic, 1, KUR_CLEANUP_DEFAULT, 40000);
+        change_limit(&bed, topic, 40000);
         ck_ok(kur_outbox_unpark(bed.outbox, relaying_parked(&bed, arena).items[0]->id, &error), error);
         ck_assert(memory_wait(bed.database, 0, 0));
-        apply(&bed, topic, 1, KUR_CLEANUP_DEFAULT, 80000);
+        change_limit(&bed, topic, 80000);
         send_large(&bed, topic, 1, 3, 60000);
         ck_assert(memory_wait(bed.database, 0, 0));
         relaying_await(relay, health.sent == 4 && health.refused == 1);
