@@ -15,7 +15,7 @@
 
 enum {
     RECORDS = 4,
-    AT_ONCE = 48, /* runs */
+    AT_ONCE = 24, /* runs */
     HOUR_MS = 3600 * 1000,
     PLENTY = 1000
 };

@@ -5,20 +5,24 @@ set -euo pipefail
 
 usage() {
     cat <<END
-usage: tests/simulation/planted.sh [--seeds N] [--check] [NAME…]
+usage: tests/simulation/planted.sh [--seeds N] [--check | --note] [NAME…]
 
 Builds the listener's decisions with one bug at a time, each a patch under tests/simulation/planted, and plays seeds until
 one fails, at most N (default 500). The last line is "K of N found".
+
+  --check   plays the seed that found the bug before first, and the others when it finds nothing
+  --note    writes which seed found the bug above each patch, for --check
 END
 }
 
 seeds=500
-check=false
+check=false note=false
 names=()
 while [ $# -gt 0 ]; do
     case $1 in
     --seeds) seeds=${2:?} && shift ;;
-    --check) check=true ;; # says at the end what script/test adds up
+    --check) check=true ;; # and says at the end what script/test adds up
+    --note) note=true ;;
     --help | -h) usage && exit 0 ;;
     -*) usage >&2 && exit 2 ;;
     *) names+=("$1") ;;
@@ -47,9 +51,15 @@ for file in "$root"/patterns/listener/{machine,order,ordered,origins,source,part
 done
 wait
 
+# Plays a seed, or all: 0 when none has failed.
+seeds_of() { # name, arguments…
+    ASAN_OPTIONS=detect_leaks=0 timeout 300 "$work/$1/simulation" "${@:2}" --first >"$work/$1/log" 2>&1
+}
+found_by() { sed -nE 's/^seed ([0-9]+) .*/\1/p' "$1" | head -n 1; } # file
+
 # Builds with the bug and plays. Two at a time; lines come as they are done.
 play() { # name
-    local name=$1 object objects=() file status=0
+    local name=$1 object objects=() file status=0 before seed
     mkdir -p "$work/$name"
     cp -r "$root/patterns/listener" "$work/$name/"
     patch -s -p1 -d "$work/$name" <"$here/planted/$name.patch" || { echo "$name: the patch does not fit any more" >&2; return 1; }
@@ -62,7 +72,13 @@ play() { # name
         objects+=("$object")
     done
     gcc "${sanitize[@]}" -Wl,--gc-sections "${objects[@]}" -o "$work/$name/simulation" # without what needs Kafka
-    ASAN_OPTIONS=detect_leaks=0 timeout 300 "$work/$name/simulation" --seeds "$seeds" --first >"$work/$name/log" 2>&1 || status=$?
+    before=$(found_by "$here/planted/$name.patch")
+    ! $check || [ -z "$before" ] || seeds_of "$name" --from "$before" --seeds 1 || status=$?
+    [ $status != 0 ] || seeds_of "$name" --seeds "$seeds" || status=$?
+    seed=$(found_by "$work/$name/log")
+    if $note && [ -n "$seed" ]; then
+        sed -i -e '/^seed [0-9]* finds it$/d' -e "1i seed $seed finds it" "$here/planted/$name.patch"
+    fi
     if [ $status = 0 ]; then
         printf '%-36s NOT FOUND in %d seeds\n' "$name" "$seeds"
     else
