@@ -7,6 +7,7 @@
  */
 #include "bench.h"
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,6 +236,52 @@ double bench_memory_mib(const char *field)
             break;
     fclose(status);
     return kib / 1024;
+}
+
+/* What a process has used, when it is of one of those that are asked for. */
+static void add_process(bench_machine *sum, const char *number, double tick)
+{
+    char path[64], line[1024];
+    unsigned long user = 0, kernel = 0;
+    snprintf(path, sizeof path, "/proc/%.20s/stat", number);
+    FILE *stat = fopen(path, "re");
+    if (stat == NULL) /* it has ended */
+        return;
+    char *from = fgets(line, sizeof line, stat), *behind = from != NULL ? strrchr(line, ')') : NULL;
+    fclose(stat);
+    if (behind == NULL ||
+        sscanf(behind + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2)
+        return;
+    if (strstr(line, "(postgres)") != NULL)
+        sum->database += (double)(user + kernel) * tick;
+    if (strstr(line, "(java)") != NULL)
+        sum->broker += (double)(user + kernel) * tick;
+}
+
+bench_machine bench_machine_now(void)
+{
+    bench_machine sum = {0};
+    double idle, waiting, tick = 1.0 / (double)sysconf(_SC_CLK_TCK);
+    FILE *stat = fopen("/proc/stat", "re");
+    if (stat == NULL || fscanf(stat, "cpu %*f %*f %*f %lf %lf", &idle, &waiting) != 2)
+        bench_fail("/proc/stat");
+    fclose(stat);
+    sum.idle = idle * tick, sum.waiting = waiting * tick;
+    DIR *processes = opendir("/proc");
+    if (processes == NULL)
+        bench_fail("/proc");
+    for (const struct dirent *entry; (entry = readdir(processes)) != NULL;)
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+            add_process(&sum, entry->d_name, tick);
+    closedir(processes);
+    return sum;
+}
+
+bench_machine bench_machine_since(bench_machine start, double seconds)
+{
+    bench_machine now = bench_machine_now();
+    return (bench_machine){(now.database - start.database) / seconds, (now.broker - start.broker) / seconds,
+                           (now.idle - start.idle) / seconds, (now.waiting - start.waiting) / seconds};
 }
 
 void bench_in_process(void (*run)(void *task), void *task, void *figures, size_t size)

@@ -97,6 +97,15 @@ double bench_median(const double *values, int count);
 /* What /proc/self/status tells of this process's memory: "VmRSS" now, "VmHWM" at most. */
 double bench_memory_mib(const char *field);
 
+/* What this machine does: seconds of its processors since it runs, or, of a while, how many processors that were. */
+typedef struct bench_machine {
+    double database, broker; /* processes of PostgreSQL's, and a real Kafka's */
+    double idle, waiting;    /* of nobody; of nobody while a disk is waited for */
+} bench_machine;
+
+bench_machine bench_machine_now(void);
+bench_machine bench_machine_since(bench_machine start, double seconds);
+
 /* Runs a task in a process that has done nothing before; `figures`, which lie in the task, are what comes back of it.
  */
 void bench_in_process(void (*run)(void *task), void *task, void *figures, size_t size);

@@ -34,7 +34,7 @@ static bool make_sqlite(struct bench_database *base, kur_error *error)
 #endif
 }
 
-static bool make_postgres(struct bench_database *base, kur_error *error)
+static bool make_postgres(struct bench_database *base, bool prepares, kur_error *error)
 {
 #ifdef BENCH_HAS_POSTGRES
     const char *conninfo = getenv("KURIER_POSTGRES");
@@ -42,10 +42,11 @@ static bool make_postgres(struct bench_database *base, kur_error *error)
         return false;
     snprintf(base->place, sizeof base->place, "bench_%d_%d", (int)getpid(), opened++);
     base->name = "postgres";
-    base->database = kur_postgres_new(&KUR_POSTGRES_OPTIONS(.conninfo = conninfo, .schema = base->place), error);
+    base->database = kur_postgres_new(
+        &KUR_POSTGRES_OPTIONS(.conninfo = conninfo, .schema = base->place, .prepares = prepares), error);
     return true;
 #else
-    (void)base, (void)error;
+    (void)base, (void)prepares, (void)error;
     return false;
 #endif
 }
@@ -54,7 +55,7 @@ bool bench_database_open(struct bench_database *base, int which)
 {
     kur_error error = {0};
     *base = (struct bench_database){0};
-    if (!(which == BENCH_SQLITE ? make_sqlite(base, &error) : make_postgres(base, &error))) {
+    if (!(which == BENCH_SQLITE ? make_sqlite(base, &error) : make_postgres(base, which == BENCH_PREPARED, &error))) {
         fprintf(stderr, "bench: %s is left out: %s\n", which == BENCH_SQLITE ? "SQLite" : "PostgreSQL",
                 which == BENCH_SQLITE ? "built without it" : "KURIER_POSTGRES names none (script/postgres run)");
         return false;

@@ -22,7 +22,8 @@ struct bench_database {
 enum {
     BENCH_SQLITE,
     BENCH_POSTGRES,
-    BENCH_DATABASES
+    BENCH_DATABASES,
+    BENCH_PREPARED = BENCH_DATABASES /* PostgreSQL once more, where what is added is prepared */
 };
 
 /* With its tables, and one of the bench's own, "bench_orders"; false, and a word on stderr, when it is not there. */

@@ -37,7 +37,10 @@ struct drain {
     char topic[64];
     int rows;
     /* What came of it. */
-    double rows_per_second, cpu_us, memory_mib;
+    struct drained {
+        double rows_per_second, cpu_us, memory_mib, relay; /* the last in processors */
+        bench_machine machine;
+    } drained;
 };
 
 static void pause_ms(int ms)
@@ -130,12 +133,13 @@ static void drain_in_process(void *task)
     kur_relay *relay = start_relay(outbox, drain->guarantee);
     await_sent(relay, 1);
     int64_t before = health_of(relay).sent;
+    bench_machine machine = bench_machine_now();
     bench_sample start = bench_now();
     await_sent(relay, drain->rows);
     bench_sample took = bench_since(start);
-    drain->rows_per_second = (double)(drain->rows - before) / took.seconds;
-    drain->cpu_us = took.cpu_seconds * 1e6 / (double)(drain->rows - before);
-    drain->memory_mib = bench_memory_mib("VmHWM");
+    double rows = (double)(drain->rows - before);
+    drain->drained = (struct drained){rows / took.seconds, took.cpu_seconds * 1e6 / rows, bench_memory_mib("VmHWM"),
+                                      took.cpu_seconds / took.seconds, bench_machine_since(machine, took.seconds)};
     kur_relay_free(relay);
     kur_outbox_free(outbox);
     kur_client_unref(client);
@@ -148,6 +152,24 @@ static void report(const bench_options *options, const char *name, const char *u
     one = (bench_case){.bench = "outbox", .name = name, .unit = unit, .bound = bound, .target = target, .runs = runs};
     memcpy(one.values, values, (size_t)runs * sizeof *values);
     bench_report(options, &one);
+}
+
+/* Who used the processors: what all of them do, and nobody, is the limit. */
+static void report_processors(const bench_options *options, const char *of, const struct drained *drained)
+{
+    char name[80];
+    const struct {
+        const char *whose;
+        double count;
+    } lines[] = {{"the relay's process", drained->relay},
+                 {"PostgreSQL", drained->machine.database},
+                 {"the broker", drained->machine.broker},
+                 {"idle", drained->machine.idle},
+                 {"waiting for a disk", drained->machine.waiting}};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        snprintf(name, sizeof name, "%s: %s", of, lines[i].whose);
+        report(options, name, "processors", BENCH_REPORT_ONLY, 0, &lines[i].count, 1);
+    }
 }
 
 static void measure_drain(const bench_options *options, int which, kur_guarantee guarantee)
@@ -163,9 +185,9 @@ static void measure_drain(const bench_options *options, int which, kur_guarantee
         if (!bench_database_open(&drain.base, which))
             return;
         fill(&drain);
-        bench_in_process(drain_in_process, &drain, &drain.rows_per_second, 3 * sizeof(double));
+        bench_in_process(drain_in_process, &drain, &drain.drained, sizeof drain.drained);
         bench_database_close(&drain.base);
-        rate[i] = drain.rows_per_second, cpu[i] = drain.cpu_us, memory[i] = drain.memory_mib;
+        rate[i] = drain.drained.rows_per_second, cpu[i] = drain.drained.cpu_us, memory[i] = drain.drained.memory_mib;
     }
     bench_topic_delete(options, drain.topic);
     const char *base = which == BENCH_SQLITE ? "sqlite" : "postgres", *how = is_exact ? ", exactly once" : "";
@@ -176,6 +198,8 @@ static void measure_drain(const bench_options *options, int which, kur_guarantee
     report(options, name, "us/row", BENCH_REPORT_ONLY, 0, cpu, runs);
     snprintf(name, sizeof name, "%s, drained%s: memory", base, how);
     report(options, name, "MiB", BENCH_VALUE_AT_MOST, 64, memory, runs);
+    snprintf(name, sizeof name, "%s, drained%s", base, how);
+    report_processors(options, name, &drain.drained);
 }
 
 /* ---- From COMMIT to a reader ---- */

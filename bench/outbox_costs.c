@@ -148,7 +148,8 @@ static void measure_writers(const bench_options *options, int which, kur_client 
         return;
     make_bank(&base);
     kur_outbox *outbox = kur_outbox_new(client, base.database, NULL, &error);
-    snprintf(name, sizeof name, "%s, 16 writers with an event each", base.name);
+    snprintf(name, sizeof name, "%s, 16 writers with an event each%s", base.name,
+             which == BENCH_PREPARED ? ", prepared" : "");
     one = (bench_case){.bench = "outbox",
                        .name = name,
                        .unit = "commits/s",
@@ -258,5 +259,6 @@ void bench_outbox_costs(const bench_options *options)
         measure_writers(options, which, client);
         measure_dead_rows(options, which, client);
     }
+    measure_writers(options, BENCH_PREPARED, client);
     kur_client_unref(client);
 }

@@ -11,12 +11,19 @@
 
 /* ---- The writer's side ---- */
 
-/* What hangs at a connection of a caller's once it has been looked at: whose database it is, and how it commits. */
+/*
+ * What hangs at a connection of a caller's once it has been looked at: whose database it is, how it commits, and of
+ * which schema's tables the statement is that was prepared there, if one was.
+ */
 struct seen {
-    char schema[49];
+    char schema[49], prepared[49];
     kur_uuid id;
     bool is_loose;
 };
+
+static const char add_name[] = "kurier_outbox_add";
+static const char add_sql[] = "INSERT INTO @.outbox (shard, mark, topic, partition, key, headers, value)"
+                              " VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
 static int caller_events(PGEventId id, void *info, void *user)
 {
@@ -31,6 +38,12 @@ static int caller_events(PGEventId id, void *info, void *user)
     return 1;
 }
 
+static kur_status judge(const PGconn *connection, const PGresult *result, const char *what, kur_error *error)
+{
+    ExecStatusType is = PQresultStatus(result);
+    return is == PGRES_COMMAND_OK || is == PGRES_TUPLES_OK ? KUR_OK : kur__pg_error(connection, result, what, error);
+}
+
 /* On a connection of a caller's libpq waits as for all else there. */
 static kur_status run_there(PGconn *connection, const char *what, const char *schema, const char *sql,
                             const struct kur__pg_values *v, PGresult **result, kur_error *error)
@@ -41,10 +54,39 @@ static kur_status run_there(PGconn *connection, const char *what, const char *sc
     if (status != KUR_OK)
         return status;
     *result = PQexecParams(connection, text.data, v->count, v->types, v->data, v->sizes, v->formats, 1);
-    ExecStatusType is = PQresultStatus(*result);
-    if (is != PGRES_COMMAND_OK && is != PGRES_TUPLES_OK)
-        status = kur__pg_error(connection, *result, what, error);
+    status = judge(connection, *result, what, error);
     kur_buffer_done(&text);
+    return status;
+}
+
+static kur_status prepare(PGconn *connection, struct seen *seen, const struct kur__pg_values *v, kur_error *error)
+{
+    char storage[512];
+    kur_buffer text = kur_buffer_over(storage, sizeof storage);
+    kur_status status = kur__pg_expand(add_sql, seen->schema, &text, error);
+    if (status != KUR_OK)
+        return status;
+    PGresult *result = PQprepare(connection, add_name, text.data, v->count, v->types);
+    status = judge(connection, result, "preparing to add to the outbox", error);
+    if (status == KUR_OK)
+        memcpy(seen->prepared, seen->schema, sizeof seen->prepared);
+    PQclear(result);
+    kur_buffer_done(&text);
+    return status;
+}
+
+/* The statement is the session's: what an aborted transaction has prepared stays, too. */
+static kur_status add_prepared(PGconn *connection, struct seen *seen, const struct kur__pg_values *v, kur_error *error)
+{
+    kur_status status = seen->prepared[0] != '\0' ? KUR_OK : prepare(connection, seen, v, error);
+    if (status != KUR_OK)
+        return status;
+    PGresult *result = PQexecPrepared(connection, add_name, v->count, v->data, v->sizes, v->formats, 1);
+    status = judge(connection, result, "adding to the outbox", error);
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    if (state != NULL && strcmp(state, "26000") == 0) /* no such statement: somebody has put it away */
+        seen->prepared[0] = '\0';
+    PQclear(result);
     return status;
 }
 
@@ -140,10 +182,11 @@ kur_status kur__pg_add(void *database, void *transaction, const kur_outbox_row *
     kur__pg_add_bytes(&values, KUR__PG_BYTEA, row->key);
     kur__pg_add_bytes(&values, KUR__PG_BYTEA, row->headers);
     kur__pg_add_bytes(&values, KUR__PG_BYTEA, row->value);
-    status = run_there(connection, "adding to the outbox", postgres->schema,
-                       "INSERT INTO @.outbox (shard, mark, topic, partition, key, headers, value)"
-                       " VALUES ($1, $2, $3, $4, $5, $6, $7)",
-                       &values, &result, error);
+    struct seen *seen = postgres->prepares ? PQinstanceData(connection, caller_events) : NULL;
+    /* Of another outbox's tables one may have been prepared there. */
+    if (seen != NULL && (seen->prepared[0] == '\0' || strcmp(seen->prepared, seen->schema) == 0))
+        return add_prepared(connection, seen, &values, error);
+    status = run_there(connection, "adding to the outbox", postgres->schema, add_sql, &values, &result, error);
     PQclear(result);
     return status;
 }

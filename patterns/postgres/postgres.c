@@ -95,6 +95,7 @@ static struct kur__postgres *new_postgres(const kur_postgres_options *options)
     const char *schema = options->schema != NULL ? options->schema : "kurier";
     memcpy(made->schema, schema, strlen(schema) + 1);
     made->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+    made->prepares = options->prepares;
     pthread_mutex_init(&made->lock, NULL);
     return made;
 }

@@ -22,6 +22,7 @@ struct kur__postgres {
     char *conninfo; /* NULL: libpq's own */
     char schema[49];
     int connect_timeout_ms;
+    bool prepares;
     atomic_bool has_warned;
     pthread_mutex_t lock; /* guards what follows */
     bool has_id;

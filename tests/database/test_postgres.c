@@ -1150,6 +1150,70 @@ START_TEST(test_postgres__nothing_stays_in_the_session)
 }
 END_TEST
 
+/* An outbox whose additions are prepared; from now on try_add adds to it. */
+static kur_database *prepare_in(const char *schema)
+{
+    int32_t version, shards;
+    kur_uuid id;
+    kur_database *made = kur_postgres_new(
+        &KUR_POSTGRES_OPTIONS(.conninfo = getenv("KURIER_POSTGRES"), .schema = schema, .prepares = true), &error);
+    ck_assert_ptr_nonnull(made);
+    void *own = connect_line(made);
+    ck_ok(of->migrate(own, SHARDS, &error), error);
+    ck_ok(of->schema_read(own, &version, &shards, &id, &error), error);
+    of->disconnect(own);
+    state = kur_database_state(made);
+    return made;
+}
+
+static void add_one(PGconn *connection, const char *value, const char *end)
+{
+    sql(connection, "BEGIN");
+    add(connection, value);
+    sql(connection, end);
+}
+
+START_TEST(test_postgres__prepares_once_a_connection)
+{
+    static const char count[] = "SELECT count(*) FROM pg_prepared_statements WHERE name = 'kurier_outbox_add'";
+    char other_schema[60];
+    skip_unless(opening_missing() == NULL, opening_missing());
+    set_up();
+    kur_database *prepares = prepare_in(open_schema());
+    PGconn *service = open_postgres();
+    add_one(service, "x", "ROLLBACK");
+    ck_assert_int_eq(sql_number(service, count), 1);
+    add_one(service, "a", "COMMIT");
+    add_one(service, "b", "COMMIT");
+    ck_assert_int_eq(sql_number(service, count), 1);
+    PQreset(service);
+    add_one(service, "c", "COMMIT");
+    /* The statement was put away: this transaction has lost it, the next has it again. */
+    sql(service, "DISCARD ALL");
+    sql(service, "BEGIN");
+    ck_status(try_add(service, "y"), KUR_ERROR_DATABASE, error);
+    ck_says(error, "26000");
+    ck_assert_int_eq(PQtransactionStatus(service), PQTRANS_INERROR);
+    sql(service, "ROLLBACK");
+    add_one(service, "d", "COMMIT");
+    ck_assert_int_eq(sql_number(service, count), 1);
+    /* One connection, two outboxes: the second does without. */
+    snprintf(other_schema, sizeof other_schema, "%s_other", open_schema());
+    kur_database *other = prepare_in(other_schema);
+    add_one(service, "z", "COMMIT");
+    state = kur_database_state(prepares);
+    add_one(service, "e", "COMMIT");
+    ck_assert_int_eq(sql_number(service, count), 1);
+    ck_assert_str_eq(relayed(), "a b c d e");
+    ck_assert_int_eq(sql_number(service, "SELECT count(*) FROM @_other.outbox"), 1);
+    sql(service, "DROP SCHEMA @_other CASCADE");
+    PQfinish(service);
+    kur_database_free(other);
+    kur_database_free(prepares);
+    tear_down();
+}
+END_TEST
+
 START_TEST(test_postgres__without_memory)
 {
     long points = 0;
@@ -1215,6 +1279,7 @@ int main(void)
                                   test_postgres__passwords_are_not_told,
                                   test_postgres__who_is_frozen_holds_no_lock_for_ever,
                                   test_postgres__nothing_stays_in_the_session,
+                                  test_postgres__prepares_once_a_connection,
                                   test_postgres__without_memory,
                                   NULL};
     return check_main("postgres", tests);
