@@ -22,7 +22,7 @@
 
 enum {
     EACH = 6, /* records of a life; of them one is retried by topic, and one rejected */
-    STEP = 12
+    STEP = 24
 };
 
 #define COUNTED(F, S) F(S, STRING, number)
