@@ -80,6 +80,7 @@ static void make_bank(const struct bench_database *base)
     } tables[] = {{"bench_branches", BRANCHES}, {"bench_tellers", TELLERS}, {"bench_accounts", ACCOUNTS}};
     void *connection = bench_connect(base);
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        execute(base, connection, "DROP TABLE IF EXISTS %s", tables[i].name);
         execute(base, connection, "CREATE TABLE %s (id BIGINT PRIMARY KEY, balance BIGINT NOT NULL, filler CHAR(84))",
                 tables[i].name);
         execute(base, connection,
@@ -87,6 +88,7 @@ static void make_bank(const struct bench_database *base)
                 "0, 'filler' FROM n",
                 tables[i].rows, tables[i].name);
     }
+    execute(base, connection, "DROP TABLE IF EXISTS bench_history");
     execute(base, connection,
             "CREATE TABLE bench_history (teller BIGINT, branch BIGINT, account BIGINT, delta BIGINT, at TIMESTAMP)");
     bench_disconnect(base, connection);
