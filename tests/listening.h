@@ -8,6 +8,7 @@
 
 #include <kurier/kurier.h>
 #include <kurier/listener.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -107,6 +108,14 @@ KUR__UNUSED static bool wait_for(kur_listener *listener,
         if (is_so(&health, wanted))
             return true;
     }
+    kur_listener_health health = health_of(listener);
+    fprintf(
+        stderr,
+        "# waited in vain for %lld: %lld handled, %lld finished, %lld rejected, %lld held, %d running, %d assigned, "
+        "%lld rebalances, %lld lost, stalled for %lld ms\n",
+        (long long)wanted, (long long)health.handled, (long long)health.finished, (long long)health.rejected,
+        (long long)health.held, health.running, health.assigned, (long long)health.rebalances, (long long)health.lost,
+        (long long)health.stalled_ms);
     return false;
 }
 

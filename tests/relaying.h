@@ -55,6 +55,14 @@ void relaying_send(struct relaying *bed, const char *topic, int key, int number)
 /* A transaction of many: numbers from `first` on, each to the key number % keys. */
 void relaying_send_many(struct relaying *bed, const char *topic, int keys, int first, int count);
 
+/* Makes a topic, or changes it; limit 0: the broker's own. Returns the name. */
+const char *relaying_topic(struct relaying *bed, const char *name, int partitions, kur_cleanup cleanup, int64_t limit);
+/*
+ * Changes how many bytes a topic of one partition takes in a batch, and waits until its broker goes by it, which is
+ * later than it says that it will be so. Tried by records of its own, which relaying_read() passes over.
+ */
+void relaying_limit(struct relaying *bed, const char *topic, int64_t limit);
+
 /* What was seen in topics: how often each number, and whether first occurrences are in order in each key. */
 struct relaying_seen {
     int times[RELAYING_NUMBERS];

@@ -614,7 +614,7 @@ int main(void)
                                   test_consumer_control__refuses_with_a_name,
                                   NULL};
     const TTest *const toggles[] = {test_consumer_control__no_gap_while_another_thread_toggles, NULL};
-    int status = check_main("consumer control", getenv("KURIER_TOGGLE_S") != NULL ? toggles : tests);
+    int status = check_main("consumer_control", getenv("KURIER_TOGGLE_S") != NULL ? toggles : tests);
     consuming_stop();
     return status;
 }

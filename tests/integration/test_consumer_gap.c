@@ -236,7 +236,7 @@ int main(void)
         test_consumer_gap__what_was_committed_is_gone,  test_consumer_gap__is_an_error_until_a_seek,
         test_consumer_gap__one_of_a_group_starts_again, test_consumer_gap__a_topic_made_anew_under_it,
         test_consumer_gap__records_that_cannot_be_read, NULL};
-    int status = check_main("consumer gap", tests);
+    int status = check_main("consumer_gap", tests);
     consuming_stop();
     return status;
 }

@@ -595,7 +595,7 @@ int main(void)
                                   test_consumer_group__lag_and_watermarks,
                                   test_consumer_group__copies,
                                   NULL};
-    int status = check_main("consumer group", tests);
+    int status = check_main("consumer_group", tests);
     consuming_stop();
     return status;
 }

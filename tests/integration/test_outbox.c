@@ -314,19 +314,6 @@ START_TEST(test_outbox__a_topic_that_the_broker_makes)
 }
 END_TEST
 
-static void set_limit(kur_client *client, const char *topic, int64_t bytes)
-{
-    kur_error error = {0};
-    kur_admin *admin = kur_admin_new(client, &error);
-    kur_arena *arena = kur_arena_new();
-    kur_topic_differences differences;
-    ck_ok(kur_admin_apply_topics(admin, &KUR_TOPIC_SPEC(.name = topic, .partitions = 1, .max_message_bytes = bytes), 1,
-                                 30000, arena, &differences, &error),
-          error);
-    kur_arena_free(arena);
-    kur_admin_free(admin);
-}
-
 /* Numbers are read from values; what makes it large is a header. */
 static void add_large(struct relaying *bed, void *connection, const char *topic, int key, int number, size_t size)
 {
@@ -363,9 +350,8 @@ START_TEST(test_outbox__too_large_for_the_topic)
         struct relaying_seen seen;
         kur_error error = {0};
         kur_arena *arena = kur_arena_new();
-        const char *topic = support_name("small");
         open_bed(&bed);
-        set_limit(bed.client, topic, limits[i]);
+        const char *topic = relaying_topic(&bed, support_name("small"), 1, KUR_CLEANUP_DEFAULT, limits[i]);
         relaying_send(&bed, topic, 1, 0);
         send_large(&bed, topic, 1, 1, 1, (size_t)limits[i] + 10);
         relaying_send(&bed, topic, 1, 2);
@@ -380,7 +366,7 @@ START_TEST(test_outbox__too_large_for_the_topic)
         ck_assert_int_eq(relaying_health(relay).refused, 1);
         kur_parked_list parked = relaying_parked(&bed, arena);
         ck_assert_ptr_nonnull(strstr(parked.items[0]->error, "too large"));
-        set_limit(bed.client, topic, limits[i] * 2);
+        relaying_limit(&bed, topic, limits[i] * 2);
         ck_ok(kur_outbox_unpark(bed.outbox, parked.items[0]->id, &error), error);
         await_counts(&bed, 0, 0);
         relaying_read_all(topic, 100, &seen);
@@ -399,13 +385,12 @@ START_TEST(test_outbox__a_limit_that_is_lowered)
     NEEDS_KAFKA();
     struct relaying bed;
     struct relaying_seen seen;
-    const char *topic = support_name("lowered");
     open_bed(&bed);
-    set_limit(bed.client, topic, 1000000);
+    const char *topic = relaying_topic(&bed, support_name("lowered"), 1, KUR_CLEANUP_DEFAULT, 1000000);
     relaying_send_many(&bed, topic, 20, 700, 100); /* the partition knows the producer */
     kur_relay *relay = relaying_start(&bed, NULL);
     await_counts(&bed, 0, 0);
-    set_limit(bed.client, topic, 70000);
+    relaying_limit(&bed, topic, 70000);
     send_large(&bed, topic, 20, 1000, 600, 5000);
     await_counts(&bed, 0, 0);
     relaying_read_all(topic, 700, &seen);
@@ -554,7 +539,7 @@ int main(void)
                                   test_outbox__stops_with_all_away,
                                   NULL};
     char name[64];
-    snprintf(name, sizeof name, "outbox, %s", opening_name);
+    snprintf(name, sizeof name, "outbox_%s", strchr(opening_name, '_') + 1);
     int failed = check_main(name, tests);
     consuming_stop();
     return failed;

@@ -31,41 +31,6 @@ static void open_bed(struct relaying *bed)
     ck_assert_msg(bed->outbox != NULL, "%s", error.message);
 }
 
-/* Makes a topic, or changes it. */
-static const char *apply(struct relaying *bed, const char *name, int partitions, kur_cleanup cleanup, int64_t limit)
-{
-    kur_error error = {0};
-    kur_admin *admin = kur_admin_new(bed->client, &error);
-    kur_arena *arena = kur_arena_new();
-    kur_topic_differences differences;
-    kur_topic_spec spec =
-        KUR_TOPIC_SPEC(.name = name, .partitions = partitions, .cleanup = cleanup, .max_message_bytes = limit);
-    ck_ok(kur_admin_apply_topics(admin, &spec, 1, 30000, arena, &differences, &error), error);
-    kur_arena_free(arena);
-    kur_admin_free(admin);
-    return name;
-}
-
-static bool takes(const char *topic, int64_t size)
-{
-    static char value[200000];
-    kur_error error = {0};
-    kur_producer *producer = kur_client_producer(consuming_client(), &error);
-    kur_message message = KUR_MESSAGE(.topic = topic, .value = kur_bytes_of(value, (size_t)size));
-    return kur_producer_send_wait(producer, &message, 30000, NULL, &error) == KUR_OK;
-}
-
-/* Changes how much a topic takes. Its broker answers that it will be so before it goes by it. */
-static void change_limit(struct relaying *bed, const char *topic, int64_t limit)
-{
-    apply(bed, topic, 1, KUR_CLEANUP_DEFAULT, limit);
-    int64_t until_us = kur_clock_monotonic_us() + PATIENCE_US;
-    while (!takes(topic, limit - 5000) || takes(topic, limit + 5000)) {
-        ck_assert_msg(kur_clock_monotonic_us() < until_us, "%s does not go by its new limit", topic);
-        poll(NULL, 0, 5);
-    }
-}
-
 /* A row of `size` bytes and a bit: its value, which is what is compared with a topic's limit. */
 static void add_large(struct relaying *bed, void *connection, const char *topic, int key, int number, size_t size)
 {
@@ -119,7 +84,7 @@ static void ck_one_of_many(kur_guarantee guarantee)
     struct relaying_seen seen;
     struct proxy *proxy = proxy_new(support_bootstrap());
     open_bed(&bed);
-    const char *topic = apply(&bed, support_name("compacted"), 2, KUR_CLEANUP_COMPACT, 0);
+    const char *topic = relaying_topic(&bed, support_name("compacted"), 2, KUR_CLEANUP_COMPACT, 0);
     send_to(&bed, topic, 1, 0, 0); /* alone, as the first of a topic */
     send_to(&bed, topic, 1, 0, 1);
     kur_relay *relay = start(&bed, guarantee);
@@ -167,7 +132,7 @@ START_TEST(test_outbox_refused__what_goes_elsewhere_is_behind_it)
         kur_error error = {0};
         kur_arena *arena = kur_arena_new();
         open_bed(&bed);
-        const char *changed = apply(&bed, support_name("changed"), 1, KUR_CLEANUP_DEFAULT, 1000000);
+        const char *changed = relaying_topic(&bed, support_name("changed"), 1, KUR_CLEANUP_DEFAULT, 1000000);
         const char *other = support_topic(1);
         for (int k = 0; k < 10; k++) { /* both have taken something, and know the producer */
             relaying_send(&bed, changed, 1, k);
@@ -178,7 +143,7 @@ START_TEST(test_outbox_refused__what_goes_elsewhere_is_behind_it)
         relaying_send_many(&bed, changed, 1, 10, 10);
         relaying_send_many(&bed, other, 1, 10, 10);
         ck_assert(memory_wait(bed.database, 0, 0));
-        change_limit(&bed, changed, 20000);
+        relaying_limit(&bed, changed, 20000);
         void *connection = relaying_write(&bed);
         add_large(&bed, connection, changed, 1, 20, 50000);
         relaying_add(&bed, connection, other, 1, 20);
@@ -190,7 +155,7 @@ START_TEST(test_outbox_refused__what_goes_elsewhere_is_behind_it)
         ck_assert_int_eq(seen.records, 21);
         kur_parked_list parked = relaying_parked(&bed, arena);
         ck_assert_str_eq(parked.items[0]->topic, changed);
-        change_limit(&bed, changed, 100000);
+        relaying_limit(&bed, changed, 100000);
         ck_ok(kur_outbox_unpark(bed.outbox, parked.items[0]->id, &error), error);
         ck_assert(memory_wait(bed.database, 0, 0));
         relaying_read_all(other, 22, &seen);
@@ -211,17 +176,17 @@ START_TEST(test_outbox_refused__a_limit_that_is_raised)
         kur_error error = {0};
         kur_arena *arena = kur_arena_new();
         open_bed(&bed);
-        const char *topic = apply(&bed, support_name("raised"), 1, KUR_CLEANUP_DEFAULT, 10000);
+        const char *topic = relaying_topic(&bed, support_name("raised"), 1, KUR_CLEANUP_DEFAULT, 10000);
         relaying_send(&bed, topic, 1, 0);
         kur_relay *relay = start(&bed, guarantees[i]);
         ck_assert(memory_wait(bed.database, 0, 0));
         send_large(&bed, topic, 1, 1, 20000);
         relaying_send(&bed, topic, 1, 2);
         ck_assert(memory_wait(bed.database, 0, 2));
-        change_limit(&bed, topic, 40000);
+        relaying_limit(&bed, topic, 40000);
         ck_ok(kur_outbox_unpark(bed.outbox, relaying_parked(&bed, arena).items[0]->id, &error), error);
         ck_assert(memory_wait(bed.database, 0, 0));
-        change_limit(&bed, topic, 80000);
+        relaying_limit(&bed, topic, 80000);
         send_large(&bed, topic, 1, 3, 60000);
         ck_assert(memory_wait(bed.database, 0, 0));
         relaying_await(relay, health.sent == 4 && health.refused == 1);
