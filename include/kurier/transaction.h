@@ -79,10 +79,12 @@ KUR_API void kur_group_metadata_free(kur_group_metadata *metadata);
  * Makes consumed offsets part of the transaction: the group's offsets move when it commits. Each is that of the next
  * record, as in kur_consumer_commit; metadata: text of at most 4,096 bytes, which is committed with it. May be called
  * several times, and then the last offset of a partition counts; in one call each partition is named once, 10,000 at
- * most. Blocks for `timeout_ms` at most, or, when the broker stops answering, until its answer is given up
- * (socket.timeout.ms, which is 10,000 for such producers unless set). `count` 0 does nothing. KUR_ERROR_TIMEOUT,
- * KUR_ERROR_MUST_ABORT, KUR_ERROR_FENCED, KUR_ERROR_FATAL as above; KUR_ERROR_INVALID_ARGUMENT names the position at
- * fault, KUR_ERROR_INVALID_STATE outside a transaction, KUR_ERROR_NO_MEMORY.
+ * most. While the broker is still at work on the transaction before, it is asked again every 20 ms (retry.backoff.ms,
+ * which is 20 for such producers unless set, and 100 for others). Blocks for `timeout_ms` at most, or, when the broker
+ * stops answering, until its answer is given up (socket.timeout.ms, which is 10,000 for such producers unless set).
+ * `count` 0 does nothing. KUR_ERROR_TIMEOUT, KUR_ERROR_MUST_ABORT, KUR_ERROR_FENCED, KUR_ERROR_FATAL as above;
+ * KUR_ERROR_INVALID_ARGUMENT names the position at fault, KUR_ERROR_INVALID_STATE outside a transaction,
+ * KUR_ERROR_NO_MEMORY.
  */
 KUR_API kur_status kur_transaction_send_offsets(kur_producer *producer, const kur_position *positions, size_t count,
                                                 const kur_group_metadata *group, int timeout_ms, kur_error *error);

@@ -176,7 +176,7 @@ static kur_status start(kur_producer *producer, const kur_producer_options *opti
         return KUR_ERROR_CONFIG;
     kur_status status = configure(conf, options, error);
     if (status == KUR_OK)
-        status = kur__transaction_configure(producer->transaction, conf, error);
+        status = kur__transaction_configure(producer->transaction, kur__client_config(producer->client), conf, error);
     if (status != KUR_OK) {
         rd_kafka_conf_destroy(conf);
         return status;

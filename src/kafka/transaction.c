@@ -40,6 +40,7 @@ enum {
     FLUSH_MS = 1000,           /* of an abort */
     SOCKET_MS = 10000,         /* librdkafka waits for the answer to offsets so long, whatever it is told */
     SOCKET_DEFAULT_MS = 60000, /* librdkafka's own */
+    BACK_OFF_MS = 20,          /* offsets, while the broker is still about the transaction before; as for records */
     PAUSE_MS = 20
 };
 
@@ -104,7 +105,8 @@ static kur_status lower(rd_kafka_conf_t *conf, const char *name, int limit, kur_
                : kur_error_set(error, KUR_ERROR_CONFIG, "%s: %s", name, why);
 }
 
-kur_status kur__transaction_configure(const kur__transaction *transaction, rd_kafka_conf_t *conf, kur_error *error)
+kur_status kur__transaction_configure(const kur__transaction *transaction, const kur__config *config,
+                                      rd_kafka_conf_t *conf, kur_error *error)
 {
     char why[256], timeout_ms[16], socket_ms[16] = "";
     size_t size = sizeof socket_ms;
@@ -119,6 +121,8 @@ kur_status kur__transaction_configure(const kur__transaction *transaction, rd_ka
     if (atoi(socket_ms) == SOCKET_DEFAULT_MS && socket_max_ms > SOCKET_MS)
         socket_max_ms = SOCKET_MS;
     kur_status status = lower(conf, "socket.timeout.ms", socket_max_ms, error);
+    if (status == KUR_OK && kur__config_get(config, "retry.backoff.ms") == NULL)
+        status = lower(conf, "retry.backoff.ms", BACK_OFF_MS, error);
     return status == KUR_OK ? lower(conf, "message.timeout.ms", transaction->timeout_ms, error) : status;
 }
 

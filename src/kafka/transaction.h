@@ -11,6 +11,8 @@
 #include <librdkafka/rdkafka.h>
 #include <stdatomic.h>
 
+#include "kafka/config.h"
+
 typedef enum kur__transaction_state {
     KUR__TRANSACTION_NEW = 0,
     KUR__TRANSACTION_READY,
@@ -43,8 +45,12 @@ typedef struct kur__transaction {
 kur_status kur__transaction_new(const kur_producer_options *options, kur__transaction **transaction, kur_error *error);
 void kur__transaction_free(kur__transaction *transaction);
 
-/* librdkafka's properties, after all others: two time-outs have to fit into the transaction's. */
-kur_status kur__transaction_configure(const kur__transaction *transaction, rd_kafka_conf_t *conf, kur_error *error);
+/*
+ * librdkafka's properties, after all others: two time-outs have to fit into the transaction's, and what is not among
+ * the client's settings is as transactions need it.
+ */
+kur_status kur__transaction_configure(const kur__transaction *transaction, const kur__config *config,
+                                      rd_kafka_conf_t *conf, kur_error *error);
 
 /* Before the producer ends: aborts what is open. Returns how long the end may wait for records to be delivered. */
 int kur__transaction_end(kur_producer *producer, int timeout_ms);

@@ -9,6 +9,7 @@
 #include "../check_main.h"
 #include "kafka/client.h"
 #include "kafka/config.h"
+#include "kafka/transaction.h"
 
 #define CANARY "canary-5e1f"
 
@@ -76,6 +77,23 @@ static void is_configured(kur_client *client, const char *name, const char *want
     ck_assert_msg(conf != NULL, "%s", error.message);
     ck_assert_int_eq(rd_kafka_conf_get(conf, name, value, &size), RD_KAFKA_CONF_OK);
     rd_kafka_conf_destroy(conf);
+    ck_assert_str_eq(value, wanted);
+}
+
+/* Likewise a producer of it with transactions. */
+static void is_configured_for_transactions(kur_client *client, const char *name, const char *wanted)
+{
+    char value[256] = "";
+    size_t size = sizeof value;
+    kur_error error = {0};
+    kur__transaction *transaction = NULL;
+    ck_ok(kur__transaction_new(&KUR_PRODUCER_OPTIONS(.transactional_id = "t"), &transaction, &error), error);
+    rd_kafka_conf_t *conf = kur__client_conf(client, RD_KAFKA_PRODUCER, &error);
+    ck_assert_msg(conf != NULL, "%s", error.message);
+    ck_ok(kur__transaction_configure(transaction, kur__client_config(client), conf, &error), error);
+    ck_assert_int_eq(rd_kafka_conf_get(conf, name, value, &size), RD_KAFKA_CONF_OK);
+    rd_kafka_conf_destroy(conf);
+    kur__transaction_free(transaction);
     ck_assert_str_eq(value, wanted);
 }
 
@@ -258,6 +276,21 @@ START_TEST(test_config__options_are_checked)
 }
 END_TEST
 
+/* Between transactions 100 ms are long; who asks for them has them all the same. */
+START_TEST(test_config__transactions_ask_again_soon)
+{
+    const kur_property slow[] = {{"retry.backoff.ms", "100"}, {NULL, NULL}};
+    kur_error error = {0};
+    kur_client *client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = "a:1"), &error);
+    is_configured(client, "retry.backoff.ms", "100");
+    is_configured_for_transactions(client, "retry.backoff.ms", "20");
+    kur_client_unref(client);
+    client = kur_client_new(&KUR_CLIENT_OPTIONS(.bootstrap_servers = "a:1", .properties = slow), &error);
+    is_configured_for_transactions(client, "retry.backoff.ms", "100");
+    kur_client_unref(client);
+}
+END_TEST
+
 /* A program that was built with newer headers, or with older ones. */
 START_TEST(test_config__options_of_another_size)
 {
@@ -284,14 +317,10 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_config__servers_from_everywhere,
-                                  test_config__later_settings_count,
-                                  test_config__stronger_sources_count,
-                                  test_config__secrets_are_never_shown,
-                                  test_config__errors_have_the_line,
-                                  test_config__files_that_cannot_be_read,
-                                  test_config__options_are_checked,
-                                  test_config__options_of_another_size,
-                                  NULL};
+    const TTest *const tests[] = {test_config__servers_from_everywhere, test_config__later_settings_count,
+                                  test_config__stronger_sources_count,  test_config__secrets_are_never_shown,
+                                  test_config__errors_have_the_line,    test_config__files_that_cannot_be_read,
+                                  test_config__options_are_checked,     test_config__transactions_ask_again_soon,
+                                  test_config__options_of_another_size, NULL};
     return check_main("config", tests);
 }
