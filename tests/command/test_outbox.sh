@@ -100,6 +100,8 @@ check "they wait" outbox 0 -- status -o jsonl
 check "all of them" holds 'it[0]["waiting"] == 6 and it[0]["oldest_ms"] >= 0'
 check "an option that cannot be" outbox 3 ".lease_ms is" -- relay --lease 1ms
 check "what is of the other guarantee" outbox 3 "KUR_EXACTLY_ONCE" -- relay --control x
+check "likewise" outbox 3 "KUR_EXACTLY_ONCE" -- relay --drain --transaction 20s
+check "a transaction that is too short" outbox 3 ".transaction_ms is" -- relay --exactly-once --drain --transaction 1ms
 start relay "$kurier" outbox relay --name first --every 100ms "${database[@]}"
 relay=$last
 figure() { "$kurier" outbox status -o jsonl "${database[@]}" >"$work/out" && holds "$1"; } # expression
@@ -152,14 +154,17 @@ check "those behind it go on" outbox 0 -- relay --drain
 check "in their order" numbers '{"ann": [1, 2, 3], "bob": [11, 12]}'
 check "a backlog" add "$topic" dan -1 1 60
 check "is drained to its end, row by row" outbox 0 "60 sent" "0 waiting" -- relay --drain --batch 1
+check "another" add "$topic" dan -1 61 60
+check "is drained in small pieces" outbox 0 -- relay --drain --batch-kib 1 -o json
+check "of some rows each" holds 'it[-1]["sent"] == 60 and 3 <= it[-1]["batches"] < 60'
 check "nothing waits" figure 'it[0]["waiting"] == 0'
 
 # ---- Exactly once ----
 
 if is_real; then
     check "20 more" add "$topic" cid -1 1 20
-    check "sent in transactions" outbox 0 "20 sent" "0 waiting" -- relay --exactly-once --drain
-    check "and seen" numbers '{"ann": [1, 2, 3], "bob": [11, 12], "dan": list(range(1, 61)), "cid": list(range(1, 21))}'
+    check "sent in transactions" outbox 0 "20 sent" "0 waiting" -- relay --exactly-once --transaction 20s --drain
+    check "and seen" numbers '{"ann": [1, 2, 3], "bob": [11, 12], "dan": list(range(1, 121)), "cid": list(range(1, 21))}'
     start exact "$kurier" outbox relay --exactly-once --name exact "${database[@]}"
     exact=$last
     check "it is told of" await 60 figure '[(r["relay"], r["guarantee"]) for r in it[0]["relays"]] == [("exact", "exactly once")]'

@@ -15,7 +15,7 @@ struct outbox {
     int64_t from, shards;
     /* relay */
     const char *name, *control;
-    int64_t batch, lease_ms, poll_ms, every_ms, replicas;
+    int64_t batch, batch_kbytes, lease_ms, poll_ms, every_ms, transaction_ms, replicas;
     bool is_exactly_once, blocks_nothing, drains;
     /* list, unpark, drop */
     const char *topic, *reason, *who;

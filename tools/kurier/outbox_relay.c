@@ -174,13 +174,14 @@ static int as_int(int64_t number)
 static kur_relay *make_relay(struct outbox *outbox, const struct place *place, kur_error *error)
 {
     kur_guarantee guarantee = outbox->is_exactly_once ? KUR_EXACTLY_ONCE : KUR_AT_LEAST_ONCE;
-    return kur_relay_new(place->outbox,
-                         &KUR_RELAY_OPTIONS(.guarantee = guarantee, .name = outbox->name,
-                                            .batch_rows = as_int(outbox->batch), .poll_ms = as_int(outbox->poll_ms),
-                                            .lease_ms = as_int(outbox->lease_ms),
-                                            .blocks_nothing = outbox->blocks_nothing, .control = outbox->control,
-                                            .replicas = as_int(outbox->replicas)),
-                         error);
+    return kur_relay_new(
+        place->outbox,
+        &KUR_RELAY_OPTIONS(.guarantee = guarantee, .name = outbox->name, .batch_rows = as_int(outbox->batch),
+                           .poll_ms = as_int(outbox->poll_ms), .lease_ms = as_int(outbox->lease_ms),
+                           .batch_kbytes = as_int(outbox->batch_kbytes),
+                           .transaction_ms = as_int(outbox->transaction_ms), .blocks_nothing = outbox->blocks_nothing,
+                           .control = outbox->control, .replicas = as_int(outbox->replicas)),
+        error);
 }
 
 static int how_it_ended(const struct outbox *outbox, kur_status status, const kur_error *error)
@@ -265,10 +266,14 @@ static const struct option list[] = {
      OPTION_IN(TEXT, struct outbox, control)},
     {"--replicas", "N", "of that topic, when it is made; default: the broker's",
      OPTION_IN(NUMBER, struct outbox, replicas), .least = 1, .most = 100},
+    {"--transaction", "TIME", "with --exactly-once: the broker ends a transaction that is open for longer; default 15s",
+     OPTION_IN(DURATION, struct outbox, transaction_ms)},
     {"--name", "NAME", "of this relay, unlike all others'; default: host, process and a number",
      OPTION_IN(TEXT, struct outbox, name)},
     {"--batch", "ROWS", "sent together, at most; default 4000", OPTION_IN(NUMBER, struct outbox, batch), .least = 1,
      .most = 100000},
+    {"--batch-kib", "KIB", "likewise, their size; default 8192", OPTION_IN(NUMBER, struct outbox, batch_kbytes),
+     .least = 1, .most = 65536},
     {"--poll", "TIME", "how long it waits at most before it looks whether there is something; default 50ms",
      OPTION_IN(DURATION, struct outbox, poll_ms)},
     {"--lease", "TIME", "how long it keeps its shards when it is silent; default 10s",
