@@ -227,6 +227,24 @@ kur_relay_health relaying_health(kur_relay *relay)
     return health;
 }
 
+void relaying_await_rows(struct relaying *bed, int64_t waiting, int64_t parked)
+{
+    const kur_driver *driver = kur_database_driver(bed->database);
+    void *connection = relaying_connect(bed);
+    int64_t deadline = kur_clock_monotonic_us() + PATIENCE_US;
+    kur_outbox_figures figures = {.size = sizeof figures};
+    for (;;) {
+        kur_error error = {0};
+        ck_ok(driver->outbox_figures(connection, &figures, &error), error);
+        if (figures.depth == waiting && figures.parked + figures.behind == parked)
+            break;
+        ck_assert_msg(kur_clock_monotonic_us() < deadline, "%lld rows wait, %lld and %lld are parked",
+                      (long long)figures.depth, (long long)figures.parked, (long long)figures.behind);
+        poll(NULL, 0, 10);
+    }
+    relaying_disconnect(bed, connection);
+}
+
 kur_parked_list relaying_parked(struct relaying *bed, kur_arena *arena)
 {
     kur_error error = {0};

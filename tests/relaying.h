@@ -90,6 +90,9 @@ kur_relay_health relaying_health(kur_relay *relay);
         }                                                                                                              \
     } while (0)
 
+/* Waits until so many rows wait, and so many are parked or behind one that is; fails when they do not come to that. */
+void relaying_await_rows(struct relaying *bed, int64_t waiting, int64_t parked);
+
 /* The parked rows, at most 1,000 of them; valid until the arena is reset. */
 kur_parked_list relaying_parked(struct relaying *bed, kur_arena *arena);
 

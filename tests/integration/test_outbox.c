@@ -41,25 +41,6 @@ static void close_bed(struct relaying *bed)
     kur_client_unref(bed->client);
 }
 
-/* Waits until so many rows wait, and so many are parked. */
-static void await_counts(struct relaying *bed, int64_t depth, int64_t parked)
-{
-    const kur_driver *driver = kur_database_driver(bed->database);
-    void *connection = relaying_connect(bed);
-    int64_t deadline = kur_clock_monotonic_us() + PATIENCE_US;
-    kur_outbox_figures figures = {.size = sizeof figures};
-    for (;;) {
-        kur_error error = {0};
-        ck_ok(driver->outbox_figures(connection, &figures, &error), error);
-        if (figures.depth == depth && figures.parked + figures.behind == parked)
-            break;
-        ck_assert_msg(kur_clock_monotonic_us() < deadline, "%lld rows wait, %lld and %lld are parked",
-                      (long long)figures.depth, (long long)figures.parked, (long long)figures.behind);
-        poll(NULL, 0, 10);
-    }
-    relaying_disconnect(bed, connection);
-}
-
 /* ---- Order ---- */
 
 enum {
@@ -111,7 +92,7 @@ START_TEST(test_outbox__writers_beside_a_relay)
     }
     for (int i = 0; i < WRITERS; i++)
         pthread_join(writers[i].thread, NULL);
-    await_counts(&bed, 0, 0);
+    relaying_await_rows(&bed, 0, 0);
     relaying_read_all(topic, WRITERS * OF_EACH / 5 * 4, &seen);
     ck_assert_int_eq(seen.records, WRITERS * OF_EACH / 5 * 4);
     ck_assert_int_eq(seen.disorder, 0);
@@ -135,7 +116,7 @@ START_TEST(test_outbox__a_backlog_in_order)
     relaying_read_all(topic, 12000, &seen);
     ck_assert_int_eq(seen.records, 12000);
     ck_assert_int_eq(seen.disorder, 0);
-    await_counts(&bed, 0, 0);
+    relaying_await_rows(&bed, 0, 0);
     relaying_end(relay);
     close_bed(&bed);
 }
@@ -245,7 +226,7 @@ START_TEST(test_outbox__relays_take_over)
     relaying_await(one, health.shards == (is_one ? 16 : 8));
     relaying_await(two, health.shards == (is_one ? 0 : 8));
     relaying_send_many(&bed, topic, 40, 0, 1000);
-    await_counts(&bed, 0, 0);
+    relaying_await_rows(&bed, 0, 0);
     relaying_end(one);
     relaying_await(two, health.shards == 16);
     relaying_send_many(&bed, topic, 40, 1000, 1000);
@@ -282,12 +263,12 @@ START_TEST(test_outbox__an_unknown_topic)
     /* Others do not wait for the answer; those of the key do, and are then behind it: the row and those of key 1. */
     relaying_read(topic, 191, &seen);
     ck_assert_int_eq(seen.times[2], 0);
-    await_counts(&bed, 0, 12);
+    relaying_await_rows(&bed, 0, 12);
     kur_parked_list parked = relaying_parked(&bed, arena);
     ck_assert_ptr_nonnull(strstr(parked.items[0]->error, unknown));
     support_create(unknown, 1);
     ck_ok(kur_outbox_unpark(bed.outbox, parked.items[0]->id, &error), error);
-    await_counts(&bed, 0, 0);
+    relaying_await_rows(&bed, 0, 0);
     relaying_read_all(unknown, 1, &seen);
     relaying_read_all(topic, 202, &seen);
     ck_assert_int_eq(seen.disorder, 0);
@@ -306,7 +287,7 @@ START_TEST(test_outbox__a_topic_that_the_broker_makes)
     open_bed(&bed);
     relaying_send_many(&bed, topic, 5, 0, 50);
     kur_relay *relay = relaying_start(&bed, NULL);
-    await_counts(&bed, 0, 0);
+    relaying_await_rows(&bed, 0, 0);
     relaying_read_all(topic, 50, &seen);
     ck_assert_int_eq(seen.disorder, 0);
     relaying_end(relay);
@@ -360,7 +341,7 @@ START_TEST(test_outbox__too_large_for_the_topic)
             add_large(&bed, connection, topic, 2 + k % 5, k, (size_t)limits[i] / 3);
         relaying_written(&bed, connection);
         kur_relay *relay = relaying_start(&bed, NULL);
-        await_counts(&bed, 0, 2);
+        relaying_await_rows(&bed, 0, 2);
         relaying_read_all(topic, 98, &seen);
         ck_assert_int_eq(seen.disorder, 0);
         ck_assert_int_eq(relaying_health(relay).refused, 1);
@@ -368,7 +349,7 @@ START_TEST(test_outbox__too_large_for_the_topic)
         ck_assert_ptr_nonnull(strstr(parked.items[0]->error, "too large"));
         relaying_limit(&bed, topic, limits[i] * 2);
         ck_ok(kur_outbox_unpark(bed.outbox, parked.items[0]->id, &error), error);
-        await_counts(&bed, 0, 0);
+        relaying_await_rows(&bed, 0, 0);
         relaying_read_all(topic, 100, &seen);
         ck_assert_int_eq(seen.disorder, 0);
         relaying_end(relay);
@@ -389,10 +370,10 @@ START_TEST(test_outbox__a_limit_that_is_lowered)
     const char *topic = relaying_topic(&bed, support_name("lowered"), 1, KUR_CLEANUP_DEFAULT, 1000000);
     relaying_send_many(&bed, topic, 20, 700, 100); /* the partition knows the producer */
     kur_relay *relay = relaying_start(&bed, NULL);
-    await_counts(&bed, 0, 0);
+    relaying_await_rows(&bed, 0, 0);
     relaying_limit(&bed, topic, 70000);
     send_large(&bed, topic, 20, 1000, 600, 5000);
-    await_counts(&bed, 0, 0);
+    relaying_await_rows(&bed, 0, 0);
     relaying_read_all(topic, 700, &seen);
     ck_assert_int_eq(seen.disorder, 0);
     ck_assert_int_eq(relaying_health(relay).refused, 0);
@@ -416,13 +397,13 @@ START_TEST(test_outbox__the_broker_is_away)
     kur_relay *relay = relaying_start(&bed, NULL);
     for (int i = 0; i < 2; i++) {
         relaying_send_many(&bed, topic, 40, i * 2000, 1000);
-        await_counts(&bed, 0, 0);
+        relaying_await_rows(&bed, 0, 0);
         int64_t failures = relaying_health(relay).failures;
         proxy_set(proxy, modes[i]);
         relaying_send_many(&bed, topic, 40, i * 2000 + 1000, 1000);
         relaying_await(relay, health.failures > failures && health.failing_ms > 0);
         proxy_set(proxy, PROXY_PASS);
-        await_counts(&bed, 0, 0);
+        relaying_await_rows(&bed, 0, 0);
     }
     relaying_read_all(topic, 4000, &seen);
     ck_assert_int_eq(seen.disorder, 0);
@@ -456,7 +437,7 @@ START_TEST(test_outbox__the_database_is_away)
         relaying_await(relay, health.failures > failures);
         node("start");
     }
-    await_counts(&bed, 0, 0);
+    relaying_await_rows(&bed, 0, 0);
     relaying_read_all(topic, 10000, &seen);
     ck_assert_int_eq(seen.disorder, 0);
     relaying_end(relay);
@@ -479,7 +460,7 @@ START_TEST(test_outbox__the_database_is_locked)
     if (!is_postgres())
         relaying_await(relay, health.failures > 0);
     relaying_written(&bed, connection);
-    await_counts(&bed, 0, 0);
+    relaying_await_rows(&bed, 0, 0);
     relaying_read_all(topic, 2, &seen);
     ck_assert_int_eq(seen.disorder, 0);
     relaying_end(relay);
@@ -497,7 +478,7 @@ START_TEST(test_outbox__stops_with_all_away)
     open_bed(&bed);
     kur_relay *relay = relaying_start(&bed, NULL);
     relaying_send_many(&bed, topic, 40, 0, 100);
-    await_counts(&bed, 0, 0);
+    relaying_await_rows(&bed, 0, 0);
     proxy_set(proxy, PROXY_HOLD);
     relaying_send_many(&bed, topic, 40, 100, 100);
     relaying_await(relay, health.failing_ms > 0);
@@ -514,7 +495,7 @@ START_TEST(test_outbox__stops_with_all_away)
     /* Another takes what is left, once the lease is over. */
     struct relaying_seen seen;
     relay = relaying_start(&bed, NULL);
-    await_counts(&bed, 0, 0);
+    relaying_await_rows(&bed, 0, 0);
     relaying_read(topic, 200, &seen);
     ck_assert_int_eq(seen.disorder, 0);
     relaying_end(relay);
