@@ -135,6 +135,21 @@ void support_elect(const char *topic, int partition)
     rd_kafka_mock_partition_set_leader(kur__embedded_broker_cluster(embedded), topic, partition, 1);
 }
 
+const char *support_postgres_node(const char *what)
+{
+    static char line[1000];
+    char command[600];
+    const char *source = getenv("SOURCE");
+    snprintf(command, sizeof command, "'%s/script/postgres' node %s", source != NULL ? source : ".", what);
+    FILE *said = popen(command, "r");
+    ck_assert_ptr_nonnull(said);
+    line[0] = '\0';
+    while (fgets(line, sizeof line, said) != NULL)
+        line[strcspn(line, "\n")] = '\0';
+    ck_assert_msg(pclose(said) == 0, "%s", command);
+    return line;
+}
+
 bool support_wait(const atomic_int *counter, int value)
 {
     /* As WAIT_MS: on a busy machine a group's start, its topics and each transaction take seconds. */

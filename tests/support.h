@@ -47,6 +47,10 @@ void support_elect(const char *topic, int partition);
 /* A whole second an hour ago, the same throughout: what a record's time may be where retention is looked at often. */
 int64_t support_hour_ago_us(void);
 
+/* Does to the PostgreSQL of script/postgres run what its `node` names, which must go well. Returns the last line that
+ * it prints, or "", until the next call. */
+const char *support_postgres_node(const char *what);
+
 /* Waits until a counter reaches a value, at most a minute; whether it did. */
 bool support_wait(const atomic_int *counter, int value);
 

@@ -26,23 +26,7 @@ enum part {
     PARTS
 };
 
-static char conninfo[1000];
-
-/* What script/postgres says, when it says something. */
-static void node(const char *what)
-{
-    char command[400], line[sizeof conninfo];
-    snprintf(command, sizeof command, "\"%s/script/postgres\" node %s", getenv("SOURCE"), what);
-    FILE *said = popen(command, "r");
-    ck_assert_ptr_nonnull(said);
-    while (fgets(line, sizeof line, said) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        snprintf(conninfo, sizeof conninfo, "%s", line);
-    }
-    ck_assert_msg(pclose(said) == 0, "%s", command);
-}
-
-static long long last_id(void)
+static long long last_id(const char *conninfo)
 {
     PGconn *connection = PQconnectdb(conninfo);
     ck_assert_msg(PQstatus(connection) == CONNECTION_OK, "%s", PQerrorMessage(connection));
@@ -66,7 +50,8 @@ static void fail_over(kur_guarantee guarantee, bool is_there)
     struct relaying_seen seen;
     kur_error error = {0};
     const kur_relay_options options = KUR_RELAY_OPTIONS(.guarantee = guarantee, .name = "one", .lease_ms = 6000);
-    node("standby");
+    char conninfo[1000];
+    snprintf(conninfo, sizeof conninfo, "%s", support_postgres_node("standby"));
     kur_database *database = kur_postgres_new(&KUR_POSTGRES_OPTIONS(.conninfo = conninfo), &error);
     ck_assert_msg(database != NULL, "%s", error.message);
     ck_ok(kur_database_migrate(database, 4, &error), error);
@@ -78,16 +63,16 @@ static void fail_over(kur_guarantee guarantee, bool is_there)
     relaying_end(relay);
 
     send_part(&bed, topic, KNOWN);
-    node("cut");
+    support_postgres_node("cut");
     relay = relaying_start(&bed, &options);
     send_part(&bed, topic, LOST);
     relaying_await_rows(&bed, 0, 0);
-    long long id = last_id();
+    long long id = last_id(conninfo);
     if (!is_there)
         relaying_end(relay);
-    node("kill");
-    node("promote");
-    ck_assert_int_lt(last_id(), id);
+    support_postgres_node("kill");
+    support_postgres_node("promote");
+    ck_assert_int_lt(last_id(conninfo), id);
     send_part(&bed, topic, NEW);
     if (!is_there)
         relay = relaying_start(&bed, &options);
@@ -102,8 +87,8 @@ static void fail_over(kur_guarantee guarantee, bool is_there)
     }
     relaying_end(relay);
     relaying_close(&bed);
-    node("drop");
-    node("start");
+    support_postgres_node("drop");
+    support_postgres_node("start");
     PGconn *connection = PQconnectdb(getenv("KURIER_POSTGRES"));
     PQclear(PQexec(connection, "SET client_min_messages = warning; DROP SCHEMA kurier CASCADE"));
     PQfinish(connection);

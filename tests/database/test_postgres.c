@@ -12,11 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "../check_main.h"
 #include "../failing.h"
 #include "../proxy.h"
+#include "../support.h"
 #include "driving.h"
 #include "open_postgres.h"
 
@@ -736,15 +736,6 @@ START_TEST(test_postgres__a_server_that_ends_a_connection)
 }
 END_TEST
 
-static void node(const char *what)
-{
-    char command[600];
-    const char *source = getenv("SOURCE");
-    snprintf(command, sizeof command, "'%s/script/postgres' node %s", source != NULL ? source : ".", what);
-    int status = system(command);
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s", command);
-}
-
 START_TEST(test_postgres__a_server_that_is_restarted)
 {
     void *connection = NULL;
@@ -757,16 +748,16 @@ START_TEST(test_postgres__a_server_that_is_restarted)
     ck_ok(of->commit(writer, &error), error);
     ck_ok(of->begin(open, &error), error);
     add(open, "b");
-    node("kill");
+    support_postgres_node("kill");
     ck_status(of->commit(open, &error), KUR_ERROR_UNKNOWN_OUTCOME, error);
     ck_status(of->outbox_read(line, all, SHARDS, 1, 1, take, NULL, &error), KUR_ERROR_UNREACHABLE, error);
     ck_status(of->connect(state, &connection, &error), KUR_ERROR_UNREACHABLE, error);
-    node("start");
+    support_postgres_node("start");
     of->disconnect(open);
     of->disconnect(line);
     line = connect_line(database);
     ck_assert_str_eq(relayed(), "a");
-    node("restart");
+    support_postgres_node("restart");
     ck_status(of->outbox_raise(line, all, SHARDS, &error), KUR_ERROR_UNREACHABLE, error);
     ck_status(of->begin(writer, &error), KUR_ERROR_UNREACHABLE, error);
     of->disconnect(writer);

@@ -413,13 +413,6 @@ START_TEST(test_outbox__the_broker_is_away)
 }
 END_TEST
 
-static void node(const char *what)
-{
-    char command[400];
-    snprintf(command, sizeof command, "\"%s/script/postgres\" node %s >/dev/null 2>&1", getenv("SOURCE"), what);
-    ck_assert_int_eq(system(command), 0);
-}
-
 START_TEST(test_outbox__the_database_is_away)
 {
     NEEDS_DATABASE();
@@ -433,9 +426,9 @@ START_TEST(test_outbox__the_database_is_away)
     for (int i = 0; i < 2; i++) {
         int64_t failures = relaying_health(relay).failures;
         relaying_send_many(&bed, topic, 40, i * 5000, 5000);
-        node(ways[i]);
+        support_postgres_node(ways[i]);
         relaying_await(relay, health.failures > failures);
-        node("start");
+        support_postgres_node("start");
     }
     relaying_await_rows(&bed, 0, 0);
     relaying_read_all(topic, 10000, &seen);
@@ -483,14 +476,14 @@ START_TEST(test_outbox__stops_with_all_away)
     relaying_send_many(&bed, topic, 40, 100, 100);
     relaying_await(relay, health.failing_ms > 0);
     if (is_postgres())
-        node("kill");
+        support_postgres_node("kill");
     int64_t begin = kur_clock_monotonic_us();
     kur_status status = kur_relay_stop(relay, 2000, &error);
     ck_assert(status == KUR_OK || status == KUR_ERROR_TIMEOUT);
     ck_assert_int_lt(kur_clock_monotonic_us() - begin, 20000000); /* a busy machine */
     kur_relay_free(relay);
     if (is_postgres())
-        node("start");
+        support_postgres_node("start");
     proxy_set(proxy, PROXY_PASS);
     /* Another takes what is left, once the lease is over. */
     struct relaying_seen seen;

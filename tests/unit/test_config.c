@@ -66,28 +66,16 @@ START_TEST(test_config__later_settings_count)
 }
 END_TEST
 
-/* What a producer of this client is told, as librdkafka has it. */
-static void is_configured(kur_client *client, const char *name, const char *wanted)
-{
-    char value[256] = "";
-    size_t size = sizeof value;
-    kur_error error = {0};
-    ck_assert_ptr_nonnull(client);
-    rd_kafka_conf_t *conf = kur__client_conf(client, RD_KAFKA_PRODUCER, &error);
-    ck_assert_msg(conf != NULL, "%s", error.message);
-    ck_assert_int_eq(rd_kafka_conf_get(conf, name, value, &size), RD_KAFKA_CONF_OK);
-    rd_kafka_conf_destroy(conf);
-    ck_assert_str_eq(value, wanted);
-}
-
-/* Likewise a producer of it with transactions. */
-static void is_configured_for_transactions(kur_client *client, const char *name, const char *wanted)
+/* What a producer of this client with these options is told, as librdkafka has it. */
+static void is_configured_with(const kur_producer_options *options, kur_client *client, const char *name,
+                               const char *wanted)
 {
     char value[256] = "";
     size_t size = sizeof value;
     kur_error error = {0};
     kur__transaction *transaction = NULL;
-    ck_ok(kur__transaction_new(&KUR_PRODUCER_OPTIONS(.transactional_id = "t"), &transaction, &error), error);
+    ck_assert_ptr_nonnull(client);
+    ck_ok(kur__transaction_new(options, &transaction, &error), error);
     rd_kafka_conf_t *conf = kur__client_conf(client, RD_KAFKA_PRODUCER, &error);
     ck_assert_msg(conf != NULL, "%s", error.message);
     ck_ok(kur__transaction_configure(transaction, kur__client_config(client), conf, &error), error);
@@ -95,6 +83,16 @@ static void is_configured_for_transactions(kur_client *client, const char *name,
     rd_kafka_conf_destroy(conf);
     kur__transaction_free(transaction);
     ck_assert_str_eq(value, wanted);
+}
+
+static void is_configured(kur_client *client, const char *name, const char *wanted)
+{
+    is_configured_with(&KUR_PRODUCER_OPTIONS(0), client, name, wanted);
+}
+
+static void is_configured_for_transactions(kur_client *client, const char *name, const char *wanted)
+{
+    is_configured_with(&KUR_PRODUCER_OPTIONS(.transactional_id = "t"), client, name, wanted);
 }
 
 /* From the weakest source to the strongest, each against all that are weaker. */
